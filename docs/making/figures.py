@@ -1,6 +1,6 @@
 """The figures of the pages, each by the script or command that a page names.
 
-python -m docs.making.figures        # docs/figures/*.svg, in a minute or two
+python -m docs.making.figures        # docs/figures/*.svg, in some minutes
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 UNROLLED = ("frames", "translate", "caption", "sentiment", "char_rnn")
 """Models of sequences that are drawn step by step."""
 STEPS = 4
-LECTURE = ("activations", "boundaries", "convolution", "fading", "l2")
+LECTURE = (
+    "activations", "boundaries", "convolution", "depth", "distances", "fading", "features", "l2",
+    "representations",
+)  # fmt: skip
+WITH_DATA = {"words": "sentiment", "samples": "tinyshakespeare.txt"}
+"""Scripts that take data, and where these are beside the project."""
 
 
 def main() -> None:
@@ -28,6 +33,10 @@ def main() -> None:
     for name in LECTURE:
         script = runpy.run_path(str(ROOT / "examples" / "lecture" / f"{name}.py"))
         (folder / f"{name}.svg").write_text(svg(script["figure"]()), encoding="utf-8")
+    for name, data in WITH_DATA.items():
+        script = runpy.run_path(str(ROOT / "examples" / "lecture" / f"{name}.py"))
+        drawn = svg(script["figure"](ROOT.parent / "shared" / "data" / data))
+        (folder / f"{name}.svg").write_text(drawn, encoding="utf-8")
     for name in UNROLLED:
         (folder / f"unrolled_{name}.svg").write_text(step_by_step(name), encoding="utf-8")
     script = runpy.run_path(str(ROOT / "examples" / "lecture" / "optimizers.py"))

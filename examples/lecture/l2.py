@@ -46,7 +46,7 @@ def figure() -> Figure:
         "Of two weight vectors with the same score L2 prefers the one that uses every input a"
         " little: the squares of four quarters add up to a quarter."
     )
-    return Figure("l2", "What L2 prefers", tuple(panels), caption)
+    return Figure("l2", "What L2 prefers", tuple(panels), caption, columns=3)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import specc
+from specc.plots import colours
 from specc.plots.marks import Axis, Figure, Heatmap, Line, Panel, Points
 from specc.plots.svg.document import svg
 
@@ -29,6 +30,7 @@ PLACES = {
                (-2.2, 2.2)),
 }  # fmt: skip
 STEPS = 120
+LEVELS = 14
 MODEL = """
 model way {{
   param place: float[2] = 0
@@ -48,6 +50,12 @@ def ground(height: str, across: tuple[float, float], along: tuple[float, float])
     return np.log(found - found.min() + 0.05)
 
 
+def map_of(height: np.ndarray) -> np.ndarray:
+    """Colours of heights in steps, as on a map: pale for the lowest."""
+    share = (height - height.min()) / (height.max() - height.min())
+    return colours.counts(0.3 * np.floor(share * LEVELS) / LEVELS)
+
+
 def path(height: str, optimizer: str, start: tuple[float, float]) -> np.ndarray:
     """The places after 0, 1, 2, ... steps, [steps + 1, 2]."""
     net = specc.compile(
@@ -64,7 +72,7 @@ def path(height: str, optimizer: str, start: tuple[float, float]) -> np.ndarray:
 def figure(animate: bool = False) -> Figure:
     panels = []
     for name, (height, start, across, along) in PLACES.items():
-        marks = [Heatmap(ground(height, across, along), extent=(*across, *along))]
+        marks = [Heatmap(map_of(ground(height, across, along)), extent=(*across, *along))]
         for number, (word, call) in enumerate(OPTIMIZERS.items()):
             way = path(height, call, start)
             shown = {"seconds": 6.0} if animate else {}

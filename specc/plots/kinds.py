@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from specc.plots import answers, classes, curves, layers, space, sweep, through_time
+from specc.plots import answers, attention, classes, curves, layers, space, sweep, through_time
 from specc.plots.marks import Figure
 from specc.plots.subject import Subject
 
@@ -92,6 +92,10 @@ def _steps(subject: Subject) -> str:
     return "" if through_time.step_layers(subject) else "no layer gives a vector at each step"
 
 
+def _attention(subject: Subject) -> str:
+    return _found(lambda of: attention.weights(of.program))(subject)
+
+
 def _texts(subject: Subject) -> str:
     return (
         "" if subject.samples else "the run has no texts: `sample = 300` in `train` asks for them"
@@ -142,6 +146,8 @@ KINDS = (
                (_texts,)),
     FigureKind("states", "states of recurrent layers along a sequence", through_time.states,
                (_examples, _steps), is_slow=True, options=("example",)),
+    FigureKind("attention", "where each step of a sequence looks", attention.attention,
+         (_examples, _attention), is_slow=True, options=("example",)),
     FigureKind("flow", "gradients from layer to layer, and along time", through_time.flow,
                (_examples, _losses), is_slow=True),
     FigureKind("weights", "how the parameters are distributed", layers.weights),

@@ -158,7 +158,10 @@ def features(subject: Subject, layer: str = "") -> Figure:
     parts: list[Part] = []
     for unit in sorted(map(int, units)):
         best = np.argsort(-strengths[:, unit], kind="stable")[:STRONGEST]
-        found = ascent(subject, _unit(chosen.node, unit), port.name, port.shape)
+        strongest = subject.values(port.name, best[:1])
+        own = values[best[0], unit]
+        node = unit_node(chosen.node, unit, np.unravel_index(own.argmax(), own.shape))
+        found = ascent(subject, node, port.name, strongest)
         pictures = [Picture(pixels(found), "looks for", mark=1)]
         pictures += [
             Picture(pixels(each), f"{strengths[k, unit]:.3g}")
@@ -191,34 +194,40 @@ def unit_layer(subject: Subject, path: str = "") -> Layer:
     raise LookupError("no layer has units")
 
 
-def _unit(node: Node, unit: int) -> Node:
-    """One unit of a layer: of a map, its value in the middle."""
-    place = [unit, *(size // 2 for size in node.type.bound_shape[1:])]
-    for axis, at in enumerate(place):
-        node = apply(Slice(axis, at, 1), node)
+def unit_node(node: Node, unit: int, place: Sequence[int] = ()) -> Node:
+    """One unit of a layer: of a map, its value at a place."""
+    for axis, at in enumerate((unit, *place)):
+        node = apply(Slice(axis, int(at), 1), node)
     return apply(Reshape(()), node)
 
 
-def ascent(subject: Subject, node: Node, port: str, shape: Sequence[int]) -> np.ndarray:
+def ascent(
+    subject: Subject, node: Node, port: str, strongest: np.ndarray | None = None
+) -> np.ndarray:
     """The input that makes a number of the model large: gradient ascent from a mean example.
 
-    Its size is held back by decay, so that it stays in the range of the examples.
+    Its size is held back by decay, so that it stays in the range of the examples. Where the number
+    does not depend on the mean example at all, as behind a relu, it starts from the example for
+    which the number is largest, [1, *shape], if that is given.
     """
     some = subject.values(port, np.arange(min(subject.count, 200)))
-    x = some.mean(0, keepdims=True)
+    mean = x = some.mean(0, keepdims=True)
     spread = float(some.std()) or 1.0
     first = subject.rows[:1]
     data = dict(subject.data)
     others = {name: Column(column.values(first)) for name, column in data.items() if name != port}
-    for _ in range(ASCENT_STEPS):
+    for step in range(ASCENT_STEPS):
         given = {**others, port: Column(np.ascontiguousarray(x))}
         _, slopes = subject.net.inspection.slopes(given, np.arange(1), node, [port])
         slope = slopes[port]
         size = float(np.sqrt((slope**2).mean()))
+        if not size and not step and strongest is not None:
+            x = strongest
+            continue
         if not size:
             break
         x = x + spread * ASCENT_RATE * slope / size
-        x = x - ASCENT_DECAY * (x - some.mean(0, keepdims=True))
+        x = x - ASCENT_DECAY * (x - mean)
     return np.asarray(x[0])
 
 

@@ -48,7 +48,11 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Single points, [n] each; `titles` say on hover what each one is."""
+    """Single points, [n] each; `titles` say on hover what each one is.
+
+    `labels` are written beside the points, the first ones first, as long as there is room; a point
+    with an empty one has none.
+    """
 
     x: Sequence[float] | np.ndarray
     y: Sequence[float] | np.ndarray
@@ -56,6 +60,7 @@ class Points:
     colour: int | None = None
     titles: tuple[str, ...] = ()
     radius: float = 3.0
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,3 +238,22 @@ class Figure:
     columns: int = 1
     figures: dict[str, float] = field(default_factory=dict)
     """Numbers that the figure is about, such as an area under a curve."""
+
+
+def roomy_labels(
+    places: Sequence[tuple[float, float, str]], letter: float, line: float
+) -> list[int]:
+    """Which labels have room: each (x, y, text) that covers none before it.
+
+    A text begins at x and has its middle at y; a letter is `letter` wide, a line `line` high.
+    """
+    taken: list[tuple[float, float, float]] = []  # left, right, middle
+    found = []
+    for number, (x, y, text) in enumerate(places):
+        right = x + letter * len(text)
+        if not text or not math.isfinite(x + y):
+            continue
+        if all(right < a or x > b or abs(y - c) >= line for a, b, c in taken):
+            taken.append((x, right, y))
+            found.append(number)
+    return found

@@ -29,6 +29,7 @@ from specc.plots.marks import (
     Points,
     Rule,
     Text,
+    roomy_labels,
 )
 from specc.plots.svg.others import folded, wrapped
 
@@ -178,6 +179,7 @@ def _mark(axes: Axes, mark: Mark, colour: str, panel: Panel) -> None:
             alpha=0.75,
             mew=0,
         )
+        _labels(axes, mark, panel)
     elif isinstance(mark, Bars):
         axes.bar(mark.x, mark.heights, mark.width, color=colour, label=mark.name, alpha=0.85)
     elif isinstance(mark, Rule) and mark.x is not None:
@@ -188,6 +190,25 @@ def _mark(axes: Axes, mark: Mark, colour: str, panel: Panel) -> None:
         axes.axline((0, 0), slope=1, color=GRAY, ls="--", lw=1, label=mark.name)
     elif isinstance(mark, Heatmap):
         _table(axes, mark, panel)
+
+
+def _labels(axes: Axes, mark: Points, panel: Panel) -> None:
+    """Texts beside points, as long as there is room."""
+    if not mark.labels:
+        return
+    (left, right), (low, high) = panel.ends("x"), panel.ends("y")
+    wide, tall = (SQUARE, SQUARE) if panel.is_square else (WIDE, HIGH)
+    across, up = 72 * wide / (right - left), 72 * tall / (high - low)  # points for a unit
+    named = zip(mark.x, mark.y, mark.labels, strict=False)
+    spots = [(float(a) * across + 5, float(b) * up, text) for a, b, text in named]
+    for number in roomy_labels(spots, 5.0, 10.0):
+        axes.annotate(
+            spots[number][2],
+            (float(mark.x[number]), float(mark.y[number])),
+            (5, -3),
+            textcoords="offset points",
+            fontsize=7.5,
+        )
 
 
 def _table(axes: Axes, table: Heatmap, panel: Panel) -> None:

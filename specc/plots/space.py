@@ -72,12 +72,12 @@ def words(subject: Subject, method: str = "pca") -> Figure:
     places, (x, y) = placed(table, method)
     near = np.argsort(-np.abs(places).max(1), kind="stable")[:MOST_POINTS]
     titles = tuple(names[k] for k in near)
-    marks = (Points(places[near, 0], places[near, 1], "", 0, titles),)
+    marks = (Points(places[near, 0], places[near, 1], "", 0, titles, labels=titles),)
     panel = Panel(marks, path, Axis(x), Axis(y), is_square=True)
     caption = (
         f"{len(names):,} vectors of {table.shape[1]} numbers,"
-        f" {'along' if method == 'pca' else 'placed by'} {METHODS[method]}; a point's name is on"
-        " hover."
+        f" {'along' if method == 'pca' else 'placed by'} {METHODS[method]}; names"
+        " where there is room, the others on hover."
     )
     return Figure("words", "Learned vectors", (panel,), caption)
 

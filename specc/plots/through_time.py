@@ -9,6 +9,7 @@ import numpy as np
 from specc.ir.program import Layer
 from specc.plots.marks import Axis, Figure, Heatmap, Line, Mark, Panel, Part, Passage, Text
 from specc.plots.subject import Subject
+from specc.recipe import Port
 
 if TYPE_CHECKING:
     from specc.flow import Flow
@@ -75,27 +76,34 @@ def _letters(subject: Subject, example: int) -> list[str]:
     """The symbols of an example's sequence of classes, without padding; none if it has none."""
     for port in subject.ports("input"):
         if port.kind == "class" and len(port.shape) == 1 and port.sequence is not None:
-            values = subject.values(port.name, np.array([example]))[0]
-            for length in subject.net.ports:
-                if length.length_of == port.name:
-                    values = values[: int(subject.values(length.name, np.array([example]))[0])]
-            names = subject.names(port)
-            is_letters = max(map(len, names)) == 1
-            return [names[k] if is_letters else f"{names[k]} " for k in values]
+            return symbols(subject, port, example)
     return []
+
+
+def symbols(subject: Subject, port: Port, example: int) -> list[str]:
+    """The names of the classes of an example's sequence, without padding: letters, or words with
+    a space behind each."""
+    values = subject.values(port.name, np.array([example]))[0]
+    for length in subject.net.ports:
+        if length.length_of == port.name:
+            values = values[: int(subject.values(length.name, np.array([example]))[0])]
+    names = subject.names(port)
+    is_letters = max(map(len, names)) == 1
+    return [names[k] if is_letters else f"{names[k]} " for k in values]
 
 
 def samples(subject: Subject) -> Figure:
     """The texts that a model wrote while it was trained, one below the other."""
     texts = subject.samples
-    best = {int(e): k for k, e in enumerate(subject.curves.get("epoch", ()))}
+    at_step = {int(step): k for k, step in enumerate(subject.curves.get("step", ()))}
     lines = []
     for each in texts[:MOST_TEXTS] if len(texts) <= MOST_TEXTS else _spread(texts):
         heading = f"step {each['step']:,}"
-        at = best.get(int(each["epoch"]))
-        column = subject.curves.get("val_loss") or subject.curves.get("train_loss")
-        if at is not None and column is not None and subject.curves["step"][at] == each["step"]:
-            heading += f", epoch {each['epoch']}, loss {column[at]:.4g}"
+        at = at_step.get(int(each["step"]))
+        known = [subject.curves[name][at] for name in ("val_loss", "train_loss")
+                 if at is not None and name in subject.curves]  # fmt: skip
+        if losses := [loss for loss in known if np.isfinite(loss)]:
+            heading += f", epoch {each['epoch']}, loss {losses[0]:.4g}"
         lines.append((heading, str(each["text"])))
     caption = f"What {subject.name} wrote while it was trained, each time with the same luck."
     return Figure("samples", "Samples", (Text(tuple(lines)),), caption)

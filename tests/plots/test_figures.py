@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import specc
 from specc.plots import classes, layers, space, through_time
 from specc.plots.answers import answers
 from specc.plots.colours import PALETTE
@@ -132,15 +133,28 @@ def test_gradients_are_each_examples_own(subject):
 
 def test_ascent_excites_a_unit_more_than_any_example_of_its_mean(subject):
     layer = layers.unit_layer(subject)
-    unit = layers._unit(layer.node, 2)
+    unit = layers.unit_node(layer.node, 2, (1, 1))
     mean = subject.values("image", np.arange(200)).mean(0, keepdims=True)
-    found = layers.ascent(subject, unit, "image", (1, 8, 8))
+    found = layers.ascent(subject, unit, "image")
 
     def strength(x):
         data = {"image": Column(np.ascontiguousarray(x)), "label": Column(np.zeros(1, np.int64))}
         return subject.net.inspection.slopes(data, np.arange(1), unit, ["image"])[0][0]
 
     assert strength(found[None]) > strength(mean) + 0.1
+
+
+def test_a_unit_behind_a_relu_is_sought_from_the_example_that_excites_it_most():
+    text = """model m { input image: float[1, 8, 8]
+      output y = relu(max(image) - 0.9) -> flatten }"""
+    net = specc.compile(specc.loads(text), dtype="float64")
+    images = np.zeros((5, 1, 8, 8))
+    images[3, 0, 2, 5] = 1.0
+    given = Subject(net.program, net, "m", "given", {"image": Column(images)}, np.arange(5))
+    node = net.program.outputs[0].node
+    assert (layers.ascent(given, layers.unit_node(node, 0), "image") == images.mean(0)).all()
+    found = layers.ascent(given, layers.unit_node(node, 0), "image", images[3:4])
+    assert found[0].max() == found[0, 2, 5] > 1
 
 
 def test_maps_are_what_layers_give(subject):

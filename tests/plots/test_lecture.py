@@ -51,6 +51,65 @@ def test_gradients_fade_as_the_caption_says():
     assert first["tanh"] < 1e-3 < first["relu, identity"] and first["LSTM, forget_bias=5"] > 0.1
 
 
+def test_a_distributed_code_tells_more_regions_apart():
+    script = made("representations")
+    for units in (1, 3, 6, script["MOST"]):
+        assert len(np.unique(script["codes"]("local", units))) == units
+        known = len(np.unique(script["codes"]("distributed", units)))
+        assert units < known <= units * (units + 1) // 2 + 1
+    local, distributed, _ = script["figure"]().parts
+    assert local.title == "local: 4 units, 4 regions"
+    assert distributed.title == "distributed: 4 units, 11 regions"
+    labels = distributed.marks[1].labels
+    assert len(set(labels)) == 11 and all(len(each) == 4 for each in labels)
+    # the code at a label's place is what it says
+    weight, bias = script["weights"]("distributed", 4).values()
+    for text, x, y in zip(labels, distributed.marks[1].x + 0.12, distributed.marks[1].y,
+                          strict=True):  # fmt: skip
+        assert text == "".join("01"[int(v > 0)] for v in weight @ (x + 1e-3, y - 1e-3) + bias)
+
+
+@pytest.mark.long
+def test_a_siamese_net_gathers_what_is_alike():
+    script = made("distances")
+    pixels, vectors, digits = script["vectors"]()
+    assert script["neighbours"](vectors, digits) > 0.9
+    second = script["figure"]().parts[1]
+    assert sum(len(mark.x) for mark in second.marks) == len(digits) == len(pixels)
+
+
+@pytest.mark.long
+def test_depth_harms_plain_networks_alone():
+    learning, arriving = made("depth")["figure"]().parts
+    last = {line.name: line.y[-1] for line in learning.marks}
+    assert last["plain, 41 convolutions"] > 2 * last["residual, 41 convolutions"]
+    assert [line.name for line in arriving.marks] == ["plain", "residual"]
+
+
+@pytest.mark.long
+def test_features_are_drawn_layer_by_layer():
+    parts = made("features")["figure"]().parts
+    assert len(parts) == 1 + 2 * 3 + 1 and len(parts[-1].pictures) == 10
+    for part in parts[1:]:
+        assert all(np.ptp(each.pixels) > 0 for each in part.pictures)
+
+
+@pytest.mark.long
+@pytest.mark.data
+def test_words_and_samples_take_data(tmp_path):
+    data = FOLDER.parents[2] / "shared" / "data"
+    if not (data / "sentiment").is_dir():
+        pytest.skip("no data sets beside the repository")
+    (panel,) = made("words")["figure"](data / "sentiment").parts
+    blame, praise = panel.marks
+    assert abs(np.mean(blame.x) - np.mean(praise.x)) > 2 * np.std(blame.x)
+    short = tmp_path / "short.txt"
+    short.write_text((data / "tinyshakespeare.txt").read_text()[:20_000])
+    (part,) = made("samples")["figure"](short, 100).parts
+    assert [heading.split(",")[0] for heading, _ in part.lines][:2] == ["step 0", "step 100"]
+    assert all(len(text) == 200 for _, text in part.lines)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["optimizers", "boundaries"])
 def test_longer_figures_are_drawn(name):

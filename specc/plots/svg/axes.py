@@ -18,7 +18,7 @@ from specc.plots.svg.elements import (
     straight,
 )
 
-LEGEND_LETTER = 7.1  # a little wider than the mean, as names are short
+LEGEND_LETTER = 7.8  # a little wider than the mean, as names are short
 
 
 def inner(panel: Panel) -> tuple[float, float]:

@@ -14,6 +14,7 @@ STYLE = """
 .plot text{font:12px system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;fill:var(--ink)}
 .plot .title{font-size:14px;font-weight:600}
 .plot .quiet{fill:var(--muted)}
+.plot .name{paint-order:stroke;stroke:var(--page);stroke-width:3px;stroke-linejoin:round}
 .plot .grid{stroke:var(--grid);stroke-width:1}
 .plot .axis{stroke:var(--muted);stroke-width:1;fill:none}
 .plot .rule{stroke:var(--muted);stroke-dasharray:4 3;fill:none}

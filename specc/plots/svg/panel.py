@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 from specc.plots import colours, ticks
-from specc.plots.marks import Bars, Heatmap, Line, Mark, Panel, Points, Rule
+from specc.plots.marks import Bars, Heatmap, Line, Mark, Panel, Points, Rule, roomy_labels
 from specc.plots.svg.axes import (
     Scale,
     above,
@@ -23,8 +23,10 @@ from specc.plots.svg.axes import (
     roomy,
     roomy_x,
 )
-from specc.plots.svg.elements import TITLE, bitmap, label, numbers, straight
+from specc.plots.svg.elements import LINE, TITLE, bitmap, label, numbers, straight
 
+LETTER = 6.6
+"""The width of a letter of a label, on average."""
 MOST_CELLS = 900
 """Of a table whose cells are drawn one by one."""
 
@@ -151,6 +153,18 @@ def _points(mark: Points, x: Scale, y: Scale, colour: str) -> Iterable[str]:
             f'<circle cx="{at:.1f}" cy="{up:.1f}" r="{mark.radius:g}" fill="{colour}"'
             f' fill-opacity="0.75">{title}</circle>'
         )
+    named = zip(mark.x, mark.y, mark.labels, strict=False)
+    spots = [(_beside(x, float(a), mark.radius + 3, text), y(float(b)), text)
+             for a, b, text in named]  # fmt: skip
+    for number in roomy_labels(spots, LETTER, LINE):
+        at, up, text = spots[number]
+        yield label(at, up + 4, text, "name")
+
+
+def _beside(x: Scale, value: float, away: float, text: str) -> float:
+    """Where a label begins: at the right of its point, or left of it at the edge of a panel."""
+    wide = LETTER * len(text)
+    return x(value) + away if x(value) + away + wide < x(x.high) else x(value) - away - wide
 
 
 def _bars(mark: Bars, x: Scale, y: Scale, colour: str) -> Iterable[str]:

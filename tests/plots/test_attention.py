@@ -1,0 +1,66 @@
+"""Attention: found by what it computes, and drawn as it is."""
+
+import pytest
+
+from specc.ir.graph import apply
+from specc.ir.types import Type
+from specc.ops.broadcast import Broadcast, Sum
+from specc.ops.contract import Contract, index
+from specc.ops.elementwise import Div, Sub
+from specc.ops.functions import Exp
+from specc.ops.leaf import Input
+from specc.ops.reduce import Max
+from specc.ops.shape import Reshape
+from specc.plots import attention
+
+
+class Term:
+    def __init__(self, node):
+        self.node = node
+
+
+class Made:
+    """As much of a program as the search asks for."""
+
+    def __init__(self, ports, *nodes):
+        self.ports, self.outputs, self.losses = ports, [Term(node) for node in nodes], []
+
+
+class Port:
+    def __init__(self, name, sequence, *shape):
+        self.name, self.sequence, self.shape = name, sequence, shape
+
+
+def softmax(x, axis):
+    shape = x.type.shape
+    rest = tuple(k for k in range(len(shape)) if k != axis)
+    top = apply(Exp(), apply(Sub(), x, apply(Broadcast(shape, rest), apply(Max((axis,)), x))))
+    return apply(Div(), top, apply(Broadcast(shape, rest), apply(Sum((axis,)), top)))
+
+
+def leaf(name, *shape):
+    return apply(Input("input", name, Type("float", shape, batched=True)))
+
+
+def scores(q, k, heads):
+    """[t, h, i] x [u, h, i] -> [t, h, u]."""
+    (steps, width), (others, _) = q.type.shape, k.type.shape
+    q = apply(Reshape((steps, heads, width // heads)), q)
+    k = apply(Reshape((others, heads, width // heads)), k)
+    t, h, u, i = map(index, range(4))
+    extents = (steps, heads, others, width // heads)
+    return apply(Contract(extents, (t, h, u), (t, h, i), (u, h, i), (steps, heads, others)), q, k)
+
+
+def test_a_softmax_over_steps_is_found_and_no_other():
+    x, y = leaf("x", 5, 6), leaf("y", 7, 6)
+    ports = [Port("x", "time", 5, 6), Port("y", "read", 7, 6)]
+    cross = softmax(scores(x, y, 2), 2)
+    (found,) = attention.weights(Made(ports, cross))
+    assert (found.steps, found.looked_at, found.axis, found.node) == ("time", "read", 2, cross)
+    own = softmax(scores(x, x, 3), 2)
+    assert attention.weights(Made(ports, own))[0].looked_at == "time"
+    # over heads, over the features, and over steps where no step looks
+    for other in (softmax(scores(x, y, 2), 1), softmax(x, 1), softmax(x, 0)):
+        with pytest.raises(LookupError, match="no step of a sequence looks"):
+            attention.weights(Made(ports, other))
