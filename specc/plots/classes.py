@@ -25,7 +25,7 @@ from specc.plots.subject import Subject
 
 MOST_CLASSES = 40  # that have names and counts in a matrix
 MOST_LINES = 8  # in a panel
-MOST_MISTAKES = 24
+MOST_MISTAKES, MOST_TOLD = 24, 10  # as pictures, and in words
 
 
 def classifiers(subject: Subject) -> list[Head]:
@@ -195,7 +195,7 @@ def mistakes(subject: Subject) -> Figure:
             )
             parts.append(Gallery(pictures, title))
         else:
-            lines = tuple(_told(subject, found, names, int(k)) for k in order)
+            lines = tuple(_told(subject, found, names, int(k)) for k in order[:MOST_TOLD])
             parts.append(Text(lines, title))
     return Figure("mistakes", "The surest mistakes", tuple(parts), " ".join(captions))
 

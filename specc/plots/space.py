@@ -59,6 +59,7 @@ def hidden_layer(subject: Subject) -> tuple[str, str]:
     for layer in reversed(subject.program.layers):
         kind = layer.node.type
         is_vector = kind.batched and kind.rank == 1 and kind.kind == "float"
+        is_vector = is_vector and kind.bound_shape[0] > 1  # one number is an answer
         if is_vector and layer.node in before and layer.sequence is None:
             return layer.path, layer.text
     raise LookupError("no hidden layer has a vector for each example")

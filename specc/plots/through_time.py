@@ -38,9 +38,9 @@ def states(subject: Subject, example: int = 0) -> Figure:
     """
     layers = _recurrent(subject)
     values = subject.of_layers([layer.path for layer in layers], np.array([example]))
-    letters = _letters(subject, example)
     parts: list[Part] = []
     for layer in layers[-MOST_LAYERS:]:
+        letters = _letters(subject, example, layer.sequence)
         table = values[layer.path][0][: len(letters) or None]
         steps = min(len(table), MOST_STEPS)
         units = np.argsort(-table.std(0), kind="stable")[:MOST_UNITS]
@@ -72,10 +72,13 @@ def _recurrent(subject: Subject) -> list[Layer]:
     return found or known
 
 
-def _letters(subject: Subject, example: int) -> list[str]:
-    """The symbols of an example's sequence of classes, without padding; none if it has none."""
-    for port in subject.ports("input"):
-        if port.kind == "class" and len(port.shape) == 1 and port.sequence is not None:
+def _letters(subject: Subject, example: int, sequence: str | None) -> list[str]:
+    """The symbols of an example at the steps of a sequence, without padding.
+
+    They are those of an input, or else of a target; none if neither is one of classes.
+    """
+    for port in (*subject.ports("input"), *subject.ports("target")):
+        if port.kind == "class" and len(port.shape) == 1 and port.sequence == sequence:
             return symbols(subject, port, example)
     return []
 

@@ -20,7 +20,7 @@ from specc.plots import answers, classes
 from specc.plots.kinds import KINDS, FigureKind
 from specc.plots.marks import Figure
 from specc.plots.subject import Subject
-from specc.plots.svg.document import STYLE, svg
+from specc.plots.svg.document import STYLE, inline
 from specc.plots.ticks import written
 from specc.report.highlight import highlighted
 from specc.source import Source
@@ -92,7 +92,9 @@ def _resource(name: str) -> str:
 
 def _summary(subject: Subject) -> str:
     epochs = len(subject.curves.get("epoch", ()))
-    told = [f"{epochs} epochs, the best is epoch {subject.best_epoch}" if epochs else "not trained"]
+    told = ["not trained"]
+    if epochs:
+        told = [f"{epochs} epoch{'s' * (epochs > 1)}, the best is epoch {subject.best_epoch}"]
     if subject.count:
         told.append(f"figures of {subject.count:,} {subject.part} examples")
     return "; ".join(told)
@@ -196,7 +198,7 @@ def _figure(figure: Figure) -> str:
     caption = f"<p>{_with_code(figure.caption)}</p>" if figure.caption else ""
     return (
         f'{caption}\n<figure tabindex="0" role="group" aria-label="{escape(figure.title)}">'
-        f"{svg(figure, inline=True)}</figure>"
+        f"{inline(figure)}</figure>"
     )
 
 

@@ -245,6 +245,30 @@ def test_states_follow_the_sequence():
     assert tables[-1].tables[0].values == pytest.approx(values[:, units].T)
 
 
+def test_each_state_has_the_symbols_of_its_own_sequence():
+    program = specc.loads(
+        "seq read = 3\nseq written = 4\nmodel m {\n  input x: class(2)[read]\n"
+        "  target y: class(3)[written]\n  let _, h = x -> embed(2) -> gru(3)\n"
+        "  let s = previous(y) -> embed(2) -> gru(h=h; 3) -> dense(3)\n  output s\n"
+        "  loss cross_entropy(s, y)\n}\n"
+    )
+    x, y = np.array([[0, 1, 1]]), np.array([[2, 0, 1, 2]])
+    data = {"x": Column(x), "y": Column(y)}
+    words = {"x": ("a", "b"), "y": ("p", "q", "r")}
+    subject = Subject(program, specc.compile(program), "m", "given", data, np.arange(1), words)
+    panels = [part for part in through_time.states(subject).parts if isinstance(part, Panel)]
+    assert [panel.x.names for panel in panels] == [("a", "b", "b"), ("r", "p", "q", "r")]
+
+
+def test_a_single_number_is_no_hidden_vector():
+    program = specc.loads(
+        "model m {\n  input x: float[4]\n  target y: float\n  let h = x -> dense(3) -> tanh\n"
+        "  let g = h -> dense(1) -> sum\n  output g\n  loss mse(g, y)\n}\n"
+    )
+    net = specc.compile(program)
+    assert space.hidden_layer(Subject(program, net, "m"))[0] == "tanh1"
+
+
 def test_pictures_that_a_model_makes():
     import specc
 

@@ -25,7 +25,7 @@ from specc.plots.marks import (
     Text,
 )
 from specc.plots.svg.axes import Scale
-from specc.plots.svg.document import svg
+from specc.plots.svg.document import inline, svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 RNG = np.random.default_rng(3)
@@ -55,8 +55,7 @@ PARTS = {
 @pytest.mark.parametrize("name", PARTS)
 def test_every_part_is_drawn_as_well_formed_xml(name):
     figure = Figure("test", "<title>", (PARTS[name],), "a & b")
-    for inline in (False, True):
-        root = xml.fromstring(svg(figure, inline))
+    for root in (xml.fromstring(svg(figure)), xml.fromstring(inline(figure))[0]):
         places = ("x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "width", "height")
         numbers = [
             each for node in root.iter() for key, each in node.attrib.items() if key in places
@@ -82,7 +81,7 @@ def test_a_value_that_is_not_finite_leaves_a_gap():
 
 def test_a_line_lies_where_its_axes_say():
     panel = Panel((Line([0, 10], [1.0, 100.0]),), x=Axis("x"), y=Axis("y", log=True))
-    root = xml.fromstring(svg(Figure("test", "t", (panel,)), inline=True))
+    root = xml.fromstring(inline(Figure("test", "t", (panel,))))[0]
     group = next(each for each in root.iter("g") if each.get("data-box"))
     left, top, wide, high = map(float, group.get("data-box").split())
     (points,) = [each.get("points") for each in root.iter("polyline")]

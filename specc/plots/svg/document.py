@@ -28,8 +28,32 @@ DARK = "--ink:#e8eaed;--muted:#9aa4af;--grid:#343a42;--page:#15181c"
 TITLE_LETTER = 8.0  # the width of a letter of a title, on average
 
 
-def svg(figure: Figure, inline: bool = False) -> str:
-    """The figure as an <svg> element; by itself it brings its colours and a white ground."""
+NARROW = 480
+"""The width of a part that a narrow page may make smaller."""
+
+
+def inline(figure: Figure) -> str:
+    """The parts of a figure as <svg> elements for a page: side by side, as many as fit, or stacked.
+
+    The page brings the style and the colours.
+    """
+    out = []
+    for place, part in enumerate(figure.parts):
+        wide, high = _size(part)
+        title = part.title or figure.title
+        name = f"{title}, part {place + 1}" if len(figure.parts) > 1 and not part.title else title
+        kind = "plot narrow" if wide <= NARROW else "plot"
+        out.append(
+            f'<svg class="{kind}" role="img" aria-label="{escape(name)}"'
+            f' viewBox="0 0 {wide:g} {high:g}" width="{wide:g}" height="{high:g}">'
+        )
+        out += [*_part(part, wide), "</svg>"]
+    kind = "parts stacked" if figure.columns == 1 else "parts"
+    return f'<div class="{kind}">' + "\n".join(out) + "</div>"
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an <svg> element, which brings its colours and a white ground."""
     drawn = [(_size(part), part) for part in figure.parts]
     rows = [drawn[k : k + figure.columns] for k in range(0, len(drawn), figure.columns)]
     body: list[str] = []
@@ -48,10 +72,6 @@ def svg(figure: Figure, inline: bool = False) -> str:
     head = f'<title id="t{number}">{escape(figure.title)}</title>'
     head += f'<desc id="d{number}">{escape(figure.caption)}</desc>'
     size = f'viewBox="0 0 {wide:g} {top:g}" width="{wide:g}" height="{top:g}"'
-    if inline:
-        return (
-            f'<svg class="plot" role="img" {named} {size}>{head}\n' + "\n".join(body) + "\n</svg>"
-        )
     ground = f'<rect width="{wide:g}" height="{top:g}" fill="#fff"/>'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" role="img" {named} {size}'
