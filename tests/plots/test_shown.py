@@ -112,7 +112,7 @@ def test_two_thousand_dimensions_give_the_axes_of_a_singular_value_decomposition
     assert labels[0] == f"axis 1: {sizes[0] ** 2 / (sizes**2).sum():.0%} of the variance"
 
 
-@pytest.mark.parametrize("method", ["tsne", "umap"])
+@pytest.mark.parametrize("method", ["tsne", pytest.param("umap", marks=pytest.mark.long)])
 def test_neighbours_stay_neighbours(method):
     pytest.importorskip("sklearn" if method == "tsne" else "umap")
     values, which = blobs()
