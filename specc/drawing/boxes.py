@@ -15,7 +15,7 @@ class Box:
 
     `word` is the path of the block or layer that it is a part of, `sequence` the name of the
     sequence that has one such box for each step; "" if there is a single one for an example.
-    `has_skip`: a way within leads around its layers.
+    `has_skip`: a way within leads around its layers. `looks_around`: at each step it sees others.
     """
 
     kind: str
@@ -25,6 +25,7 @@ class Box:
     word: str = ""
     sequence: str = ""
     has_skip: bool = False
+    looks_around: bool = False
 
 
 class Arrow(NamedTuple):

@@ -140,7 +140,8 @@ def _frame(
         items.append(Rect(left + away, top + away, right - left, bottom - top, 10, "frame"))
     items.append(Rect(left, top, right - left, bottom - top, 10, "frame"))
     many = f" \N{MULTIPLICATION SIGN} {frame.times}" if frame.times > 1 else ""
-    items.append(Words(left + 10, top + 15, f"{frame.title}{many}", "faint", "start", "framed"))
+    title = frame.title if len(frame.boxes) > 1 else ""  # a single box has it as its own
+    items.append(Words(left + 10, top + 15, f"{title}{many}".strip(), "faint", "start", "framed"))
     return items
 
 

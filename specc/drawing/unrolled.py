@@ -5,7 +5,8 @@
 After Karpathy, The unreasonable effectiveness of recurrent neural networks, 2015. A sequence that
 has more steps gets columns for the first ones and the last one, with dots between. Losses are left
 out, and targets that the model does not read. What is read backward goes from right to left; only
-where a sequence meets its own reverse are there boxes that turn it around.
+where a sequence meets its own reverse are there boxes that turn it around. Attention is joined to
+all steps, and with `causal=true` to those before.
 """
 
 from __future__ import annotations
@@ -342,6 +343,13 @@ class _Unrolled:
                 pairs = list(zip(starts, ends[1:], strict=False))
             elif end in self.turns:
                 pairs = list(zip(starts, reversed(ends), strict=True))
+            elif end.looks_around:
+                is_causal = "causal=true" in end.title.replace(" ", "")
+                pairs = [
+                    (one, two)
+                    for k, one in enumerate(starts)
+                    for two in (ends[k:] if is_causal else ends)
+                ]
         elif start.sequence and not end.sequence:
             pairs = [(starts[k], ends[0]) for k in self._read(arrow)]
         else:

@@ -209,6 +209,18 @@ def test_what_is_read_backward_goes_from_right_to_left():
     assert abs(centre - labels[0].x) < abs(centre - labels[-1].x)
 
 
+def test_attention_joins_all_steps():
+    for call, joined in (("attention", 9), ("attention(causal=true)", 6)):
+        text = f"""seq time = 9
+        model m {{ input x: float[time, 4] output x -> {call} -> dense(2) }}"""
+        program, found = driver.check(Source("a.dl", text))
+        assert not found
+        made = diagram(program, is_whole=True)
+        assert [box.title for box in made.boxes if box.looks_around] == [call]
+        lines = [each for each in unrolled(made, program, 3).items if isinstance(each, Curve)]
+        assert len(lines) == joined + 3 + 3
+
+
 def test_a_model_without_sequences_cannot_be_unrolled(capsys, tmp_path):
     out = tmp_path / "a.svg"
     model = str(ROOT / "models" / "mlp.dl")

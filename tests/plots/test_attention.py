@@ -1,7 +1,9 @@
 """Attention: found by what it computes, and drawn as it is."""
 
+import numpy as np
 import pytest
 
+import specc
 from specc.ir.graph import apply
 from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast, Sum
@@ -12,6 +14,9 @@ from specc.ops.leaf import Input
 from specc.ops.reduce import Max
 from specc.ops.shape import Reshape
 from specc.plots import attention
+from specc.plots.kinds import find
+from specc.plots.subject import Subject
+from specc.recipe import Column
 
 
 class Term:
@@ -64,3 +69,42 @@ def test_a_softmax_over_steps_is_found_and_no_other():
     for other in (softmax(scores(x, y, 2), 1), softmax(x, 1), softmax(x, 0)):
         with pytest.raises(LookupError, match="no step of a sequence looks"):
             attention.weights(Made(ports, other))
+
+
+LIBRARY = """
+seq time = 5
+model look {
+  input  x: float[<= time, 4]
+  target y: class(3)[<= time]
+  let scores = x -> attention(heads=2) -> dense(3)
+  output scores
+  loss cross_entropy(scores, y)
+}
+"""
+
+
+def test_the_weights_of_the_library_are_those_of_the_paper():
+    net = specc.compile(specc.loads(LIBRARY), dtype="float64")
+    rng = np.random.default_rng(0)
+    x, length = rng.normal(size=(3, 5, 4)), np.array([5, 3, 1])
+    columns = {
+        "x": Column(x), "x.length": Column(length), "y": Column(np.zeros((3, 5), np.int64)),
+        "y.length": Column(length),
+    }  # fmt: skip
+    subject = Subject(net.program, net, "look", "given", columns, np.arange(3))
+    for example in range(3):
+        figure = find("attention").draw(subject, example=example)
+        assert [part.title for part in figure.parts] == [
+            "attention1, head 1", "attention1, head 2",
+        ]  # fmt: skip
+        some = x[example, : length[example]]
+        dense = {
+            name: some @ net.params[f"attention1.{name}.weight"].T
+            + net.params[f"attention1.{name}.bias"]
+            for name in ("query", "key")
+        }
+        for head, part in enumerate(figure.parts):
+            q, k = (dense[name][:, 2 * head : 2 * head + 2] for name in ("query", "key"))
+            e = np.exp(q @ k.T / np.sqrt(2))
+            (table,) = part.tables
+            assert table.values == pytest.approx(e / e.sum(1, keepdims=True), abs=1e-9)
