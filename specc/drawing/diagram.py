@@ -23,6 +23,7 @@ from specc.ops.elementwise import Add
 from specc.ops.leaf import Input
 from specc.ops.reduce import Max
 from specc.ops.shape import Reshape
+from specc.ops.step_axes import step_axes
 from specc.recipe import Port
 
 MOST_BOXES = 48
@@ -87,7 +88,8 @@ class _Maker:
         self.elements = {each.path: each.type.elements for each in program.parameters}
         self.seen: set[str] = set()  # paths of layers that have a box
         self.everything = self._everything()
-        self.sizes = {p.sequence: p.shape[0] for p in program.ports if p.sequence}
+        sequences = {p.name: p.sequence for p in program.ports if p.sequence}
+        self.axes = step_axes(self.everything, sequences)
         self.lengths: set[Node] = set()  # what says how many steps an example has
 
     def made(self) -> Diagram:
@@ -211,8 +213,7 @@ class _Maker:
             done.update(nodes)
             made[number] = box = self._add(self._box(layer), nodes)
             box.has_skip = box.kind == "block" and _has_skip(nodes)
-            size = self.sizes.get(box.sequence)
-            box.looks_around = size is not None and any(_has_pairs(n, size) for n in nodes)
+            box.looks_around = any(sum(map(bool, self.axes.get(n, ()))) > 1 for n in nodes)
 
     def _last_states(self, everything: Iterable[Node]) -> None:
         """What a use of a cell gives besides its values at every step is part of its box."""
@@ -387,12 +388,6 @@ class _Maker:
             Arrow(start, end, ", ".join(found), is_backward=backward)
             for (start, end, backward), found in names.items()
         ]
-
-
-def _has_pairs(node: Node, size: Size) -> bool:
-    """Whether a node has a number for each pair of steps."""
-    shape = node.type.shape
-    return node.type.batched and shape[:1] == (size,) and size in shape[1:]
 
 
 def _has_skip(nodes: list[Node]) -> bool:
