@@ -58,7 +58,7 @@ def fit(
         raise ValueError(f"{net.name} cannot be trained: {reason}")
     recipe = net.program.recipe
     whole = recipe.whole(source(data, recipe.data))
-    recipe = replace(whole, validate=validation(validate, recipe))
+    recipe = replace(whole, validate=validation(validate, recipe), balance=recipe.balance)
     loaded = load(
         recipe, net.ports, Path(), vocabularies=net.encoding.vocabularies, **statistics(net)
     )

@@ -13,6 +13,7 @@ column          the values of one port for all examples
 
 from specc.recipe.column import Column
 from specc.recipe.recipe import (
+    BALANCE,
     LARGEST_FLOAT,
     PRECISIONS,
     ColumnRule,
@@ -25,6 +26,7 @@ from specc.recipe.recipe import (
 )
 
 __all__ = [
+    "BALANCE",
     "LARGEST_FLOAT",
     "PRECISIONS",
     "Column",

@@ -22,6 +22,10 @@ PRECISIONS = ("float32", "bfloat16")
 """
 
 
+BALANCE = "{}.balance"
+"""The state of a model that holds the weights of the classes of a target."""
+
+
 @dataclass(frozen=True)
 class Port:
     """An input or target of the model: what a column of the data must provide.

@@ -20,12 +20,13 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import numpy as np
 
 from specc.diagnostics import Label
-from specc.recipe import Recipe
+from specc.recipe import BALANCE, Recipe
 from specc.runtime import checkpoint
 from specc.runtime.bad_step import bad_step, is_finite
 from specc.runtime.checkpoint import Progress
 from specc.runtime.compiled import CompiledModel, Finding, Values
 from specc.runtime.data import Data, DataPart
+from specc.runtime.data.balance import class_weights
 from specc.runtime.errors import Diverged, RunError, diagnostic, start_of
 from specc.runtime.keeper import InFolder, Keeper
 from specc.runtime.metrics import Epoch, short_names
@@ -88,6 +89,8 @@ def train(
     `Diverged` if the loss or a weight is not finite: the last checkpoint is then the state before
     that step. Raises `RunError` if a file cannot be written.
     """
+    if recipe.balance is not None and recipe.balance_by == "weights":
+        weigh_classes(net, data.training, recipe.balance)
     if isinstance(run, RunFolder):
         keeper: Keeper = InFolder(run, net, progress.epoch if progress is not None else 0)
     else:
@@ -105,6 +108,15 @@ def train(
         loop.supply.close()
     keeper.flush()
     return outcome
+
+
+def weigh_classes(net: CompiledModel, part: DataPart, target: str) -> None:
+    """Set the weights of a target's classes to those of the training part."""
+    port = next(each for each in net.ports if each.name == target)
+    classes = 2 if port.kind == "bool" else port.class_count
+    path = BALANCE.format(target)
+    if path in net.states:
+        net.states[path][...] = class_weights(part, target, classes)
 
 
 class _Loop:

@@ -22,6 +22,7 @@ from specc.frontend.fix.fixes import verify_fixes
 from specc.frontend.lint.allow import silence
 from specc.frontend.lint.lint import lint
 from specc.frontend.program.augments import augments_of
+from specc.frontend.program.balance import balanced_target
 from specc.frontend.program.doubt import doubted, drop_consequences, follows_a_bracket, overlap
 from specc.frontend.program.model import RESERVED, Elaborated, elaborate
 from specc.frontend.program.overrides import check_known, numbers_of, overridden, parsed
@@ -178,7 +179,7 @@ def _number(context: Context, scope: Scope, definition: ast.Dim | ast.Seq | ast.
 def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | None) -> Program:
     """Walk the model and its training."""
     augments = augments_of(context, model, block)
-    elaborated = elaborate(context, scope, model, augments)
+    elaborated = elaborate(context, scope, model, augments, balanced_target(block))
     warn_of_signed_loss(context, elaborated)
     training = TrainBlock()
     if block is not None:

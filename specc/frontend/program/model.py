@@ -17,6 +17,7 @@ from specc.frontend.elaborate.names import MEANINGS
 from specc.frontend.elaborate.patterns import declared_type, sequence_name
 from specc.frontend.operators import sequences
 from specc.frontend.program.augments import augment
+from specc.frontend.program.balance import weighed
 from specc.frontend.program.monitor import is_more_better
 from specc.frontend.scope import provenance
 from specc.frontend.scope.frame import BodyFrame
@@ -46,9 +47,16 @@ class Elaborated:
 
 
 def elaborate(
-    context: Context, scope: Scope, model: ast.Model, augments: Sequence_[ast.Augment] = ()
+    context: Context,
+    scope: Scope,
+    model: ast.Model,
+    augments: Sequence_[ast.Augment] = (),
+    balance: str | None = None,
 ) -> Elaborated:
-    """Walk the model; `augments` change its inputs while training."""
+    """Walk the model; `augments` change its inputs while training.
+
+    The classes of the target `balance` weigh alike in the losses of a training.
+    """
     frame = BodyFrame(context, scope, "model", namer=Namer(""), body=model.body)
     result = Elaborated()
     terms: list[ast.Loss | ast.Metric] = []
@@ -78,7 +86,7 @@ def elaborate(
             help="say what is put in, `input x: float[4]`, or what it learns to draw, `target y:"
             " float[4]`",
         )
-    _terms(frame, terms, names, result)
+    _terms(frame, terms, names, result, balance)
     return result
 
 
@@ -197,7 +205,9 @@ def _output(frame: BodyFrame, statement: ast.Output, name: str, outputs: list[Te
     outputs.append(Term(name, value.node, statement.span, sequence))
 
 
-def _terms(frame: BodyFrame, statements: list, names: dict, result: Elaborated) -> None:
+def _terms(
+    frame: BodyFrame, statements: list, names: dict, result: Elaborated, balance: str | None
+) -> None:
     """Losses and metrics: they see all parameters; those that sum over all weights come last."""
     context = frame.context
     context.lists_layers = False
@@ -209,6 +219,8 @@ def _terms(frame: BodyFrame, statements: list, names: dict, result: Elaborated) 
             continue
         check = _loss if isinstance(statement, ast.Loss) else _metric
         tensor = check(frame, statement, value)
+        if tensor is not None and isinstance(statement, ast.Loss) and balance is not None:
+            tensor = weighed(frame, statement.span, tensor, balance)
         if tensor is not None:
             assert isinstance(value, Tensor), "only tensors are terms; please report this"
             is_max = is_more_better(frame, statement.value, value)

@@ -131,6 +131,10 @@ def _check_balance(
 ) -> None:
     name = known.get("balance")
     if name is None:
+        if "balance_by" in known:
+            message = "`balance_by` says how the classes of `balance` are to count"
+            help_ = "name the target: `balance = label`"
+            frame.error("misplaced", message, places["balance_by"], help=help_)
         return
     port = next((each for each in ports if each.name == name), None)
     if port is not None and port.kind in ("class", "bool") and not port.shape:

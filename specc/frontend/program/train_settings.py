@@ -135,8 +135,17 @@ SETTINGS = (
         "balance",
         "column",
         default=None,
-        doc="The target whose classes count alike in training: examples of rare classes are"
-        " repeated in each epoch until every class has as many as the largest one.",
+        doc="The target whose classes count alike in training, as `balance_by` says.",
+    ),
+    Declared(
+        "balance_by",
+        choices=("weights", "oversampling"),
+        default=DEFAULTS.balance_by,
+        doc="How `balance` makes classes count alike. With `weights`, the losses that depend on the"
+        " target are multiplied, while training, by n / (k * n_c) for an example of class c: n"
+        " examples, n_c of them of class c, k classes (King and Zeng, 2001). With `oversampling`,"
+        " examples of rare classes are repeated in each epoch until every class has as many as the"
+        " largest one.",
     ),
     Declared(
         "max_time",

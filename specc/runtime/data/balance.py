@@ -1,11 +1,16 @@
-"""Classes that weigh alike: examples of rare classes are repeated.
+"""Classes that weigh alike: examples of rare classes are repeated, or weighed in the loss.
 
-balanced(labels, rows)       # the rows, those of rare classes several times
+balanced(labels, rows)             # the rows, those of rare classes several times
+class_weights(part, "label", 3)    # [1.0, 0.6, 4.1]: n / (classes * examples of the class)
 """
 
 from __future__ import annotations
 
 import numpy as np
+
+from specc.runtime.data.part import DataPart
+
+PIECE = 2**20  # labels that are counted at once
 
 
 def balanced(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -20,3 +25,20 @@ def balanced(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
         members = rows[own == label]
         found.append(np.resize(members, most))
     return np.sort(np.concatenate(found))
+
+
+def class_weights(part: DataPart, target: str, classes: int) -> np.ndarray:
+    """Return the weight of each class of a target, float64 `[classes]`; their mean over the
+    examples is 1. A class without examples has the weight 1.
+
+    King and Zeng, Logistic regression in rare events data, 2001.
+    """
+    labels = part.columns[target].array
+    counts = np.zeros(classes, np.int64)
+    for start in range(0, len(part), PIECE):
+        rows = np.asarray(part.rows[start : start + PIECE])
+        counts += np.bincount(labels[rows].astype(np.int64).reshape(-1), minlength=classes)
+    there = counts > 0
+    found = np.ones(classes)
+    found[there] = len(part) / (there.sum() * counts[there])
+    return found

@@ -150,7 +150,7 @@ class _Load:
                     self.ends[port.name] = end
             columns = columns_of(request, fields, self.vocabularies, self.found)
             sampled = {} if self.limit is None else fields
-            if recipe.balance is not None and recipe.balance in columns:
+            if recipe.balance_by == "oversampling" and recipe.balance in columns:
                 rows["training"] = balanced(columns[recipe.balance].array, rows["training"])
             self.loaded = {
                 name: DataPart(columns, each, fields=sampled, source=read.rows)

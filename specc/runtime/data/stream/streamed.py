@@ -88,10 +88,12 @@ def streamed(
 def _require_streamable(recipe: Recipe) -> None:
     """Refuse what needs all examples at once."""
     place = recipe.places.get("memory")
-    if recipe.balance is not None:
+    if recipe.balance is not None and recipe.balance_by == "oversampling":
         raise data_error(
-            "`balance` repeats examples of the whole data, which `memory` does not keep",
-            recipe.places.get("balance") or place,
+            "`balance_by = oversampling` repeats examples of the whole data, which `memory` does"
+            " not keep",
+            recipe.places.get("balance_by") or place,
+            help="`balance_by = weights` weighs them in the loss",
         )
     has_own = any(isinstance(each, DataCall) for each in (recipe.validate, recipe.test))
     if has_own and recipe.split.by in ("group", "time"):
