@@ -35,13 +35,22 @@ MOST_CLASSES = 30  # that are printed
 @click.option("--threads", type=click.IntRange(min=1), help=THREADS_HELP)
 @click.option("--precision", type=PRECISION, help=f"{PRECISION_HELP}  [default: as in training]")
 @click.option("--by", metavar="COLUMN", help="Also show the figures for each value of a column.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "csv"]),
+    default="text",
+    show_default=True,
+    help="Print a text, a JSON object, or the losses and metrics as a table.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def evaluate(
     folder: Path,
     data: Path | None,
     threads: int | None,
     precision: str | None,
     by: str | None,
+    form: str,
     as_json: bool,
 ) -> None:
     """Evaluate a trained run on test or validation data.
@@ -116,12 +125,35 @@ def evaluate(
     more: dict[str, Any] = {}
     if net.meanings and not net.written:
         more = {"classes": detail.classes(net, rows), "calibration": detail.calibration(net, rows)}
-    _print(folder, part, len(rows), progress.epoch, values, tables, as_json, more, by, groups)
+    form = "json" if as_json else form
+    if form == "csv":
+        _print_csv(values, by, groups)
+    else:
+        is_json = form == "json"
+        _print(folder, part, len(rows), progress.epoch, values, tables, is_json, more, by, groups)
     if not math.isfinite(values["loss"]):
         raise run_error(
             f"the loss is {values['loss']} on the {part} part, although all weights are finite",
             folder,
             help="look for inputs that are far from the training inputs",
+        )
+
+
+def _print_csv(
+    values: dict[str, float], by: str | None, groups: dict[str, tuple[int, dict[str, float]]]
+) -> None:
+    """Print a line with the values, or a line for each group."""
+    import csv
+    import sys
+
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    if by is None:
+        out.writerows([values, (f"{each:.9g}" for each in values.values())])
+        return
+    out.writerow([by, "examples", *values])
+    for group, (count, own) in groups.items():
+        out.writerow(
+            [group, count, *(f"{own[name]:.9g}" if name in own else "" for name in values)]
         )
 
 

@@ -1,4 +1,4 @@
-"""`specc time FILE`: where the time of a training step goes, kernel by kernel."""
+"""`specc time FILE|RUN`: where the time of a training step goes, kernel by kernel."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from specc.cli.session import (
-    FILE,
+    FILE_OR_RUN,
     FOLDER,
     LISTENER,
     PRECISION,
     PRECISION_HELP,
     checked,
     overrides,
+    run_program,
 )
 from specc.frontend.syntax.reading import read_source
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from specc.ir.program import Program
     from specc.net.net import Net
     from specc.recipe import Column
+    from specc.runtime.run import RunFolder
 
 SMALL = 0.005  # of the step: what takes less is summed up
 LONGEST_TEXT = 44
@@ -60,7 +62,7 @@ class Row:
 
 
 @click.command("time")
-@click.argument("file", type=FILE)
+@click.argument("file", metavar="FILE|RUN", type=FILE_OR_RUN)
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Number of threads  [default: one per CPU]"
@@ -103,9 +105,9 @@ def time(
 ) -> int:
     """Show where training time goes, kernel by kernel.
 
-    For each kernel of a training step of FILE, time shows its microseconds, its operations or bytes
-    per second, its share of the step, the part of the machine's limit that it reaches, and the line
-    of FILE that it belongs to.
+    For each kernel of a training step of FILE, or of the model of RUN, time shows its microseconds,
+    its operations or bytes per second, its share of the step, the part of the machine's limit that
+    it reaches, and the line of the file that it belongs to.
 
     With --start, time carries out two starts of a training: one with an empty cache of compiled
     code, one with a full one. It shows the seconds of their stages.
@@ -113,22 +115,29 @@ def time(
     if is_start:
         if data is not None:
             raise click.UsageError("--start takes random data: leave out --data")
+        if file.is_dir():
+            raise click.UsageError("--start begins with a FILE, not with a run")
         return _print_starts(file, overrides(changes), threads, dtype, precision, as_json)
     from specc import driver
     from specc.backend.measure.limits import measure
     from specc.cli.random_rows import random_rows
     from specc.runs.programs import warn_of_rounding
+    from specc.runtime.run import open_run
 
-    source, values = read_source(file), overrides(changes)
-    program = checked(source, values, comes_again=data is not None)
-    if data is not None and program.open_sizes:
-        from specc.runtime.data import open_sizes
+    run, values = open_run(file) if file.is_dir() else None, overrides(changes)
+    if run is not None:
+        program = run_program(run, values)
+    else:
+        source = read_source(file)
+        program = checked(source, values, comes_again=data is not None)
+        if data is not None and program.open_sizes:
+            from specc.runtime.data import open_sizes
 
-        sizes = open_sizes(program.recipe, program.ports, data)
-        program = checked(source, {**sizes, **values})
+            sizes = open_sizes(program.recipe, program.ports, data)
+            program = checked(source, {**sizes, **values})
     net = driver.compile(program, dtype=dtype, threads=threads, precision=precision)
     warn_of_rounding(net, LISTENER)
-    columns, order = random_rows(net, MADE_UP) if data is None else _loaded(program, net, data)
+    columns, order = random_rows(net, MADE_UP) if data is None else _loaded(program, net, data, run)
     limits = measure(dtype, net.working_threads)
     times = net.time(columns, order)
     rows = _rows(times, limits)
@@ -160,10 +169,15 @@ def _print_starts(
     return 0
 
 
-def _loaded(program: Program, net: Net, folder: Path) -> tuple[dict[str, Column], np.ndarray]:
+def _loaded(
+    program: Program, net: Net, folder: Path, run: RunFolder | None
+) -> tuple[dict[str, Column], np.ndarray]:
     from specc.runtime.data import load
 
-    part = load(program.recipe, net.ports, folder, parts=("training",)).training
+    statistics = run.record.statistics if run is not None else None
+    part = load(
+        program.recipe, net.ports, folder, parts=("training",), statistics=statistics
+    ).training
     return part.columns, part.numbers
 
 

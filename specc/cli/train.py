@@ -126,7 +126,15 @@ def train(
                 raise click.UsageError(
                     "folds are trained one by one: give each to all processes with `fold=1`, ..."
                 )
-            return _all_folds(folds, path, values, data, runs, threads, dtype or "float32", quiet)
+            if overfit is not None or dry_run:
+                option = "--dry-run" if dry_run else "--overfit"
+                raise click.UsageError(
+                    f"{option} is for one training, and `folds = {len(folds)}` asks for"
+                    f" {len(folds)}: add fold=1"
+                )
+            return _all_folds(
+                folds, path, values, data, runs, threads, dtype or "float32", quiet, logs
+            )
         prepare_ = partial(_prepared, path, values, data, dtype=dtype or "float32", overfit=overfit)
         if ranks is not None and not dry_run:
             return _with_others(ranks, prepare_, runs, threads, quiet, logs, overfit)
@@ -201,6 +209,7 @@ def _all_folds(
     threads: int | None,
     dtype: str,
     is_quiet: bool,
+    logs: Sequence[str],
 ) -> int:
     """Train a run for each fold, and print the mean and the deviation of their results."""
     from specc.runs.folds import summary
@@ -211,7 +220,7 @@ def _all_folds(
         own = {**values, "fold": str(fold)}
         training = _prepared(file, own, data, threads, dtype).begun(runs)
         try:
-            status = _carried_out(training, is_quiet)
+            status = _carried_out(training, is_quiet, logs)
         finally:
             training.release()
         folders.append(training.run.folder)

@@ -9,12 +9,13 @@ epoch  3/20      0.0702    0.9771    0.1801    0.9582       44,562 *
 
 from __future__ import annotations
 
+import html
 import math
 import shutil
 import sys
 import time
 from collections.abc import Collection, Iterable, Sequence
-from typing import Self
+from typing import Any, Self
 
 import click
 
@@ -110,6 +111,8 @@ def display(
     """The display that fits where output goes; a context manager, and a `Watch`."""
     if is_quiet:
         return Quiet()
+    if is_notebook():
+        return NotebookCell(net, epochs, steps_per_epoch, first_epoch)
     if sys.stdout.isatty():
         return Terminal(net, epochs, steps_per_epoch, first_epoch)
     return Lines(net, epochs)
@@ -193,7 +196,7 @@ class Terminal(Lines):
         super().__init__(net, epochs)
         self.steps_per_epoch, self.first = steps_per_epoch, first_epoch
         self.recent: list[float] = []
-        self.begun = self.shown = 0.0
+        self.begun = self.shown = self.drawn = 0.0
         self.status = ""
 
     def __enter__(self) -> Self:
@@ -245,3 +248,46 @@ class Terminal(Lines):
             sys.stdout.write(f"\r\x1b[2K{status[:room]}")
             sys.stdout.flush()
         self.status = status
+
+
+def is_notebook() -> bool:
+    """Return whether the process is the kernel of a notebook."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return hasattr(get_ipython(), "kernel")
+
+
+class NotebookCell(Terminal):
+    """What a terminal shows, in the output of a notebook's cell: it is replaced as it changes."""
+
+    def __enter__(self) -> Self:
+        from IPython import display
+
+        self.lines: list[str] = []
+        self.handle = display.display(self._content(), display_id=True)
+        return super().__enter__()
+
+    def __exit__(self, *rest: object) -> None:
+        super().__exit__(*rest)
+        self._draw()
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+        if time.monotonic() - self.drawn >= OFTEN:
+            self._draw()
+
+    def _show(self, status: str) -> None:
+        self.status = status
+        self._draw()
+
+    def _draw(self) -> None:
+        self.drawn = time.monotonic()
+        self.handle.update(self._content())
+
+    def _content(self) -> Any:
+        from IPython.display import HTML
+
+        text = "\n".join(filter(None, [*self.lines, self.status]))
+        return HTML(f"<pre>{html.escape(text)}</pre>")

@@ -86,7 +86,10 @@ def given_sources(
     if test is not None:
         given["test"] = source_of(test, recipe.data)
     texts = {}
+    is_frame = recipe.data is None and _is_frame(given.get("data"))
     for name, each in list(given.items()):
+        if isinstance(each, float) and is_frame:
+            continue  # a share of what no file holds
         if (text := _as_override(each)) is not None:
             texts[name] = text
             del given[name]
@@ -122,6 +125,12 @@ def source_and_content(
 def is_text(model: str | Path) -> bool:
     """Return whether it is the text of a model, not the name of a file."""
     return isinstance(model, str) and ("{" in model or "\n" in model)
+
+
+def _is_frame(given: DataCall | None) -> bool:
+    from specc.recipe.sources import FRAME
+
+    return given is not None and given.word == FRAME
 
 
 def _as_override(given: DataCall | float) -> str | None:
