@@ -11,6 +11,8 @@ from sources import X, Y, columns, recipe, refusal, write_csv
 
 from specc.recipe import DataCall, Port
 from specc.runtime.data import load
+from specc.runtime.data.sources import csv as csv_source
+from specc.runtime.data.sources import delimited
 from specc.runtime.errors import DataError
 
 
@@ -233,3 +235,36 @@ def test_integers_of_every_type_are_kept(tmp_path, dtype):
     values = [[bounds.max, bounds.max - 1], [0, bounds.min]]
     np.savez(tmp_path / "a.npz", x=np.array(values, dtype))
     assert columns(tmp_path, (X,), "npz", "a.npz")["x"].array.tolist() == values
+
+
+@pytest.mark.parametrize("kinds", ["floats", "integers", "both", "gaps", "infinite"])
+def test_columns_of_a_vector_lie_side_by_side_and_are_those_of_single_lines(
+    tmp_path, monkeypatch, kinds
+):
+    pytest.importorskip("pyarrow")
+    rng = np.random.default_rng(0)
+    rows = [[f"{a:.3f}", str(b), f"{a * b:.2f}"] for a, b in zip(
+        rng.normal(size=300), rng.integers(-9, 9, 300), strict=True)]  # fmt: skip
+    if kinds == "integers":
+        rows = [[str(7 * row), row_[1], str(-row)] for row, row_ in enumerate(rows)]
+    if kinds == "floats":
+        rows = [[a, c, a] for a, _, c in rows]
+    if kinds == "gaps":
+        rows[200][1] = ""
+    if kinds == "infinite":
+        rows[200][0] = "inf"
+    text = "".join(",".join([*row, "0"]) + "\n" for row in [["x_1", "x_2", "x_3"], *rows])
+    (tmp_path / "a.csv").write_text(text.replace("x_3,0", "x_3,y", 1))
+    ports = [Port("x", "input", "float", (3,)), Port("y", "target", "class", (), 3)]
+    settings = {"missing": 5.0} if kinds == "gaps" else {}
+    found = []
+    for least in (10**9, 0):  # line by line, and with pyarrow
+        monkeypatch.setattr(csv_source, "LARGE", least)
+        monkeypatch.setattr(delimited, "BLOCK", 500)
+        if kinds == "infinite":
+            assert "`inf` is not a number" in refusal(tmp_path, ports, "csv", "a.csv")
+        else:
+            found.append(columns(tmp_path, ports, "csv", "a.csv", **settings)["x"].array)
+    if found:
+        np.testing.assert_array_equal(*found)
+        assert found[1].flags.c_contiguous and found[0].dtype == found[1].dtype == np.float64

@@ -11,6 +11,7 @@ training        the `train` block
 train_settings  what each of its settings may be, and what it does
 columns         how columns of the data become inputs: `column NAME = formula`
 augments        inputs that are changed while training: `augment NAME = formula`
+balance         classes that count alike in the loss: `balance = label`
 splits          how the data is divided
 objectives      the losses that each optimizer minimizes
 optimizers      the update rule of each parameter

@@ -143,7 +143,10 @@ def read(
     texts = {
         names[port.name][0] for port in ports if takes_texts(port) and len(names[port.name]) == 1
     }
-    columns = table.read([*used, *plan.names, *by], texts | plan.texts)
+    vectors = [
+        names[port.name] for port in ports if port.kind == "float" and len(names[port.name]) > 1
+    ]
+    columns = table.read([*used, *plan.names, *by], texts | plan.texts, vectors)
     if columns.examples == 0 and columns.count is None:
         raise request.error(f"{_first_title(columns, table)} holds no examples", argument=0)
     strict = [*used, *(name for name in plan.names if name not in plan.may_be_missing)]
@@ -180,7 +183,18 @@ def _are_texts(raw: Raw) -> bool:
 
 
 def _side_by_side(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Return columns `[N]` as one array `[N, columns]`, made in pieces that stay in the cache."""
+    """Return columns `[N]` as one array `[N, columns]`, made in pieces that stay in the cache.
+
+    Columns that are views of such an array are not copied.
+    """
+    whole = arrays[0].base
+    if whole is not None and whole.shape == (len(arrays[0]), len(arrays)):
+        places = [whole[:, place] for place in range(len(arrays))]
+        if all(
+            each.base is whole and each.__array_interface__ == own.__array_interface__
+            for each, own in zip(arrays, places, strict=True)
+        ):
+            return whole
     found = np.empty((len(arrays[0]), len(arrays)), np.result_type(*arrays))
     for start in range(0, len(found), PIECE):
         for place, each in enumerate(arrays):

@@ -110,9 +110,21 @@ class Table:
     reader: Callable[[Sequence[str], Collection[str]], Columns]
     by_kind: bool = False
     noun: str = "column"
+    arrange: Callable[[Sequence[Sequence[str]]], None] | None = None
 
-    def read(self, names: Iterable[str] | None = None, texts: Collection[str] = ()) -> Columns:
-        """Read the columns of some names, or all of them."""
+    def read(
+        self,
+        names: Iterable[str] | None = None,
+        texts: Collection[str] = (),
+        vectors: Sequence[Sequence[str]] = (),
+    ) -> Columns:
+        """Read the columns of some names, or all of them.
+
+        The numbers of each of `vectors` may lie side by side, in one array of which the columns are
+        views.
+        """
+        if self.arrange is not None:
+            self.arrange(vectors)
         return self.reader(self.names if names is None else list(dict.fromkeys(names)), texts)
 
 

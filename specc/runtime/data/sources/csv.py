@@ -56,6 +56,7 @@ class Delimited:
     text: str | None = None
     separator: str = ","
     header: list[str] = field(default_factory=list)
+    vectors: Sequence[Sequence[str]] = ()
 
     def table(self) -> Table:
         beginning = self.text_of(replace(self.request, limit=delimited.HEAD))
@@ -65,8 +66,11 @@ class Delimited:
         first = next(self.lines(beginning), (0, []))[1]
         self.header = [cell.strip() for cell in first]
         self._check_header()
-        table = Table(f"`{self.path.name}`", self.header, self.read)
-        return table
+        return Table(f"`{self.path.name}`", self.header, self.read, arrange=self.arrange)
+
+    def arrange(self, vectors: Sequence[Sequence[str]]) -> None:
+        """Note the columns that are to lie side by side."""
+        self.vectors = vectors
 
     def _check_header(self) -> None:
         if not self.header:
@@ -93,7 +97,9 @@ class Delimited:
         """Read some columns: fast if the file is large, else line by line."""
         is_unique = len(set(self.header)) == len(self.header)
         if is_unique and self.request.limit is None and self.path.stat().st_size >= LARGE:
-            found = delimited.read(self.path, self.separator, self.header, names, texts)
+            found = delimited.read(
+                self.path, self.separator, self.header, names, texts, self.vectors
+            )
             if found is not None:
                 rows = len(next(iter(found.values())))
                 places = _Places(self)

@@ -25,9 +25,17 @@ NULLS = sorted({form(each) for each in MISSING for form in (str, str.upper, str.
 
 
 def read(
-    path: Path, separator: str, header: list[str], names: Sequence[str], texts: Collection[str]
+    path: Path,
+    separator: str,
+    header: list[str],
+    names: Sequence[str],
+    texts: Collection[str],
+    vectors: Sequence[Sequence[str]] = (),
 ) -> dict[str, Raw] | None:
-    """Return the columns of some names; None if they must be read line by line."""
+    """Return the columns of some names; None if they must be read line by line.
+
+    The numbers of each of `vectors` lie side by side, in one array.
+    """
     compression = "gzip" if _is_gzip(path) else None
 
     def opened() -> Any:
@@ -42,7 +50,7 @@ def read(
             return cuts_a_cell(file)
 
     form = _Form(separator, header, opened, is_broken, skipped=1)
-    return _columns(form, names, texts, (), path.name)
+    return _columns(form, names, texts, (), path.name, vectors)
 
 
 def read_bytes(
@@ -80,7 +88,12 @@ class _Form:
 
 
 def _columns(
-    form: _Form, names: Sequence[str], texts: Collection[str], words: Collection[str], title: str
+    form: _Form,
+    names: Sequence[str],
+    texts: Collection[str],
+    words: Collection[str],
+    title: str,
+    vectors: Sequence[Sequence[str]] = (),
 ) -> dict[str, Raw] | None:
     """Return some columns; None if they must be read line by line."""
     try:
@@ -97,12 +110,44 @@ def _columns(
             break
         chosen.update(dict.fromkeys(others, pa.string()))
     found: dict[str, Raw] = {}
+    for vector in vectors:
+        made = _side_by_side(table, vector, f"`{title}`")
+        if made is None:
+            return None
+        found |= made
     for name in names:
+        if name in found:
+            continue
         raw = raw_of(table.column(name), f"`{title}`", is_text=name in texts)
         if raw is None:
             return None
         found[name] = raw
     return found
+
+
+def _side_by_side(table: Any, names: Sequence[str], title: str) -> dict[str, Raw] | None:
+    """Return columns of numbers without gaps as views of one array, which pyarrow's pieces are
+    written into; nothing if they are others. None if a number is not finite.
+    """
+    import pyarrow as pa
+
+    if len(set(names)) != len(names) or not set(names) <= set(table.column_names):
+        return {}
+    chosen = table.select(names)
+    kinds = {each.type for each in chosen.columns}
+    has_gaps = any(each.null_count for each in chosen.columns)
+    if has_gaps or not kinds <= {pa.int64(), pa.float64()} or not len(chosen):
+        return {}
+    whole = np.empty((len(chosen), len(names)), np.int64 if kinds == {pa.int64()} else np.float64)
+    start = 0
+    for batch in chosen.to_batches():  # all columns of a piece are in a near cache
+        part = whole[start : start + len(batch)]
+        for place, column in enumerate(batch.columns):
+            part[:, place] = column.to_numpy()
+        if part.dtype.kind == "f" and not np.isfinite(part).all():
+            return None
+        start += len(batch)
+    return {name: Raw(whole[:, place], None, None, title) for place, name in enumerate(names)}
 
 
 def _table(form: _Form, names: Sequence[str], chosen: dict[str, Any]) -> Any:
