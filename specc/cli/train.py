@@ -253,13 +253,15 @@ def _prepared(
 
 def _tell(prepared: PreparedTraining) -> None:
     """Compile everything and print what a training would do."""
+    import numpy as np
+
     from specc.pipeline import Kind
 
     net, recipe = prepared.net, prepared.program.recipe
     data = prepared.data
     net.programs.ready(Kind.TRAIN, data.training.columns, net.batch)
     if data.validation is not None:
-        net.evaluate_rows(data.validation.columns, data.validation.numbers[:1])
+        net.evaluate_rows(data.validation.columns, np.arange(1))
     steps = -(-len(data.training) // net.batch)
     count = sum(each.type.bound_elements for each in prepared.program.parameters)
     parts = ", ".join(f"{len(part):,} {name}" for name, part in data.parts.items())

@@ -119,6 +119,12 @@ def weigh_classes(net: CompiledModel, part: DataPart, target: str) -> None:
         net.states[path][...] = class_weights(part, target, classes)
 
 
+def _supply(part: DataPart, recipe: Recipe, batch: int) -> FromMemory | FromDisk:
+    if part.stored is None:
+        return FromMemory(part, batch)
+    return FromDisk(part.stored, recipe.seed, batch, window_bytes(recipe))
+
+
 class _Loop:
     """The training and where it stands."""
 
@@ -143,10 +149,7 @@ class _Loop:
         self.sizes[-1] = self.examples - net.batch * (self.steps_per_epoch - 1)
         self.names = short_names(net.columns)
         self.stretch_steps = 1
-        self.supply: FromMemory | FromDisk = FromMemory(data.training, net.batch)
-        if data.training.stored is not None:
-            size = window_bytes(recipe)
-            self.supply = FromDisk(data.training.stored, recipe.seed, net.batch, size)
+        self.supply = _supply(data.training, recipe, net.batch)
         self._new_epoch()
         if data.validation is not None:  # compiles, so that no epoch has to wait for it
             net.evaluate_rows(data.validation.columns, np.arange(1))

@@ -9,6 +9,7 @@ import pytest
 
 import specc
 from specc.runtime.data import load, open_sizes
+from specc.runtime.data.part import DataPart
 from specc.runtime.data.stream import learn, pieces
 from specc.runtime.data.stream.split import RowSplit
 from specc.runtime.errors import DataError
@@ -367,6 +368,13 @@ def test_a_training_that_stops_within_an_epoch_goes_on_with_the_same_bits(tmp_pa
     for name, each in again.net.params.items():
         np.testing.assert_array_equal(each, wanted[name])
     again.release()
+
+
+def test_no_list_of_all_rows_is_made_while_it_trains(tmp_path, monkeypatch):
+    write("houses.csv", table(500))
+    monkeypatch.setattr(DataPart, "numbers", property(lambda part: pytest.fail("all rows")))
+    run = specc.train(MODEL, memory=0.02, epochs=2, runs=tmp_path / "runs", quiet=True)
+    assert run.outcome == "finished" and len(run.metrics["val_loss"]) == 2
 
 
 def test_a_file_that_has_changed_is_read_anew(tmp_path):

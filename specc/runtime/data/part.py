@@ -34,6 +34,8 @@ class DataPart:
     @property
     def numbers(self) -> np.ndarray:
         """The numbers of its rows in the columns: int64 `[len(part)]`."""
+        if isinstance(self.rows, range):
+            return np.arange(self.rows.start, self.rows.stop)
         return np.asarray(self.rows, np.int64)
 
     def __len__(self) -> int:
