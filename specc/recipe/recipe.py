@@ -164,6 +164,7 @@ class Recipe:
     checkpoint_seconds: float = 30
     max_time: float | None = None
     memory: float | None = None
+    validate_every: int | None = None
     sample: int | None = None
     prompt: str = ""
     temperature: float = 1.0

@@ -46,7 +46,8 @@ def train(
     values = {**own, **{name: text_of_value(value) for name, value in overrides.items()}}
     listener = AsWarnings()
     folder = Path(source.name).parent
-    recipe = _recipe(source, values)
+    known = {name: each for name, each in values.items() if name != "validate_every"}
+    recipe = _recipe(source, known)  # the part to validate on may be given here
     if folds_of(recipe):
         raise ValueError(
             f"`folds = {recipe.folds}` needs a fold for each training:"

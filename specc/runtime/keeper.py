@@ -7,6 +7,7 @@ keeper = InMemory(net)             # copies of the arrays; keeper.epochs has the
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -15,6 +16,7 @@ import numpy as np
 from specc.runtime import checkpoint
 from specc.runtime.checkpoint import Checkpoints, Progress, tensors
 from specc.runtime.compiled import CompiledModel
+from specc.runtime.evaluations import EvaluationsFile
 from specc.runtime.metrics import Epoch, MetricsFile
 from specc.runtime.run import RunFolder
 from specc.runtime.snapshot import Snapshot
@@ -35,6 +37,9 @@ class Keeper(Protocol):
 
     def append(self, epoch: Epoch) -> None:
         """Add the line of an epoch."""
+
+    def evaluated(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
+        """Keep the validation figures after so many steps, within an epoch."""
 
     def epoch(self, progress: Progress, is_best: bool) -> None:
         """Keep the model as the last, and perhaps as the best."""
@@ -62,11 +67,15 @@ class InFolder(Checkpoints):
 
     def __init__(self, run: RunFolder, net: CompiledModel, epoch: int = 0) -> None:
         self.metrics = MetricsFile(run.metrics, net.columns, epoch)
+        self.evaluations = EvaluationsFile(run.folder, net.columns)
         super().__init__(run.last, run.best, net, before=self.metrics.sync)
         self.name, self.place = f"`{run.last}`", str(run.folder)
 
     def append(self, epoch: Epoch) -> None:
         self.metrics.append(epoch)
+
+    def evaluated(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
+        self.evaluations.append(step, seconds, values)
 
     def save(self, progress: Progress) -> None:
         checkpoint.save(self.last, self.net, progress)
@@ -82,12 +91,16 @@ class InMemory:
         self.net = net
         self.name, self.place = "the model", net.name
         self.epochs: list[Epoch] = []
+        self.evaluations: list[tuple[int, dict[str, float]]] = []
         self._last, self._best = Snapshot(), Snapshot()
         self._progress = Progress()
         self._saved = time.monotonic()
 
     def append(self, epoch: Epoch) -> None:
         self.epochs.append(epoch)
+
+    def evaluated(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
+        self.evaluations.append((step, dict(values)))
 
     def epoch(self, progress: Progress, is_best: bool) -> None:
         self.now(progress)

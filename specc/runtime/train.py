@@ -167,6 +167,8 @@ class _Loop:
                 )
                 is_over = self.together.any(should_stop()) or is_late
                 is_within = self.progress.step < self.steps_per_epoch
+                if is_within:
+                    self.look()
                 if is_within and is_due:
                     self.keep()
             if self.progress.step == self.steps_per_epoch and self.end_epoch():
@@ -220,13 +222,31 @@ class _Loop:
         )
 
     def _until_a_look(self, done: int) -> int:
-        """The steps until `watch` wants to see the model: those of `sample`."""
+        """The steps until somebody wants to see the model: `sample`, or `validate_every`."""
+        if (every := self.recipe.validate_every) is not None:
+            return min(self._until_a_sample(done), every - done % every)
+        return self._until_a_sample(done)
+
+    def _until_a_sample(self, done: int) -> int:
         if self.recipe.sample is None:
             return self.stretch_steps
         power = 100
         while power <= done:
             power *= 10
         return power - done
+
+    def look(self) -> None:
+        """Validate within an epoch, after every `validate_every` steps."""
+        progress, validation = self.progress, self.data.validation
+        done = progress.epoch * self.steps_per_epoch + progress.step
+        every = self.recipe.validate_every
+        if every is None or validation is None or done % every:
+            return
+        values, _ = self._timed(self._evaluated, validation)
+        if not np.isfinite(values["loss"]):
+            what = f"the validation loss is {values['loss']}"
+            self._diverged(what, done, progress.records[-5:, 0])
+        self.keeper.evaluated(done, progress.seconds, self._short(values))
 
     def keep(self) -> None:
         """Write a checkpoint of the steps done so far."""

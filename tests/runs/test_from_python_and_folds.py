@@ -94,3 +94,33 @@ def test_a_notebook_shows_one_output_that_is_replaced(monkeypatch, tmp_path, cap
     last = shown[-1].splitlines()
     assert last[0].startswith("<pre>compiled in") and last[-1].endswith("*</pre>")
     assert [each.split()[1] for each in last[2:]] == ["1/2", "2/2"]
+
+
+def test_figures_within_epochs_change_nothing_and_are_written_once(model, specc, tmp_path):
+    plain = package.train("m.dl", validate=0.2, epochs=3, batch=10, quiet=True)
+    run = package.train("m.dl", validate=0.2, epochs=3, batch=10, validate_every=6, quiet=True)
+    for name, value in plain.net.params.items():
+        np.testing.assert_array_equal(run.net.params[name], value)
+    path = run.folder / "evaluations.csv"
+    rows = list(csv.DictReader(path.open()))
+    steps = [int(each["step"]) for each in rows]  # an epoch has 16 steps, and is validated anyway
+    assert steps == [6, 12, 18, 24, 30, 36, 42]
+    assert list(rows[0]) == ["step", "seconds", "val_loss", "val_accuracy"]
+    status, _, _ = specc("train", "--resume", run.folder, "epochs=4", "-q")
+    steps = [int(each["step"]) for each in csv.DictReader(path.open())]
+    assert status == 0 and steps == [6, 12, 18, 24, 30, 36, 42, 54, 60]
+    with pytest.raises(package.SpecError, match="no validation part to look at"):
+        package.loads((tmp_path / "m.dl").read_text(), validate_every=5)
+
+
+def test_lines_of_later_steps_are_dropped_when_a_training_goes_on(tmp_path):
+    from specc.runtime.evaluations import EvaluationsFile
+
+    for steps in ([2, 4, 6, 8], [6, 8, 10]):
+        file = EvaluationsFile(tmp_path, ("loss",))
+        for step in steps:
+            file.append(step, 0.5, {"loss": step / len(steps)})
+    lines = (tmp_path / "evaluations.csv").read_text().splitlines()
+    assert lines[0] == "step,seconds,val_loss"
+    assert [each.split(",")[0] for each in lines[1:]] == ["2", "4", "6", "8", "10"]
+    assert lines[3].endswith(",2")  # of the second training

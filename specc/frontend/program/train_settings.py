@@ -156,6 +156,14 @@ SETTINGS = (
         " count. The run is saved: `specc train --resume RUN` continues it.",
     ),
     Declared(
+        "validate_every",
+        "int",
+        bounds=((">", 0),),
+        default=None,
+        doc="The steps after which the model is validated within an epoch, too. The figures go to"
+        " `evaluations.csv` of the run; the best epoch is chosen at the end of epochs.",
+    ),
+    Declared(
         "memory",
         "float",
         bounds=((">", 0),),

@@ -102,6 +102,8 @@ def train(
     known["columns"] = column_rules(frame, columns, ports)
     known = divided(frame, known, places | values, ports)
     _check_sample(frame, known, values, ports)
+    if "validate_every" in known and known.get("data") is not None:
+        _check_validated(frame, known, values)
     result = TrainBlock(Recipe(**known, span=block.span, places=values))
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
@@ -110,6 +112,16 @@ def train(
     if is_good:
         _check_data(frame, ports, [known.get(name) for name in ("data", "validate", "test")])
     return result
+
+
+def _check_validated(
+    frame: BodyFrame, known: Mapping[str, Any], values: Mapping[str, Span]
+) -> None:
+    """Report `validate_every` where there is nothing to validate on."""
+    if known.get("validate") is None and known.get("folds") is None:
+        message = "there is no validation part to look at every so many steps"
+        help_ = "add `validate split = 0.9`, or `validate` and a source"
+        frame.error("misplaced", message, values["validate_every"], help=help_)
 
 
 def _check_sample(

@@ -158,7 +158,8 @@ TRAIN_SYNONYMS: dict[str, str] = {
     "max_norm": "clip_norm", "checkpointing": "recompute", "gradient_checkpointing": "recompute",
     "activation_checkpointing": "recompute", "use_checkpoint": "recompute", "remat": "recompute",
     "rematerialize": "recompute", "mixed_precision": "precision", "amp": "precision",
-    "autocast": "precision",
+    "autocast": "precision", "eval_steps": "validate_every", "val_check_interval": "validate_every",
+    "class_weight": "balance", "class_weights": "balance",
 }  # fmt: skip
 
 # What the field sets where a network is trained, and is said otherwise here.

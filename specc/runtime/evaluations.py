@@ -1,0 +1,42 @@
+"""`evaluations.csv` of a run: the validation figures within epochs, a line for each look.
+
+    step,seconds,val_loss,val_accuracy
+
+A training that goes on from a checkpoint drops the lines that it is about to write again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from specc.runtime.files import write
+from specc.runtime.metrics import short_names
+
+NAME = "evaluations.csv"
+
+
+class EvaluationsFile:
+    """The file, which is written anew with each line. Raises `RunError` if that cannot be."""
+
+    def __init__(self, folder: Path, columns: Sequence[str]) -> None:
+        self.path = folder / NAME
+        self.names = list(short_names(columns).values())
+        self.lines: list[str] | None = None
+
+    def append(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
+        """Add the figures after so many steps, and drop those of later ones."""
+        header = ",".join(["step", "seconds", *(f"val_{name}" for name in self.names)])
+        if self.lines is None:
+            self.lines = [header]
+            if self.path.is_file():
+                old = self.path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]
+                self.lines += [each for each in old if _is_before(each, step)]
+        cells = [str(step), f"{seconds:.3f}", *(f"{values[name]:.8g}" for name in self.names)]
+        self.lines.append(",".join(cells))
+        write(self.path, "".join(f"{each}\n" for each in self.lines).encode())
+
+
+def _is_before(line: str, step: int) -> bool:
+    first = line.partition(",")[0]
+    return first.isdecimal() and int(first) < step
