@@ -72,6 +72,21 @@ def test_the_checks_of_scikit_learn_pass(own, other, monkeypatch):
     assert sum(each["status"] == "skipped" for each in found) <= 2
 
 
+@pytest.mark.parametrize("kind", [SpecClassifier, SpecRegressor])
+def test_an_estimator_with_overrides_has_no_attributes_but_its_parameters(kind):
+    from sklearn.utils.estimator_checks import (
+        check_no_attributes_set_in_init,
+    )
+
+    own = kind(epochs=2, hidden=8, lr=0.01)
+    check_no_attributes_set_in_init(kind.__name__, own)
+    assert (own.hidden, own.lr) == (8, 0.01) and not hasattr(own, "units")
+    own.hidden = 9
+    copied = pickle.loads(pickle.dumps(own))
+    assert copied.get_params() == clone(own).get_params() == own.get_params()
+    assert copied.get_params()["hidden"] == 9 and copied.set_params(lr=0.1).lr == 0.1
+
+
 @pytest.fixture(scope="module")
 def iris():
     X, y = load_iris(return_X_y=True)

@@ -62,12 +62,20 @@ class SpecEstimator(BaseEstimator):
     # Parameters: those of the signature, and the overrides that have been set.
 
     def _overrides(self) -> dict[str, Any]:
-        own = set(self._get_param_names())
-        return {
-            name: value
-            for name, value in vars(self).items()
-            if name not in own and not name.endswith("_") and not name.startswith("_")
-        }
+        return dict(vars(self).get("_given", {}))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # overrides are kept apart: an estimator has no attributes but its parameters and results
+        if name.startswith("_") or name.endswith("_") or name in self._get_param_names():
+            super().__setattr__(name, value)
+        else:
+            self.__dict__.setdefault("_given", {})[name] = value
+
+    def __getattr__(self, name: str) -> Any:
+        given = vars(self).get("_given", {})
+        if name in given:
+            return given[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, with the overrides that have been set."""
