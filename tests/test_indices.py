@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 import specc
+from benchmarks import formulas
+from specc.runs.writing import _with_begin
+from specc.runtime.sample import WindowWriter
 
 sums = np.einsum
 
@@ -214,3 +217,74 @@ def test_the_gradients_of_a_formula_are_finite_differences(formula):
         ]
         slope = (net.gradients(of="loss", by=name, **data) * way).sum() / 3
         assert (ends[0] - ends[1]) / 2e-6 == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", [each for each in formulas.PAIRS if each != "cross_entropy"])
+def test_a_formula_becomes_the_plan_of_its_word(name):
+    pair = formulas.PAIRS[name]
+    assert formulas.plan(pair.text(pair.formula)) == formulas.plan(pair.text(pair.word))
+
+
+WORDS = {
+    "fn gram(z: float[n]) { let g[i, j] = z[i] * z[j] return g }": (
+        "let y[r] = gram(x[0, r])",
+        lambda x: sums("nri,nrj->nrij", x[:, 0], x[:, 0]),
+    ),
+    "fn smooth(z: float[steps, n]) { let y[t, i] = z[t, i] + mean(u: z[u, i]) return y }": (
+        "let y[r] = smooth(x[:, r])",
+        lambda x: x + x.mean(1, keepdims=True),
+    ),
+    "fn final(z: float[n]) = 2 * last(z)": (
+        "let y[r] = final(x[:, r]) + mean(x[:, r]; over=time)",
+        lambda x: 2 * x[:, -1] + x.mean(1),
+    ),
+    "fn same(z: float[n]) = z": (
+        "let y[t in 0:4, c] = sum(u: W[c, u] * x[t + u, c, 0])",
+        lambda x: x[:, :4, :, 0] + 2 * x[:, 1:5, :, 0] + 3 * x[:, 2:6, :, 0],
+    ),
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_words_are_applied_for_each_value_of_an_index(word):
+    formula, wanted = WORDS[word]
+    text = f"""seq time = 6
+    {word}
+    model m {{
+      # allow: unused
+      input x: float[time, 2, 3]
+      param W: float[2, 3] = 1
+      {formula}
+      output y
+      loss sum(W) + mean(sum(x); over=time)
+    }}
+    train {{ optimizer sgd(lr = 0.1) }}"""
+    net = specc.compile(specc.loads(text), batch=4, dtype="float64", threads=1)
+    net.set_params({"W": np.array([[1.0, 2, 3], [1, 2, 3]])})
+    x = np.random.default_rng(0).normal(size=(3, 6, 2, 3))
+    np.testing.assert_allclose(net.forward(x=x)["y"], wanted(x), rtol=1e-10, atol=1e-12)
+
+
+def test_a_model_that_looks_back_writes_what_its_last_window_scores_best():
+    text = """seq time = 4
+    dim vocab = 5
+    model m {
+      input  text: class(vocab)[time]
+      target next_: class(vocab)[time]
+      let scores = text -> embed(8) -> learned_positions -> attention(causal=true) -> dense(vocab)
+      output scores
+      loss   cross_entropy(scores, next_)
+    }
+    train { data text("a.txt") optimizer sgd(lr = 0.1) }"""
+    program = specc.loads(text)
+    assert program.sees_steps
+    net = specc.compile(_with_begin(program, "text"), batch=1, threads=1, seed=0)
+    letters = "abcde"
+    writer = WindowWriter(net, letters)
+    found = "ab" + "".join(writer.write("ab", 6, temperature=0))
+    for end in range(2, len(found)):
+        window = [letters.index(each) for each in found[max(0, end - 4) : end]]
+        read = np.array([window + [0] * (4 - len(window))])
+        scores = net.forward(text=read)["scores"][0, len(window) - 1]
+        assert letters[int(scores.argmax())] == found[end]
+    assert "".join(writer.write("ab", 6, temperature=0)) == found[2:]  # a new text begins anew

@@ -35,6 +35,7 @@ WINDOW = {
 }
 HE = {"init": "he", "bias": "true", "bias_init": "zeros"}
 RECURRENT = {"init": "xavier", "recurrent_init": "orthogonal"}
+LOOKING = {"init": "xavier", "bias_init": "zeros"}
 FACTORS = {"epsilon": "1e-5", "gamma_init": "ones", "beta_init": "zeros"}
 ADAM = {"lr": "0.001", "beta1": "0.9", "beta2": "0.999", "epsilon": "1e-8"}
 
@@ -45,6 +46,8 @@ DEFAULTS = {
     "adam": ADAM,
     "adamw": {**ADAM, "weight_decay": "0.01"},
     "amsgrad": ADAM,
+    "additive_attention": LOOKING,
+    "attention": {"heads": "1", "causal": "false", "dropout": "0", **LOOKING},
     "avgpool": WINDOW,
     "batchnorm": {"momentum": "0.1", **FACTORS},
     "contrastive": {"margin": "1"},
@@ -70,6 +73,7 @@ DEFAULTS = {
     "info_nce": {"temperature": "1"},
     "instancenorm": FACTORS,
     "irnn": {"scale": "1", "std": "0.001"},
+    "learned_positions": {"init": "normal(std=0.02)"},
     "layernorm": FACTORS,
     "leaky_relu": {"slope": "0.01"},
     "lstm": {"forget_bias": "1", **RECURRENT},
@@ -94,6 +98,15 @@ DEFAULTS = {
     "squared_hinge": {"margin": "1"},
     "stochastic_depth": {"rate": "0.1"},
     "step_decay": {"factor": "0.5", "every": "1"},
+    "transformer": {
+        "heads": "1",
+        "causal": "false",
+        "hidden": "4 * n",
+        "dropout": "0",
+        "norm": "first",
+        "activation": "gelu",
+        **LOOKING,
+    },
     "triplet": {"margin": "0.2"},
     "upsample": {"factor": "2"},
     "warmup": {"over": "1"},
@@ -114,6 +127,8 @@ USES = {
         for word in ("instancenorm", "spatial_dropout", "stochastic_depth")
     },
     "groupnorm": "i -> groupnorm(2{,})",
+    "additive_attention": "s -> additive_attention(3{,})",
+    **{word: f"s -> {word}({{}})" for word in ("attention", "learned_positions", "transformer")},
     "spectral_norm": "spectral_norm(m{;}) @ v",
     "weight_norm": "weight_norm(m{;}) @ v",
     "zoneout": "zoneout(v, w{;})",
@@ -155,7 +170,7 @@ OPTIMIZERS = {
     },
 }
 # The values of the names that defaults refer to, in the uses above.
-GIVEN = {"size": "2", "kernel": "3", "channels": "2", "stride": "2", "pad": "0"}
+GIVEN = {"size": "2", "kernel": "3", "channels": "2", "stride": "2", "pad": "0", "4 * n": "8"}
 
 
 def test_each_default_is_the_one_that_is_known():

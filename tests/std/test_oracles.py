@@ -13,10 +13,10 @@ REASON = "PyTorch and SciPy are not installed: pip install '.[oracle]'"
 pytest.importorskip("torch", reason=REASON)
 pytest.importorskip("scipy", reason=REASON)
 
-from oracles import augment, cells, functions, layers, metrics, normalization, training  # noqa: E402
+from oracles import attention, augment, cells, functions, layers, metrics, normalization, training  # noqa: E402
 from oracles.interpreted import ORACLES, agrees, check  # noqa: E402
 
-ROOMS = (augment, cells, functions, layers, metrics, normalization, training)
+ROOMS = (attention, augment, cells, functions, layers, metrics, normalization, training)
 
 
 def test_every_word_of_the_library_has_an_oracle():

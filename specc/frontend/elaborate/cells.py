@@ -75,6 +75,10 @@ class _CellWalk:
         return any(each in own for each in topological([node]))
 
 
+def _has_indices(value: Value) -> bool:
+    return isinstance(value, Tensor) and bool(value.indices)
+
+
 @gives_body(ast.Cell)
 def cell(use: BoundCall) -> Value:
     """Return the values of a cell at every step."""
@@ -96,6 +100,14 @@ def cell(use: BoundCall) -> Value:
         sequence = common_sequence(tensors, allow_constants=True)
     except Misfit as mistake:
         return caller.error(mistake.name, mistake.message, span, help=mistake.help)
+    indexed = next((each for each in given if _has_indices(each.value)), None)
+    if indexed is not None:
+        return caller.error(
+            "not-yet",
+            f"the cell `{name}` cannot run for each value of an index yet",
+            indexed.span,
+            help="apply it to the whole sequence, before or after the formula with indices",
+        )
     if sequence is None:
         what = describe(given[0].value) if given else "no tensor"
         place = given[0].span if given else span

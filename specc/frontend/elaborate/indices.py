@@ -39,9 +39,10 @@ from specc.frontend.scope.values import (
 )
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.build_indices import REDUCTIONS
+from specc.ir.graph import apply
 from specc.ir.sizes import Polynomial
 from specc.ops.broadcast import Broadcast
-from specc.ops.shape import Concat
+from specc.ops.shape import Concat, Transpose
 
 MOST_COPIES = 10_000
 
@@ -104,10 +105,16 @@ def _finished(
     wrong = excess((*(each.size for each in indices), *value.shape))
     if wrong is not None:
         return frame.error("too-large", wrong, span)
-    node = widened(value, value.sequence, indices)
+    # indices of the formula that uses this word stay, in front of those of the `let`
+    outer = tuple(each for each in value.indices if each not in indices)
+    node = widened(value, value.sequence, outer + indices)
     sequence, rest = value.sequence, indices
     if sequence is None and indices and indices[0].sequence is not None:
         sequence, rest = indices[0].sequence, indices[1:]
+        if outer:  # the axis of a sequence comes first
+            count = len(outer)
+            order = (count, *range(count), *range(count + 1, node.type.rank))
+            node = apply(Transpose(order), node, origin=frame.origin(span))
     for bind, each in zip(statement.indices, indices, strict=True):
         if each in rest and each.is_varying and (sequence is None or sequence.mask is None):
             assert each.sequence is not None
@@ -123,10 +130,10 @@ def _finished(
         within += value.within or (None,) * len(value.shape)
     else:
         within = ()
-    shape = node.type.shape[1 if sequence is not None else 0 :]
+    shape = node.type.shape[(sequence is not None) + len(outer) :]
     name = f"{statement.names[0]}[{', '.join(each.name for each in indices)}]"
     step = provenance.Derivation(frame.place(statement.span), name, shape)
-    return Tensor(node, step, sequence, within=within)
+    return Tensor(node, step, sequence, indices=outer, within=within)
 
 
 @evaluates(ast.Over)

@@ -246,6 +246,9 @@ def logical(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) 
         _check_truth(sign, each, position)
     if isinstance(left, bool) and isinstance(right, bool):
         return left and right if sign == "and" else left or right
+    for known, other in ((left, right), (right, left)):
+        if isinstance(known, bool):  # `true and b` is b, `true or b` is true
+            return other if known == (sign == "and") else known
     op = ops.And() if sign == "and" else ops.Or()
     return elementwise(
         frame, op, [as_kind(frame, each, "bool", span) for each in (left, right)], span

@@ -40,6 +40,11 @@ def of_sequence(x: Value, name: str) -> Tensor:
     return x
 
 
+def _of_all(x: Tensor, node: Node) -> Tensor:
+    """Return one value for all steps of a sequence; it has the same indices."""
+    return Tensor(node, x.provenance, indices=x.indices)
+
+
 def _checked(value: Value, over: Sequence, name: str) -> Tensor:
     x = of_sequence(value, f"{name}(...; over={over.name})")
     if x.over.name != over.name:
@@ -55,7 +60,7 @@ def total(frame: BodyFrame, value: Value, over: Sequence, name: str, span: Span)
     """Return the sum over the steps."""
     x = _checked(value, over, name)
     kept = masked(x.node, x.over)
-    return Tensor(apply(Sum((0,)), kept, origin=frame.origin(span)), x.provenance)
+    return _of_all(x, apply(Sum((0,)), kept, origin=frame.origin(span)))
 
 
 def average(frame: BodyFrame, x: Value, over: Sequence, name: str, span: Span) -> Tensor:
@@ -114,7 +119,7 @@ def last(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
     hit = ops.equal(steps, end)
     kept = ops.select(_spread(hit, node), node, constant(0.0))
     found = apply(Sum((0,)), kept, origin=frame.origin(span))
-    return Tensor(found if classes is None else apply(ops.ToInt(classes), found), x.provenance)
+    return _of_all(x, found if classes is None else apply(ops.ToInt(classes), found))
 
 
 def _as_numbers(x: Tensor, name: str) -> tuple[Node, Size | None]:
@@ -138,7 +143,7 @@ def first(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
 def _one(frame: BodyFrame, x: Tensor, position: Size, span: Span) -> Tensor:
     origin = frame.origin(span)
     one = apply(Slice(0, position, 1), x.node, origin=origin)
-    return Tensor(apply(Reshape(x.shape), one, origin=origin), x.provenance)
+    return _of_all(x, apply(Reshape(x.node.type.shape[1:]), one, origin=origin))
 
 
 def reverse(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
@@ -209,7 +214,7 @@ def along(frame: BodyFrame, x: Value, sequence: Sequence, span: Span) -> Tensor:
         )
     if (wrong := excess((sequence.size, *x.shape))) is not None:
         raise Mistake("too-large", wrong)
-    return Tensor(every_step(x.node, sequence.size), x.provenance, sequence)
+    return Tensor(every_step(x.node, sequence.size), x.provenance, sequence, indices=x.indices)
 
 
 def varying(name: str, size, length: Node, origin: Origin) -> Sequence:

@@ -216,6 +216,13 @@ def _peers(frame: BodyFrame, span: Span, x: Value) -> Value:
         raise Mistake(
             "wrong-kind", "`peers` needs a value that differs between examples", argument=0
         )
+    if x.indices:
+        raise Mistake(
+            "not-yet",
+            "`peers` cannot be taken for each value of an index yet",
+            argument=0,
+            help="take it before the formula with indices",
+        )
     if x.sequence is not None:
         raise Mistake(
             "wrong-kind",
