@@ -22,6 +22,7 @@ OPEN = {  # sizes that the data would give
     "char_rnn": {"vocab": 20},
     "char_lstm": {"vocab": 20},
     "char_lstm2": {"vocab": 20},
+    "gpt": {"vocab": 20},
     "translate": {"figures_": 11, "letters": 20},
     "caption": {"letters": 20},
     "sentiment": {"length": 9, "vocab": 20},
