@@ -15,8 +15,9 @@ from specc.ir.graph import Node
 from specc.ir.plan import Mode, View
 from specc.ops.leaf import Input, Role
 from specc.ops.peers import Peers
+from specc.ops.reduce import AllReduce
 from specc.passes.division import Division
-from specc.passes.plan.scheduled import Scheduled, is_partial
+from specc.passes.plan.scheduled import Scheduled
 
 
 def meetings(
@@ -32,10 +33,16 @@ def meetings(
     maker = {node: s for s in order for node in (*s.group.nodes, *(node for node, _ in s.stores))}
     found: dict[int, set[Node]] = {}
     for s in order:
+        summed = {
+            views[each].root
+            for node in s.group.nodes
+            if isinstance(node.op, AllReduce)
+            for each in node.inputs
+        }
         for root in s.reads:
             by_rows = root.type.batched and s.mode == Mode.ROWS
             if root in maker:
-                if is_partial(root) or by_rows or isinstance(root.op, Peers):
+                if root in summed or by_rows or isinstance(root.op, Peers):
                     found.setdefault(maker[root].phase, set()).add(root)
             elif by_rows and isinstance(root.op, Input):
                 found.setdefault(0, set()).add(root)
