@@ -12,7 +12,7 @@ import pytest
 from pairs import pairwise
 from running import at_address
 
-from specc.backend.contraction.forms import outer, packed, transposed
+from specc.backend.contraction.forms import outer, packed, rows, transposed
 from specc.backend.contraction.plan import ROUNDED, plan_contraction
 from specc.backend.contraction.problem import KernelForm, Problem
 from specc.backend.contraction.target import Target
@@ -435,7 +435,7 @@ def dense_of_steps(steps: int, units: int, n: int) -> tuple[Contract, Type, Type
     return op, Type("float", (units, n)), Type("float", (steps, n), True)
 
 
-@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("parts", [1, 2, 3])
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_all_steps_of_one_example_agree_with_the_reference(target, parts):
     for shape in ((5, 40, 64), (7, 128, 32), (2, 33, 64), (30, 65, 128), (9, 16, 48)):
@@ -446,6 +446,22 @@ def test_all_steps_of_one_example_agree_with_the_reference(target, parts):
         addresses = loaded([each for each in made if each.plan is not None])
         first, *others = (each for each in made if each.plan is not None)
         first.check(addresses, also=[each.plan for each in others])
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+def test_every_part_of_many_rows_has_two_vectors_and_they_cover_all(parts):
+    for vectors in range(2 * parts, 2 * parts + 7):
+        for missing in (0, 1, 15):
+            units = 16 * vectors - missing
+            if units < 32 * parts:
+                continue
+            node = roles(*dense_of_steps(3, units, 16))["forward"]
+            found = [
+                Case(node, "float32", 512, 1, 1, plan=by(rows.FORM), part=Part(i, parts)).plan
+                for i in range(parts)
+            ]
+            counts = [each.packing.parameters[5] for each in found]  # rows that it transposes
+            assert sum(counts) == units and min(counts) > 16
 
 
 @pytest.mark.parametrize("bits", [128, 256, 512])

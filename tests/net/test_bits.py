@@ -30,6 +30,7 @@ OPEN = {  # sizes that the data would give
     "translate": {"figures_": 11, "letters": 20},
     "caption": {"letters": 20},
     "sentiment": {"length": 9, "vocab": 20},
+    "gpt": {"vocab": 20},
 }
 BATCH, SHARDS = 13, 4
 NETS = {

@@ -36,9 +36,9 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     if rows.size >= 2 * parts * target.width:
         vectors = -(-rows.size // target.width)
         start, end = (vectors * n // parts * target.width for n in (number, number + 1))
-        count = min(end, rows.size) - start
-        if count < target.width:
-            start, count = start + count - target.width, target.width
+        count = (
+            min(end, rows.size) - start
+        )  # two vectors or more, the last of them perhaps not full
     else:
         first, high = share(main.size, number, parts)
     if count < target.width or not high:
