@@ -8,6 +8,7 @@ watch.curves("digits/3")                     # {"epoch": [1, 2], "val_loss": [0.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -15,7 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from specc.runs.names import folders, name_of
 from specc.runs.summary import curves, summary
 
 FILES = ("run.json", "metrics.csv", "best.safetensors")
@@ -23,6 +23,9 @@ OFTEN = 0.5
 """Seconds between two looks at the folder, however many pages ask."""
 BUDGET = 0.2
 """Seconds for reading runs in one look; the next look reads what is left."""
+SETTLED, ROUND = 60, 10
+"""Seconds without a change after which a run is looked at only once in so many looks."""
+NO_FILE = (0, 0)
 SPARK = 40
 """Points of the small curve beside a run."""
 
@@ -44,6 +47,7 @@ class RunsWatch:
         self._entries: dict[str, _Entry] = {}
         self._gone: dict[str, int] = {}
         self._version, self._looked = 0, -math.inf
+        self._turn = 0
         self._lock = threading.Lock()
 
     def since(self, version: int) -> tuple[int, list[dict[str, Any]], list[str]]:
@@ -71,36 +75,65 @@ class RunsWatch:
 
     def _look(self) -> bool:
         """Read the runs that have changed, the newest first; whether all of them are read."""
-        found = {name_of(folder, self.root): folder for folder in folders(self.root)}
+        found = self._found()
         version = self._version + 1
+        stamps = {name: self._stamp_now(name, path, place)
+                  for place, (name, path) in enumerate(found.items())}  # fmt: skip
+        self._turn = (self._turn + 1) % ROUND
         for name in [*self._entries]:
-            if name not in found:
+            if name not in found or stamps[name][0] == NO_FILE:
                 del self._entries[name]
                 self._gone[name] = self._version = version
-        stamps = {name: _stamp(folder) for name, folder in found.items()}
         changed = [
             name
             for name, stamp in stamps.items()
-            if name not in self._entries or self._entries[name].stamp != stamp
+            if stamp[0] != NO_FILE
+            and (name not in self._entries or self._entries[name].stamp != stamp)
         ]
         end = time.monotonic() + BUDGET
         for name in sorted(changed, key=stamps.__getitem__, reverse=True):
             if time.monotonic() > end:
                 return False
-            self._entries[name] = _Entry(stamps[name], version, _shown(name, found[name]))
+            self._entries[name] = _Entry(stamps[name], version, _shown(name, Path(found[name])))
             self._gone.pop(name, None)
             self._version = version
         return True
 
+    def _found(self) -> dict[str, str]:
+        """The folders that may hold runs, by name."""
+        found = {}
+        for model in _inside(self.root):
+            for folder in _inside(model.path) if model.is_dir() else ():
+                if folder.name.isdigit():
+                    found[f"{model.name}/{folder.name}"] = folder.path
+        return found
 
-def _stamp(folder: Path) -> Stamp:
+    def _stamp_now(self, name: str, path: str, place: int) -> Stamp:
+        """The stamp of a run; of one that has not changed for long, the known one most times."""
+        entry = self._entries.get(name)
+        if entry is not None and place % ROUND != self._turn:
+            newest = max(when for when, _ in entry.stamp)
+            if time.time_ns() - newest > SETTLED * 10**9:
+                return entry.stamp
+        return _stamp(path)
+
+
+def _inside(folder: str | Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda each: each.name)
+    except OSError:  # it is not there, or not any more
+        return []
+
+
+def _stamp(folder: str) -> Stamp:
     """What differs when one of the files of a run was written."""
     found = []
     for name in FILES:
         try:
-            state = (folder / name).stat()
+            state = os.stat(f"{folder}/{name}")
         except OSError:
-            found.append((0, 0))
+            found.append(NO_FILE)
         else:
             found.append((state.st_mtime_ns, state.st_size))
     return tuple(found)

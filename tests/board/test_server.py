@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import shutil
 import threading
 from urllib.parse import urlsplit
@@ -150,6 +151,32 @@ def test_only_what_changed_is_told_again(root):
     (root / "m/2/run.json").write_text(json.dumps({**RECORD, "status": "done"}))
     version, runs, _ = watch.since(version)
     assert [(run["name"], run["status"]) for run in runs] == [("m/2", "done")]
+
+
+def test_runs_that_have_long_been_finished_are_looked_at_in_turn(root, monkeypatch):
+    for number in range(1, 26):
+        folder = add(root, number)
+        for each in folder.iterdir():
+            os.utime(each, (1e9, 1e9))
+    watch = RunsWatch(root)
+    version, runs, _ = watch.since(0)
+    assert len(runs) == 25
+    asked = []
+    real = watching._stamp
+    monkeypatch.setattr(watching, "_stamp", lambda path: asked.append(path) or real(path))
+    for _ in range(watching.ROUND):
+        before = len(asked)
+        watch.since(version)
+        assert 2 <= len(asked) - before <= 3
+    assert len(set(asked)) == len(asked) == 25
+    (root / "m/7/run.json").write_text(json.dumps({**RECORD, "status": "done"}))
+    shutil.rmtree(root / "m/9")
+    heard, gone = [], []
+    for _ in range(watching.ROUND):
+        version, runs, lost = watch.since(version)
+        heard += [(run["name"], run["status"]) for run in runs]
+        gone += lost
+    assert heard == [("m/7", "done")] and gone == ["m/9"]
 
 
 def test_many_runs_come_in_several_looks(root, monkeypatch):
