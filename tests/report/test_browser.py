@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from making import screens
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.long, pytest.mark.slow]
@@ -160,6 +161,19 @@ def test_the_button_turns_day_to_night(browser, runs):
     page.locator("#theme").press("Enter")
     assert ground() == day
     page.close()
+
+
+def test_the_pictures_of_the_readme_are_made(browser, runs, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    brightness = {}
+    for path in screens.shots(browser, runs["digits"] / "report.html", tmp_path):
+        pixels = np.asarray(image.open(path).convert("L"))
+        assert pixels.shape == (screens.SIZE["height"], screens.SIZE["width"])
+        assert len(np.unique(pixels)) > 50
+        brightness[path.name] = np.median(pixels)
+    assert brightness["report-light.png"] > 200 > 60 > brightness["report-dark.png"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(f"docs/figures/{name}" in readme for name in brightness)
 
 
 def test_the_board_follows_runs(browser, runs, tmp_path):
