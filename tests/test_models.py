@@ -38,6 +38,8 @@ FIGURES = [
     ("digits", ["epochs=8"], "accuracy", 0.99, 0.01),
     ("strided", [], "accuracy", 0.98, 0.01),
     ("two_losses", [], "accuracy", 0.96, 0.01),
+    ("tcn", ["epochs=8"], "accuracy", 0.98, 0.02),
+    ("unet", ["epochs=3"], "pixels", 0.92, 0.03),
 ]
 MNIST_FIGURES = [  # short runs: the comments' figures need all epochs
     ("mnist_linear", ["epochs=4"], "accuracy", 0.926, 0.006),
