@@ -105,3 +105,15 @@ def test_a_model_with_an_input_is_not_drawn_from():
     net = specc.compile(specc.loads("model m { input x: float output y = x + 1 }"))
     with pytest.raises(ValueError, match="m has the input `x`"):
         net.draw(3)
+
+
+@pytest.mark.parametrize("role", ["input", "target"])
+def test_an_image_has_the_same_numbers_as_an_input_and_as_a_target(role, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.dl").write_text(
+        f"""model m {{ {role} image: float[1, 8, 8] param p: float = 1
+          metric top = max(image) loss p * mean(image) }}
+        train {{ data digits() optimizer sgd(lr = 0.1) epochs = 1 }}"""
+    )
+    run = specc.train(str(tmp_path / "m.dl"))
+    assert 0.9 < run.metrics["train_top"][-1] <= 1

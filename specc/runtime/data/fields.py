@@ -285,7 +285,9 @@ class _Maker:
         )
         if len(raws) > 1:
             array = array.reshape(len(array), *self._sizes(port, names))
-        scaled = port.kind == "float" and port.role == "input" and not is_made
+        # an image counts in the same units as a target: a model may learn to draw it
+        is_counted = port.role == "input" or raws[0].is_image
+        scaled = port.kind == "float" and is_counted and not is_made
         return Field(
             raws[0].title if len(raws) == 1 else self.table.title,
             array,
