@@ -52,9 +52,7 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
     shards = (
         "the one shard of"
         if plan.shards == 1
-        else f"the first of {plan.shards} shards, which share the work on"
-        if plan.team
-        else f"the first of {plan.shards} shards, which do the same for equal parts of"
+        else f"the first of {plan.shards} shards, {plan.sharing.said}"
     )
     text = _HEAD.format(
         name=program.name,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from specc.ir.graph import Graph, Node
+from specc.ir.sharing import Sharing
 from specc.ir.show import show_node
 from specc.ir.sizes import Shape, bound
 
@@ -157,13 +158,6 @@ class Step:
         return replace(self, group=replace(self.group, nodes=nodes), stores=stores)
 
 
-def share(size: int, shard: int, shards: int) -> tuple[int, int]:
-    """Where a shard's part of so many entries starts, and how many they are."""
-    part = -(-size // shards)
-    start = min(shard * part, size)
-    return start, min(part, size - start)
-
-
 @dataclass(frozen=True, eq=False)
 class Plan:
     """The whole program for `shards` shards of `lanes` lanes, `examples` of which are used."""
@@ -180,15 +174,15 @@ class Plan:
     records: tuple[str, ...]  # the outputs that each step records, in order
     emits: tuple[tuple[str, Node], ...]  # outputs that vary over the batch
     strides: Mapping[Node, tuple[int, ...]]  # of values that lie within another one, not in C order
+    sharing: Sharing  # how the shards share the work
     keeps_weights: bool = False  # it changes no parameter
-    team: bool = False  # the shards share the work on the same examples: see `passes.team`
     # the values that travel after each phase if processes share the work; None if they cannot
     meetings: Mapping[int, tuple[Node, ...]] | None = None
 
     @property
     def arenas(self) -> int:
-        """The arenas that hold examples: that of the first shard alone where all are a team."""
-        return 1 if self.team else self.shards
+        """The number of arenas that hold examples."""
+        return self.sharing.arenas
 
     @property
     def batch(self) -> int:

@@ -182,7 +182,8 @@ class Prediction:
             if rows not in self._prepared:
                 # shards that share examples meet often, which is slow on a busy machine: they may
                 # run on one thread, or in the program that has one shard
-                ways = [(program, program.plan.team), (program, False)][not program.plan.team :]
+                share = program.plan.sharing.same_examples
+                ways = [(program, True), (program, False)] if share else [(program, False)]
                 if batch == 1:
                     of_one = [programs.compiled(Kind.PREDICT, 1, each) for each in self._of_one]
                     ways = [(each, not number) for number, each in enumerate(of_one)]

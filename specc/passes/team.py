@@ -16,7 +16,8 @@ from __future__ import annotations
 from specc.ir import sizes
 from specc.ir.graph import Graph, Node
 from specc.ir.op import Form, WithKernel
-from specc.ir.plan import Group, GroupKind, Mode, Repeated, share
+from specc.ir.plan import Group, GroupKind, Mode, Repeated
+from specc.ir.sharing import share
 from specc.ops.broadcast import Sum
 from specc.ops.contract import Contract
 from specc.ops.reduce import Max

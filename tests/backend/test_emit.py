@@ -66,7 +66,7 @@ def test_each_shard_of_a_team_takes_its_share_of_a_formula(eager):
     text = """model m { input x: float[37] let w = x -> dense(41) -> tanh -> dense(50) -> relu
       output w loss l2(w) } train { optimizer sgd(lr=0.1) batch = 32 }"""
     plan = compiled(text, 3).plan("gradients")
-    assert plan.team
+    assert plan.sharing.same_examples
     steps = [step for step in plan.steps if step.by_channels and step.group.kind == "nest"]
     assert steps
     for shard in range(3):
@@ -88,7 +88,7 @@ def test_only_the_first_shard_does_what_a_team_does_not_divide(eager):
     text = """seq time = 4 model m { input x: float[time, 20]
       output y = x -> rnn(40) -> last -> dense(3) }"""
     plan = compiled(text, 3).plan("predict", 1)
-    assert plan.team and any(step.phases for step in plan.steps)
+    assert plan.sharing.same_examples and any(step.phases for step in plan.steps)
     counts = [len(calls_of(plan, shard)) for shard in range(3)]
     assert counts[0] > counts[1] == counts[2]
     begins = [step.stores for step in plan.steps if step.phases]

@@ -133,7 +133,7 @@ def test_a_team_of_any_size_agrees_with_the_interpreter(name, threads):
 def test_a_team_divides_the_work(threads):
     net, inputs = compiled("convolution", "float32", threads)
     plan = net.plan(Kind.PREDICT, 1)
-    assert plan.team and plan.shards == threads
+    assert plan.sharing.same_examples and plan.shards == threads
     assert {step.group.kind for step in plan.steps if step.mode == "split"} == {
         "contract",
         "nest",

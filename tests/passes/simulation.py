@@ -93,7 +93,7 @@ class _Simulation:
 
     def arena_of(self, node: Node, shard: int) -> int:
         by_rows = node.op.sums_own_rows
-        return shard if by_rows or not self.plan.team else 0
+        return shard if by_rows or not self.plan.sharing.same_examples else 0
 
     def load(self, root, place, elements, shard: int, by: int, phase: int, meant=None) -> None:
         """A shard reads elements of a value.
@@ -151,17 +151,17 @@ class _Simulation:
                         self.step(step, shard)
         for shard in range(plan.arenas):
             for _, node in plan.emits:
-                self.load_view(node, None, shard, shard, last + plan.team)
+                self.load_view(node, None, shard, shard, last + plan.sharing.same_examples)
 
     def inputs(self, shard: int) -> None:
-        plan = self.plan
+        plan, team = self.plan, self.plan.sharing.same_examples
         for node, place in plan.places.items():
             role = node.op.role if isinstance(node.op, Input) else "step"
             if role == "step":  # within a loop
                 continue
             elements = self.elements(node, c_strides(node.type.shape), 0)
             phase = -1 if role in ("param", "state", "slot") else 0
-            is_divided = plan.team and plan.lanes > 1 and role in ("input", "target")
+            is_divided = team and plan.lanes > 1 and role in ("input", "target")
             if is_divided and node.type.kind == "float":
                 # whole vectors of an example's features
                 start, count = share(-(-node.type.elements // self.vector), shard, plan.shards)
@@ -169,7 +169,15 @@ class _Simulation:
                 elements = elements.reshape(-1, plan.lanes)[own]
             elif shard >= (1 if role in ("param", "state", "setting") else plan.arenas):
                 continue
-            self.store(node, place, elements, elements, 0 if plan.team else shard, shard, phase)
+            self.store(
+                node,
+                place,
+                elements,
+                elements,
+                0 if plan.sharing.same_examples else shard,
+                shard,
+                phase,
+            )
 
     def load_view(self, node: Node, rows, shard: int, by: int, phase: int) -> np.ndarray:
         """A shard reads a value, or some rows of it, from the arena of a shard.

@@ -128,7 +128,7 @@ def test_shards_of_a_team_are_not_in_each_others_way(name, split_from, monkeypat
         "SPLIT_FROM": split_from,
     }.items():
         monkeypatch.setattr(team, setting, value)
-    assert any(plan.team for plan in check(compiled(TEAMS[name], 20, 3)))
+    assert any(plan.sharing.same_examples for plan in check(compiled(TEAMS[name], 20, 3)))
 
 
 @pytest.mark.parametrize("name", ONE)
@@ -140,7 +140,7 @@ def test_a_team_that_predicts_one_example_is_not_in_its_own_way(name, monkeypatc
     for threads in (2, 3):
         net = specc.compile(specc.load(Source("m.dl", text)), threads=threads, shards=threads)
         plan = net.plan("predict", 1)
-        assert plan.team and {"contract", "nest"} <= {
+        assert plan.sharing.same_examples and {"contract", "nest"} <= {
             step.group.kind for step in plan.steps if step.mode == Mode.SPLIT
         }
         simulate(plan, 4, 1)
@@ -157,7 +157,7 @@ def test_what_a_team_brings_in_together_is_read_after_a_barrier():
         output w loss mse(w, y)"""
     (plan,) = check(compiled(model, 16, 2), ["train"])
     product = next(step for step in plan.steps if step.group.kind == GroupKind.CONTRACT)
-    assert plan.team and (product.mode, product.phase) == (Mode.SINGLE, 1)
+    assert plan.sharing.same_examples and (product.mode, product.phase) == (Mode.SINGLE, 1)
 
 
 # Whether the simulation itself can tell.

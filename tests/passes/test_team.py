@@ -170,7 +170,7 @@ def test_it_predicts_as_one_thread_does(name, rows):
     alone, other = compiled(name, 1), compiled(name, 3)
     data = examples(alone, rows)
     program = other.compiled(Kind.PREDICT, rows)
-    assert program.plan.team == (rows <= this_machine().lanes("float64"))
+    assert program.plan.sharing.same_examples == (rows <= this_machine().lanes("float64"))
     ports = {key: data[key] for key in program.ports}
     _, found = program.run(ports, np.arange(rows), rows)
     wanted = alone.predict_rows(data)

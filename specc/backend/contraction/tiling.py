@@ -16,7 +16,7 @@ import numpy as np
 
 from specc.backend.llvm.kernel import Kernel
 from specc.ir import sizes
-from specc.ir.plan import share
+from specc.ir.sharing import share
 from specc.ops.contract import Affine, Contract, Map
 
 

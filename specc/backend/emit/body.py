@@ -11,7 +11,7 @@ from functools import reduce
 from operator import add
 
 from specc.backend.emit.access import Access, AccessMode, Read
-from specc.backend.emit.shard import Shard, is_by_rows
+from specc.backend.emit.shard import Shard
 from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.plan import Place
@@ -70,7 +70,7 @@ class Body:
     def all_shards(self, node: Node) -> Expression:
         """The sum of a value's parts."""
         seen, plan = self.shard.plan.views[node], self.shard.plan
-        shards = plan.shards if is_by_rows(seen.root) else plan.arenas
+        shards = plan.shards if seen.root.op.sums_own_rows else plan.arenas
         parts = [
             self.access(seen.root, seen.strides, seen.offset, shard) for shard in range(shards)
         ]

@@ -108,8 +108,8 @@ class _Emitter(Shard):
 
     def loop(self, step: Step) -> Iterator[KernelCall]:
         """The states as they begin, then the calls of one iteration, to be repeated."""
-        alone = self.shard == 0 or not self.plan.team
-        for node, place in step.stores if alone else ():
+        leads = self.plan.sharing.leads(self.shard)
+        for node, place in step.stores if leads else ():
             (initial,) = node.inputs
             shape = tuple(map(sizes.bound, node.op_as(Carry).shape))
             body = Body(self, shape, True)
@@ -134,7 +134,7 @@ class _Emitter(Shard):
         calls = [
             call
             for each in step.steps
-            if alone or each.mode == Mode.SPLIT
+            if leads or each.mode == Mode.SPLIT
             for call in self.step(each, step.group.loop)
         ]
         yield from (call for call in calls if call.lasting)
@@ -197,14 +197,9 @@ class _Emitter(Shard):
         return KernelCall(kernel, tuple(arguments), step.phase, step.group.nodes)
 
     def _take_part(self, nest: Nest) -> None:
-        """Keep this shard's part of a nest over shared memory: a range of its outer axis."""
-        axis = (
-            0
-            if self.plan.team
-            else max(range(len(nest.extents)), key=lambda a: (nest.extents[a] >= 64, -a))
-        )
-        size = nest.extents[axis]
-        self._take_rows(nest, axis, *self.part(size))
+        """Keep this shard's part of a nest over shared memory: a range of one axis."""
+        axis = self.plan.sharing.divided_axis(nest.extents)
+        self._take_rows(nest, axis, *self.part(nest.extents[axis]))
 
     @staticmethod
     def _take_rows(nest: Nest, axis: int, start: int, count: int) -> None:
@@ -274,7 +269,7 @@ class _Emitter(Shard):
         divided = step.mode == Mode.SPLIT
         part = Part(self.shard, self.plan.shards, step.by_channels) if divided else WHOLE
         calls = product_calls(node, self, self.address(node, place), step.phase, loop, part)
-        if calls and step.mode == Mode.SPLIT and self.plan.team and not calls[-1].prefetches:
+        if calls and divided and not calls[-1].prefetches:
             yield from self.prefetching(
                 node, step.phase, PREFETCHED_FROM if loop is None else PREFETCHED_IN_LOOPS
             )

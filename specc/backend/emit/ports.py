@@ -11,9 +11,8 @@ from specc.backend.emit import feed
 from specc.backend.emit.calls import ELEMENT, Address, KernelCall, Value
 from specc.backend.emit.shard import Shard
 from specc.backend.machine import this_machine
-from specc.ir.graph import Node
 from specc.ir.op import Kernel
-from specc.ir.plan import Mode, share
+from specc.ir.plan import Mode
 from specc.ops.leaf import Input, Role
 
 Arguments = tuple[tuple[str, Value], ...]
@@ -35,17 +34,15 @@ def inputs(shard: Shard) -> Iterator[KernelCall]:
         role, label = node.op.role, node.op.label
         out = shard.address(node, place)
         lanes = (("lanes", plan.lanes), ("examples", plan.examples))
-        is_divided = (
-            plan.team
-            and plan.lanes > 1
-            and role in (Role.INPUT, Role.TARGET)
-            and node.type.kind == "float"
-        )
-        if plan.team and shard.shard and not is_divided:
+        features = None
+        if role in (Role.INPUT, Role.TARGET) and node.type.kind == "float":
+            vector = this_machine().lanes(shard.dtype)
+            features = plan.sharing.features(node.type.bound_elements, shard.shard, vector)
+        if features is None and not plan.sharing.leads(shard.shard):
             continue
         if role in (Role.INPUT, Role.TARGET):
             gather = _GATHER[node.type.kind]
-            skipped, size = _features(shard, node) if is_divided else (0, node.type.bound_elements)
+            skipped, size = features or (0, node.type.bound_elements)
             out = out.moved(skipped * shard.lane_step(node) * shard.item(node))
             arguments: Arguments = (
                 ("frame", Address("frame")),
@@ -80,9 +77,9 @@ def inputs(shard: Shard) -> Iterator[KernelCall]:
 
 def outputs(shard: Shard) -> Iterator[KernelCall]:
     plan = shard.plan
-    last = max((step.phase for step in plan.steps), default=0) + plan.team
-    if plan.team and shard.shard:
+    if not plan.sharing.leads(shard.shard):
         return
+    last = max((step.phase for step in plan.steps), default=0) + plan.sharing.completes_outputs
     if plan.records and shard.shard == 0:
         records = {node for name, node in plan.graph.outputs.items() if name in plan.records}
         # a record that another shard completes is there after a barrier
@@ -114,14 +111,3 @@ def outputs(shard: Shard) -> Iterator[KernelCall]:
             write, shard.dtype, column=shard.columns[name], element=ELEMENT[node.type.kind]
         )
         yield KernelCall(kernel, arguments, last, (node,))
-
-
-def _features(shard: Shard, node: Node) -> tuple[int, int]:
-    """Return how many features of an example this shard of a team skips, and how many it brings in.
-
-    They are whole vectors, but for the last.
-    """
-    width, size = this_machine().lanes(shard.dtype), node.type.bound_elements
-    start, count = share(-(-size // width), shard.shard, shard.plan.shards)
-    start = min(start * width, size)
-    return start, min(count * width, size - start)

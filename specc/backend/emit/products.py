@@ -24,7 +24,8 @@ from specc.backend.contraction.tiling import (
 from specc.backend.emit.calls import Address, ConstantArray, KernelCall, Value
 from specc.backend.emit.shard import Shard
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT, Repeated, share
+from specc.ir.plan import ALIGNMENT, Repeated
+from specc.ir.sharing import share
 from specc.ops.contract import Contract, index
 from specc.ops.leaf import Input, Role
 from specc.ops.shape import c_strides

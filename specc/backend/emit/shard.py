@@ -14,14 +14,9 @@ from specc.backend.emit.calls import Address, element_bytes
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine import this_machine
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT, GroupKind, Place, Plan, share
+from specc.ir.plan import ALIGNMENT, GroupKind, Place, Plan
 from specc.ops.views import parts_read
 from specc.system.lazy import cached_property
-
-
-def is_by_rows(node: Node) -> bool:
-    """Return whether each shard of a team has the part of the value that its own rows give."""
-    return node.op.sums_own_rows
 
 
 @dataclass(eq=False)
@@ -61,12 +56,12 @@ class Shard:
     @property
     def first_example(self) -> int:
         """The number in the batch of this shard's first example."""
-        return 0 if self.plan.team else self.shard * self.plan.examples
+        return self.plan.sharing.first_example(self.shard, self.plan.examples)
 
     def address(self, node: Node, place: Place | None = None, shard: int | None = None) -> Address:
         place = place or self.plan.places[node]
-        if shard is None and self.plan.team and not is_by_rows(node):
-            shard = 0
+        if shard is None:
+            shard = self.plan.sharing.holder(node.op.sums_own_rows)
         return Address(place.space, place.offset, node.origin.name, shard, place.stride)
 
     def viewed(self, node: Node, shard: int | None = None) -> Address:
@@ -90,9 +85,4 @@ class Shard:
 
     def part(self, size: int) -> tuple[int, int]:
         """Return the start and the size of this shard's part of so many entries."""
-        if self.plan.team:
-            return share(size, self.shard, self.plan.shards)
-        part = -(-size // self.plan.shards)
-        part = -(-part // 16) * 16 if part >= 16 else part
-        start = min(self.shard * part, size)
-        return start, min(part, size - start)
+        return self.plan.sharing.part(size, self.shard)

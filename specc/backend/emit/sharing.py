@@ -17,7 +17,8 @@ import numpy as np
 from specc.backend.emit.calls import Address, ConstantArray, KernelCall, Value
 from specc.backend.llvm.kernel import Kernel
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT, share
+from specc.ir.plan import ALIGNMENT
+from specc.ir.sharing import share
 
 SPACE = "copies"
 _LINE = 4  # cycles to copy 64 bytes

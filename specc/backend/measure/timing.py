@@ -164,7 +164,9 @@ def _joined(
         size = traffic(call, step, plan, dtype) / (
             plan.shards if mode in (Mode.SPLIT, Mode.LANES) else 1
         )
-        split = mode in (Mode.SPLIT, Mode.LANES) or (mode == Mode.ROWS and plan.team)
+        split = mode in (Mode.SPLIT, Mode.LANES) or (
+            mode == Mode.ROWS and plan.sharing.same_examples
+        )
         iterations = call.loop.count if call.loop else 1
         times.append(
             CallTime(

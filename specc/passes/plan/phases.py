@@ -21,10 +21,10 @@ from specc.ir.plan import Mode
 from specc.ops.leaf import Input
 from specc.ops.views import awaited
 from specc.passes.plan.scheduled import Scheduled, Targets, has_rows_of, is_completed
-from specc.passes.plan.sharing import Sharing
+from specc.passes.plan.sharing import PlannedSharing
 
 
-def assign_phases(scheduled: list[Scheduled], sharing: Sharing, targets: Targets) -> None:
+def assign_phases(scheduled: list[Scheduled], sharing: PlannedSharing, targets: Targets) -> None:
     """Set `phase` and `before` of every group: dependencies first, then who overwrites what."""
     number = {id(s): i for i, s in enumerate(scheduled)}
     maker = {node: s for s in scheduled for node in s.group.nodes}
@@ -61,7 +61,7 @@ Edge = tuple[Scheduled, Scheduled, bool]
 
 
 def _reads_after_writes(
-    scheduled: list[Scheduled], maker: Mapping[Node, Scheduled], sharing: Sharing
+    scheduled: list[Scheduled], maker: Mapping[Node, Scheduled], sharing: PlannedSharing
 ) -> list[Edge]:
     edges: list[Edge] = []
     for s in scheduled:
@@ -77,7 +77,7 @@ def _overwrites_after_reads(
     scheduled: list[Scheduled],
     maker: Mapping[Node, Scheduled],
     targets: Targets,
-    sharing: Sharing,
+    sharing: PlannedSharing,
 ) -> list[Edge]:
     overwritten: dict[tuple[str, str], Scheduled] = {}
     for node, places in targets.items():

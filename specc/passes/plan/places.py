@@ -20,7 +20,7 @@ from specc.ops.shape import Concat, Frame, c_strides
 from specc.ops.views import root_of, view
 from specc.passes.layout import Layout
 from specc.passes.plan.scheduled import Scheduled, Targets, is_partial
-from specc.passes.plan.sharing import Sharing
+from specc.passes.plan.sharing import PlannedSharing
 
 Inside = Mapping[Node, tuple[Node, int]]
 """Products that are computed as parts of another value, and at which element each starts."""
@@ -32,7 +32,7 @@ def places_of(
     views: dict[Node, View],
     targets: Targets,
     layout: Layout,
-    sharing: Sharing,
+    sharing: PlannedSharing,
     inside: Inside,
 ) -> dict[Node, Place]:
     """Return a place for every value in memory; set the steps' `stores` and `steps`."""
@@ -63,7 +63,7 @@ class _Placement:
     views: dict[Node, View]
     targets: Targets
     layout: Layout
-    sharing: Sharing
+    sharing: PlannedSharing
     inside: Inside
     end_of_phase: Mapping[int, int]
     last: Mapping[Node, int]
@@ -309,7 +309,7 @@ def _last_reads(
     graph: Graph,
     views: Mapping[Node, View],
     end_of_phase: Mapping[int, int],
-    sharing: Sharing,
+    sharing: PlannedSharing,
 ) -> dict[Node, int]:
     """The number of the last group that each value is kept for."""
     last: dict[Node, int] = {}

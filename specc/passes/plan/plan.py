@@ -77,7 +77,7 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
         records=records,
         emits=emits,
         keeps_weights=not any(kind_of(name) in LEARNING for name in graph.outputs),
-        team=division.team,
+        sharing=sharing,
         meetings=meetings(order, views, division),
         strides={node: c_strides(whole.type.bound_shape) for node, (whole, _) in inside.items()},
     )

@@ -3,6 +3,7 @@
     sharing = sharing_of(division)
     sharing.mode(group)                      # Mode.SHARD, Mode.SPLIT, ...
     sharing.crosses(maker, reader, value)    # whether the shards must meet in between
+    sharing.part(640, shard=1)               # (320, 320): see `ir.sharing` for what emission asks
 
 By examples, each shard computes all values of its own examples, and reads and writes them alone.
 By rows, all shards work on the same examples and divide large groups along an axis (`passes.team`).
@@ -10,12 +11,13 @@ By rows, all shards work on the same examples and divide large groups along an a
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.op import Form
 from specc.ir.plan import Group, GroupKind, Mode
+from specc.ir.sharing import Sharing, share
 from specc.ops.contract import Contract
 from specc.ops.leaf import Input, Role
 from specc.ops.views import root_of
@@ -31,16 +33,17 @@ from specc.passes.plan.scheduled import (
 from specc.passes.team import SPLIT_FROM
 
 
-def sharing_of(division: Division) -> Sharing:
+def sharing_of(division: Division) -> PlannedSharing:
     """Return the way in which the shards of a division share the work."""
     return ByRows(division) if division.team else ByExamples(division)
 
 
-class Sharing(ABC):
-    """What the planner asks about the shards."""
+class PlannedSharing(Sharing):
+    """What the planner asks about the shards, beside what emission asks."""
 
     def __init__(self, division: Division) -> None:
-        self.shards, self.lanes, self.vector = division.shards, division.lanes, division.vector
+        super().__init__(division.shards, division.lanes)
+        self.vector = division.vector
 
     @abstractmethod
     def mode(self, group: Group) -> Mode:
@@ -91,9 +94,14 @@ class Sharing(ABC):
         """Return how the shards share a group of a loop."""
 
 
-class ByExamples(Sharing):
-    """Each shard computes its own examples; what is one for all of them is divided or computed by
-    one shard."""
+class ByExamples(PlannedSharing):
+    """Each shard computes its own examples.
+
+    A value that all examples share is divided, or computed by one shard.
+    """
+
+    same_examples = False
+    said = "which do the same for equal parts of"
 
     def mode(self, group: Group) -> Mode:
         if is_completed(group.nodes[0]):
@@ -137,9 +145,41 @@ class ByExamples(Sharing):
     def mode_in_loop(self, loop: Scheduled, group: Group) -> Mode:
         return Mode.SHARD
 
+    @property
+    def arenas(self) -> int:
+        return self.shards
 
-class ByRows(Sharing):
+    @property
+    def completes_outputs(self) -> bool:
+        return False
+
+    def leads(self, shard: int) -> bool:
+        return True
+
+    def first_example(self, shard: int, examples: int) -> int:
+        return shard * examples
+
+    def holder(self, sums_own_rows: bool) -> int | None:
+        return None
+
+    def part(self, size: int, shard: int) -> tuple[int, int]:
+        part = -(-size // self.shards)
+        part = -(-part // 16) * 16 if part >= 16 else part
+        start = min(shard * part, size)
+        return start, min(part, size - start)
+
+    def features(self, size: int, shard: int, vector: int) -> tuple[int, int] | None:
+        return None
+
+    def divided_axis(self, extents: tuple[int, ...]) -> int:
+        return max(range(len(extents)), key=lambda axis: (extents[axis] >= 64, -axis))
+
+
+class ByRows(PlannedSharing):
     """A team: all shards work on the same examples."""
+
+    same_examples = True
+    said = "which share the work on"
 
     def mode(self, group: Group) -> Mode:
         return teams.mode(group, self.lanes, self.shards, self.vector)
@@ -181,6 +221,36 @@ class ByRows(Sharing):
 
     def mode_in_loop(self, loop: Scheduled, group: Group) -> Mode:
         return Mode.SPLIT if loop.stages and teams.is_divided(group) else Mode.SINGLE
+
+    @property
+    def arenas(self) -> int:
+        return 1
+
+    @property
+    def completes_outputs(self) -> bool:
+        return True
+
+    def leads(self, shard: int) -> bool:
+        return shard == 0
+
+    def first_example(self, shard: int, examples: int) -> int:
+        return 0
+
+    def holder(self, sums_own_rows: bool) -> int | None:
+        return None if sums_own_rows else 0
+
+    def part(self, size: int, shard: int) -> tuple[int, int]:
+        return share(size, shard, self.shards)
+
+    def features(self, size: int, shard: int, vector: int) -> tuple[int, int] | None:
+        if self.lanes == 1:
+            return None
+        start, count = share(-(-size // vector), shard, self.shards)
+        start = min(start * vector, size)
+        return start, min(count * vector, size - start)
+
+    def divided_axis(self, extents: tuple[int, ...]) -> int:
+        return 0
 
 
 def _same_channels(maker: Scheduled, reader: Scheduled, value: Node) -> bool:

@@ -33,7 +33,8 @@ from specc.backend.contraction.problem import Candidate, ContractionKind, Kernel
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import WHOLE, ContractionPlan, Operand, Within, rows_of
 from specc.backend.llvm.kernel import Kernel
-from specc.ir.plan import ALIGNMENT, share
+from specc.ir.plan import ALIGNMENT
+from specc.ir.sharing import share
 from specc.ops.contract import Affine, Contract, Map
 
 # Cycles to copy a vector of float32 numbers, and to start a run.

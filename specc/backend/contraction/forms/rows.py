@@ -14,7 +14,7 @@ from specc.backend.contraction.loops.contract import turn_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.tiled import Tiles, contract_plan
 from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, merged, offsets, rows_of
-from specc.ir.plan import share
+from specc.ir.sharing import share
 
 
 def _candidates(problem: Problem) -> Iterable[Candidate]:

@@ -17,7 +17,7 @@ from specc.backend.contraction.problem import Candidate, ContractionKind, Kernel
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan
 from specc.backend.contraction.winograd import fills, window_of
-from specc.ir.plan import share
+from specc.ir.sharing import share
 
 # The tiles of the products by the number of registers: few columns want no more than one or two
 # vectors.
