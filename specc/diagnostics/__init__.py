@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Literal
 
 from specc.diagnostics.excerpt import Paint, page, plain
@@ -39,10 +40,22 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A way to mend the mistake; applying all edits mends it."""
+    """A way to fix the error; applying all edits fixes it.
+
+    If the message `explains`, it also serves as the help of a diagnostic without one.
+    """
 
     message: str
     edits: tuple[Edit, ...]
+    explains: bool = False
+
+
+class About(Enum):
+    """What an error is about, for code that decides which other errors only follow from it."""
+
+    MISSING_BETWEEN = "an operator or a comma between two values"
+    CLOSES_NOTHING = "a bracket that closes nothing"
+    FUNCTION = "a layer or function, and not a value"
 
 
 def spelled(name: str | None, span: Span) -> list[Fix]:
@@ -66,6 +79,7 @@ class Diagnostic:
     notes: tuple[str, ...] = ()
     help: str | None = None
     fixes: tuple[Fix, ...] = ()
+    about: About | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Return the diagnostic as plain data for JSON; lines and columns count from 1."""
@@ -202,6 +216,7 @@ class Report:
         notes: Iterable[str] = (),
         help: str | None = None,
         fixes: Iterable[Fix] = (),
+        about: About | None = None,
     ) -> None:
         self.add(
             Diagnostic(
@@ -213,6 +228,7 @@ class Report:
                 tuple(notes),
                 help and brief(help),
                 tuple(fixes),
+                about,
             )
         )
 

@@ -83,7 +83,7 @@ def padding(operands: list[tuple[ast.Expression, Value]]) -> list[Fix]:
             message = (
                 f"with `pad={pad}` on line {step.span.line} both are {sizes.show(large.shape)}"
             )
-            fixes.append(Fix(message, (Edit(at, f", pad={pad}"),)))
+            fixes.append(Fix(message, (Edit(at, f", pad={pad}"),), explains=True))
     return fixes
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from specc.diagnostics import Label, spelled
+from specc.diagnostics import About, Label, spelled
 from specc.frontend.elaborate.numbers import number_value
 from specc.frontend.scope import provenance
 from specc.frontend.scope.frame import BodyFrame, SharedLayer, callers
@@ -280,6 +280,7 @@ def resolve(frame: BodyFrame, path: ast.Path) -> Word | SharedLayer | Any:
             f"unknown layer or function `{path.text}`",
             path.span,
             help="only a whole layer can be applied",
+            about=About.FUNCTION,
         )
     if isinstance(local, (Word, SharedLayer)):
         return local
@@ -304,5 +305,10 @@ def resolve(frame: BodyFrame, path: ast.Path) -> Word | SharedLayer | Any:
     fixes = spelled(near, path.span)
     help_ = frame.suggestion(name, candidates)
     return frame.error(
-        "unknown-name", f"unknown layer or function `{name}`", path.span, help=help_, fixes=fixes
+        "unknown-name",
+        f"unknown layer or function `{name}`",
+        path.span,
+        help=help_,
+        fixes=fixes,
+        about=About.FUNCTION,
     )

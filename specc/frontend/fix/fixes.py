@@ -42,11 +42,7 @@ def verify_fixes(
         if good != diagnostic.fixes:
             report.replace(diagnostic, replace(diagnostic, fixes=good))
     for diagnostic in list(report):
-        if (
-            diagnostic.help is None
-            and diagnostic.fixes
-            and diagnostic.fixes[0].message.startswith("with ")
-        ):
+        if diagnostic.help is None and diagnostic.fixes and diagnostic.fixes[0].explains:
             report.replace(diagnostic, replace(diagnostic, help=diagnostic.fixes[0].message))
 
 

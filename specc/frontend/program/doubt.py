@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from specc.diagnostics import Diagnostic, Report
+from specc.diagnostics import About, Diagnostic, Report
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.build import broken
 from specc.source import Span
@@ -27,7 +27,7 @@ def doubted(file: ast.File, syntax: Iterable[Diagnostic]) -> ast.File:
     syntax. What was read of it is in doubt, unless the error has a sure fix: then it was read as if
     it was fixed."""
     doubtful = [
-        each.span for each in syntax if not each.fixes or "is missing between" in each.message
+        each.span for each in syntax if not each.fixes or each.about is About.MISSING_BETWEEN
     ]
 
     def within(node: Any) -> Any:
@@ -44,10 +44,11 @@ def follows_a_bracket(each: Diagnostic, syntax: list[Diagnostic]) -> bool:
     """Return whether an operator is missing only because a bracket that closes nothing is before
     it."""
     return (
-        each.name == "syntax"
-        and "is missing between `)` and" in each.message
+        each.about is About.MISSING_BETWEEN
+        and each.span.source.text[: each.span.start].rstrip().endswith(")")
         and any(
-            other.message == "this `)` closes nothing"
+            other.about is About.CLOSES_NOTHING
+            and other.span.text == ")"
             and other.span.line == each.span.line
             and other.span.start < each.span.start
             for other in syntax
@@ -72,7 +73,7 @@ def drop_consequences(file: ast.File, report: Report, syntax: list[Diagnostic]) 
             return True
         if found.name != "unknown-name":
             return False
-        declaring = NAMED_WORDS if "layer or function" in found.message else VALUES
+        declaring = NAMED_WORDS if found.about is About.FUNCTION else VALUES
         for each, within in unread:
             if within is None or overlap(within, found.span):
                 if each.keyword in declaring and not each.names:

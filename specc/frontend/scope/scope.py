@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from specc.diagnostics import Fix, Label, Report
+from specc.diagnostics import About, Fix, Label, Report
 from specc.frontend.scope.values import POISON, Applicable, Given, Poison, Sequence, Value
 from specc.frontend.syntax import ast
 from specc.frontend.words import library
@@ -75,10 +75,13 @@ class Context:
         notes: Iterable[str] = (),
         help: str | None = None,
         fixes: Iterable[Fix] = (),
+        about: About | None = None,
     ) -> Poison:
         """Report a mistake; gives the value of what is wrong."""
         assert name in ERRORS, f"`{name}` is not in the table of errors; please report this"
-        self.report.error(name, message, span, labels=labels, notes=notes, help=help, fixes=fixes)
+        self.report.error(
+            name, message, span, labels=labels, notes=notes, help=help, fixes=fixes, about=about
+        )
         return POISON
 
 

@@ -8,7 +8,7 @@ if the error is another one.
 
 from __future__ import annotations
 
-from specc.diagnostics import Label
+from specc.diagnostics import About, Label
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.build import PLACES, keyword_of
 from specc.frontend.syntax.build_indices import Token, is_name, listed
@@ -84,14 +84,14 @@ def bracket_not_opened(recovery: Recovery, at: int) -> int | None:
     if token.kind == "}" and not recovery.is_within_body:
         if len(recovery.parser.states) > recovery.height:
             return None
-        recovery.report(at, "this `}` closes nothing")
+        recovery.report(at, "this `}` closes nothing", about=About.CLOSES_NOTHING)
         return at + 1
     if token.kind not in (")", "]"):
         return None
     if opened is None:
         if not recovery.parser.accepts("let" if recovery.is_within_body else "dim"):
             return None
-        recovery.report(at, f"this `{token.kind}` closes nothing")
+        recovery.report(at, f"this `{token.kind}` closes nothing", about=About.CLOSES_NOTHING)
         return at + 1
     closing = CLOSING[opened.kind]
     if token.kind == closing or not recovery.parser.accepts(closing):

@@ -14,7 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from itertools import pairwise
 
-from specc.diagnostics import Edit, Fix, Label
+from specc.diagnostics import About, Edit, Fix, Label
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.build import DEEPEST
 from specc.frontend.syntax.build_indices import Token, is_name
@@ -195,6 +195,7 @@ class Recovery:
         labels: Iterable[Label] = (),
         help: str | None = None,
         fix: tuple[str, Edit] | None = None,
+        about: About | None = None,
     ) -> None:
         """Report a mistake, unless the same statement has one already: it may be a consequence."""
         start, token = self.start(at), self.tokens[at]
@@ -209,7 +210,13 @@ class Recovery:
         if not known:
             fixes = [Fix(fix[0], (fix[1],))] if fix else []
             self.parser.report.error(
-                "syntax", message, span or self.span(token), labels=labels, help=help, fixes=fixes
+                "syntax",
+                message,
+                span or self.span(token),
+                labels=labels,
+                help=help,
+                fixes=fixes,
+                about=about,
             )
 
     def shown(self, token: Token) -> str:

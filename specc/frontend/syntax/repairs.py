@@ -8,7 +8,7 @@ if the error is another one.
 
 from __future__ import annotations
 
-from specc.diagnostics import Edit, Label, closest
+from specc.diagnostics import About, Edit, Label, closest
 from specc.frontend.syntax.build_indices import Token, is_name
 from specc.frontend.syntax.parser import DEFINITIONS, STATEMENTS
 from specc.frontend.syntax.recovery import BINARY, COMPARISONS, OPERANDS, Recovery
@@ -77,6 +77,7 @@ def missing_comma(recovery: Recovery, at: int) -> int | None:
         at,
         f"a `,` is missing between {recovery.shown(before)} and {recovery.shown(token)}",
         fix=("write a comma", Edit(behind, ",")),
+        about=About.MISSING_BETWEEN,
     )
     recovery.parser.feed(Token(",", ",", before.end, before.end))
     return at
@@ -114,6 +115,7 @@ def missing_operator(recovery: Recovery, at: int) -> int | None:
         f"an operator is missing between {recovery.shown(before)} and `{name.text}`",
         recovery.span(name),
         help=f"`{before.text}({name.text})` applies a word to a value" if is_name(before) else None,
+        about=About.MISSING_BETWEEN,
     )
     return recovery.leave_out(at)
 
