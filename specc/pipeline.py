@@ -21,6 +21,7 @@ from specc.ir.graph import Graph, Node
 from specc.ir.plan import Group, Plan, show_groups
 from specc.ir.program import Program
 from specc.ir.show import show_graph
+from specc.ir.types import FLOAT_BYTES
 from specc.ir.verify import verify
 from specc.ops.carry import straightened
 from specc.ops.peers import bind_batch, sees_peers
@@ -98,7 +99,7 @@ class Batch(NamedTuple):
         If the one example `is_alone`, no others fill a vector.
         """
         vector = 1 if is_alone else this_machine().lanes(dtype)
-        item = 8 if dtype == "float64" else 4
+        item = FLOAT_BYTES[dtype]
         return cls(examples, vector, item, shards, gains_by_pairs(dtype))
 
 

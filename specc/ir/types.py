@@ -14,11 +14,13 @@ from specc.ir.sizes import Shape, Size
 # "byte" never appears in a .dl file: it is how ops keep a small index (an argmax within a window).
 KINDS = ("float", "int", "bool", "byte")
 
-_BYTES = {"int": 4, "bool": 1, "byte": 1}
+FLOAT_BYTES = {"float32": 4, "float64": 8}
+"""The bytes of one element of kind "float", by the type of numbers that a program computes with."""
+_BYTES = {"int": 4, "bool": 1, "byte": 1}  # of one element of the other kinds
 
 
-def element_bytes(kind: str, of_float: int) -> int:
-    """Return the bytes of one element of a kind; those of a float depend on the program."""
+def element_bytes(kind: str, of_float: int = FLOAT_BYTES["float32"]) -> int:
+    """Return the bytes of one element of a kind; one of kind "float" takes `of_float` bytes."""
     return _BYTES.get(kind, of_float)
 
 

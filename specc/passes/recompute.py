@@ -396,4 +396,4 @@ def _work(node: Node) -> int:
 
 
 def _bytes(node: Node) -> int:
-    return element_bytes(node.type.kind, 4) * node.type.bound_elements
+    return element_bytes(node.type.kind) * node.type.bound_elements

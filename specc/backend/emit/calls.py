@@ -98,5 +98,5 @@ ELEMENT: dict[str, Stored] = {"float": "float", "int": "int32", "bool": "uint8",
 
 
 def element_bytes(kind: str, dtype: str) -> int:
-    """The bytes of one element of a value of this kind."""
-    return types.element_bytes(kind, 8 if dtype == "float64" else 4)
+    """Return the bytes of one element of a value of this kind."""
+    return types.element_bytes(kind, types.FLOAT_BYTES[dtype])

@@ -17,11 +17,10 @@ from pathlib import Path
 
 from specc.ir.graph import Node
 from specc.ir.program import Program
+from specc.ir.types import element_bytes
 from specc.ops.carry import Carry, closed
 from specc.ops.contract import Contract
 
-BYTES = 4
-"""Of a float32."""
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where Linux says how much memory the processes of a container may take."""
 
@@ -73,11 +72,11 @@ def footprint(program: Program) -> Footprint:
         if isinstance(size := each.type.elements, int)
     )
     memory = sum(size for each in program.updates if isinstance(size := each.elements, int))
-    each = BYTES * program.recipe.batch
+    each = element_bytes("float") * program.recipe.batch
     return Footprint(
         each * max(least if program.recipe.recompute else total, at_once),
         each * max(least, at_once),
-        BYTES * (parameters + memory),
+        element_bytes("float") * (parameters + memory),
         largest,
     )
 

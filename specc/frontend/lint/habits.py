@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 from specc.diagnostics import Label, Report
-from specc.frontend.lint.footprint import BYTES, footprint, machine_memory
+from specc.frontend.lint.footprint import footprint, machine_memory
 from specc.frontend.lint.rates import rates
 from specc.frontend.scope.scope import Scope
 from specc.frontend.scope.values import show_bytes
@@ -20,6 +20,7 @@ from specc.frontend.words.facts import facts_of
 from specc.frontend.words.signatures import signature_of
 from specc.ir.graph import Node, topological
 from specc.ir.program import Program
+from specc.ir.types import element_bytes
 from specc.ops import elementwise as ops
 from specc.ops.carry import Carry
 from specc.ops.contract import Contract
@@ -207,9 +208,8 @@ def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
         each = needed.largest.type.elements
         largest = needed.largest.origin.span
         if isinstance(each, int) and largest is not None and largest.source is train.span.source:
-            labels.append(
-                Label(largest, f"{show_bytes(BYTES * each * batch)} for the values of a batch")
-            )
+            taken = show_bytes(element_bytes("float") * each * batch)
+            labels.append(Label(largest, f"{taken} for the values of a batch"))
         # a step takes about twice the least
         fitting = int((there - needed.parameters) * 0.25 / (needed.examples / batch))
         help_ = "make it smaller"

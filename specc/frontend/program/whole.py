@@ -14,6 +14,7 @@ from specc.frontend.scope.values import show_bytes
 from specc.frontend.syntax import ast
 from specc.ir import sizes
 from specc.ir.graph import Node, topological
+from specc.ir.types import element_bytes
 from specc.ops.carry import Carry
 from specc.ops.elementwise import Detach
 from specc.ops.leaf import Input, Role
@@ -72,7 +73,7 @@ def check_memory(
     """Refuse a model whose parameters fit into no machine, and a batch that does not."""
     counts = {path: each.type.elements for path, each in context.parameters.items()}
     known = {path: count for path, count in counts.items() if isinstance(count, int)}
-    total = 4 * sum(known.values())
+    total = element_bytes("float") * sum(known.values())
     if total > MOST_BYTES:
         largest = context.parameters[max(known, key=known.__getitem__)]
         assert largest.span is not None, "a parameter has a place; please report this"
@@ -83,7 +84,7 @@ def check_memory(
             largest.span,
             help=(
                 f"the largest is `{largest.path}` {sizes.show(largest.type.shape)},"
-                f" {show_bytes(4 * known[largest.path])}"
+                f" {show_bytes(element_bytes('float') * known[largest.path])}"
             ),
         )
     batch = training.recipe.batch
@@ -92,7 +93,8 @@ def check_memory(
     nodes = topological(term.node for term in (*elaborated.losses, *elaborated.outputs))
     elements = [each.type.elements for each in nodes if each.type.batched]
     most = max((each for each in elements if isinstance(each, int)), default=0)
-    if 4 * most * batch > MOST_BYTES and block is not None:
+    taken = element_bytes("float") * most * batch
+    if taken > MOST_BYTES and block is not None:
         place = next(
             (
                 each.value.span
@@ -103,7 +105,7 @@ def check_memory(
         )
         context.error(
             "too-large",
-            f"a batch of {batch:,} examples would take {show_bytes(4 * most * batch)} for one"
+            f"a batch of {batch:,} examples would take {show_bytes(taken)} for one"
             f" value alone, which has {most:,} elements for each of them; at most"
             f" {show_bytes(MOST_BYTES)} are possible",
             place,
