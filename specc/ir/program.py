@@ -165,6 +165,8 @@ class Program:
     sees_steps: bool = False  # whether a formula reads other steps of a sequence than its own
     averages: tuple[Average, ...] = ()  # of parameters: for copies of layers, and for evaluation
     objectives: tuple[Objective, ...] = ()  # none: all parameters are trained on all losses
+    scores: tuple[Node, ...] = ()  # values that a loss or a metric takes as raw scores
+    probabilities: tuple[Node, ...] = ()  # values of words that give probabilities
     resized: MadeFrom | None = field(
         default=None, compare=False, repr=False
     )  # the same file with other sizes

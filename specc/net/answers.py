@@ -10,7 +10,7 @@ What an output means follows from the losses: the target that it is compared wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,109 +21,119 @@ from specc.ops.leaf import Input
 from specc.recipe import Port
 from specc.runtime.encoding import Encoding
 
-GIVES_PROBABILITIES = ("softmax", "sigmoid")
-TAKES_SCORES = ("cross_entropy", "weighted_cross_entropy", "binary_cross_entropy", "focal")
-
 
 @dataclass(frozen=True)
 class Meaning:
     """The target that an output is compared with, and what the output holds for it.
 
     `holds` is "scores" (of which softmax or sigmoid makes probabilities), "probabilities", or
-    "values", of which the largest chooses the class.
+    "values": numbers as they are, of which the largest chooses the class of a class target.
+    `is_sequence` says that there is one answer at each step.
     """
 
     target: Port
     holds: str
+    is_sequence: bool = False
 
 
 def meanings(program: Program) -> dict[str, Meaning]:
     """Return the meaning of each output that scores the classes of a target, by its name."""
+    shapes = {output.name: output.node.type.bound_shape for output in program.outputs}
+
+    def is_score(name: str, each: Meaning) -> bool:
+        if each.target.kind == "bool":
+            return each.holds != "values" and shapes[name] == each.target.shape
+        return each.target.kind == "class"
+
+    return {name: each for name, each in compared(program).items() if is_score(name, each)}
+
+
+def compared(program: Program) -> dict[str, Meaning]:
+    """Return the meaning of each output that a loss or metric compares with a target it fits.
+
+    Definitions of words state which take raw scores, and which give probabilities: so losses of a
+    user's own count as those of the library do (`docs/doc-comments.md`).
+    """
     ports = {port.name: port for port in program.ports if port.role == "target"}
-    numbers = _numbered(program)
+    terms = (*program.outputs, *program.losses, *program.metrics)
+    numbers = _numbered((*(each.node for each in terms), *program.scores, *program.probabilities))
+    scores = {numbers[node] for node in program.scores}
+    chances = {numbers[node] for node in program.probabilities}
     found: dict[str, Meaning] = {}
     for output in program.outputs:
-        if output.node.type.kind != "float" or not output.node.type.batched:
+        node = output.node
+        if node.type.kind != "float" or not node.type.batched:
             continue
-        meaning = _meaning(program, output, ports, numbers)
-        if meaning is not None:
-            found[output.name] = meaning
+        is_chance = numbers[node] in chances
+        for each in _same_meaning(node) if is_chance else (node,):
+            number = numbers[each]
+            holds = "scores" if number in scores else "values"
+            port = _answered(program, output, ports, number, numbers)
+            if port is not None:
+                is_sequence = port.sequence is not None or output.sequence is not None
+                holds = "probabilities" if is_chance else holds
+                found[output.name] = Meaning(port, holds, is_sequence)
+                break
     return found
+
+
+def _same_meaning(node: Node) -> Iterator[Node]:
+    """Yield probabilities and what they are made of, in the same shape: the scores of a softmax."""
+    shape = node.type.shape
+    return (each for each in reversed(topological([node])) if each.type.shape == shape)
 
 
 Numbers = Mapping[Node, int]
 
 
-def _numbered(program: Program) -> Numbers:
+def _numbered(nodes: Sequence[Node]) -> Numbers:
     """Return a number for each node: equal ones for nodes that compute the same (`x[0]` twice)."""
-    terms = (*program.outputs, *program.losses, *program.metrics)
     numbers: dict[Node, int] = {}
     known: dict[object, int] = {}
-    for node in topological([term.node for term in terms]):
+    for node in topological(nodes):
         key = node.op, tuple(numbers[each] for each in node.inputs)
         numbers[node] = known.setdefault(key, len(known))
     return numbers
 
 
-def _meaning(
-    program: Program, output: Term, ports: Mapping[str, Port], numbers: Numbers
-) -> Meaning | None:
-    """Return what an output means.
-
-    A softmax or sigmoid of what a loss compares means as much as that.
-    """
-    is_chance = _word(output.node.origin.word) in GIVES_PROBABILITIES
-    shape = output.node.type.shape
-    compared: Iterable[Node] = [output.node]
-    if is_chance:
-        before = topological([output.node])
-        compared = [each for each in reversed(before) if each.type.shape == shape]
-    for node in compared:
-        for term in (*program.losses, *program.metrics):
-            for name, words in _met(term, numbers[node], ports, numbers).items():
-                port = ports[name]
-                takes_scores = not words.isdisjoint(TAKES_SCORES)
-                holds = "probabilities" if is_chance else "scores" if takes_scores else "values"
-                if _fits(output, port) and (port.kind == "class" or holds != "values"):
-                    return Meaning(port, holds)
+def _answered(
+    program: Program, output: Term, ports: Mapping[str, Port], number: int, numbers: Numbers
+) -> Port | None:
+    """Return the target that a term compares the value with `number` with, and that it fits."""
+    for term in (*program.losses, *program.metrics):
+        for name in _met(term, number, ports, numbers):
+            if _fits(output, ports[name]):
+                return ports[name]
     return None
 
 
 def _fits(output: Term, port: Port) -> bool:
     shape = output.node.type.bound_shape
-    if port.kind == "bool":
-        return shape == port.shape
-    return port.kind == "class" and shape[:-1] == port.shape and shape[-1:] == (port.classes,)
+    if port.kind == "class":
+        return shape[:-1] == port.shape and shape[-1:] == (port.classes,)
+    return shape == port.shape or (port.shape == () and shape == (1,))
 
 
-def _met(
-    term: Term, number: int, ports: Mapping[str, Port], numbers: Numbers
-) -> dict[str, set[str]]:
-    """Return the targets that a loss or metric compares a value with, and the words that do it.
+def _met(term: Term, number: int, ports: Mapping[str, Port], numbers: Numbers) -> list[str]:
+    """Return the targets that a loss or metric compares a value with, by name.
 
     A target is compared where it and something that is made of the value meet in one operation.
     """
     nodes = topological([term.node])
-    found: dict[str, set[str]] = {}
+    found: dict[str, None] = {}
     made_of = {node for node in nodes if numbers[node] == number}
     whose: dict[Node, str] = {}
-    words: set[str] = set()
     for each in nodes:
         if isinstance(each.op, Input) and each.op.role == "target" and each.op.label in ports:
             whose[each] = each.op.label
             continue
         targets = {whose[value] for value in each.inputs if value in whose}
         if any(value in made_of for value in each.inputs):
-            words.update(map(_word, each.origin.word.split(".")))
-            found.update((name, words) for name in sorted(targets))
+            found.update(dict.fromkeys(sorted(targets)))
             made_of.add(each)
         elif len(targets) == 1:
             whose[each] = targets.pop()
-    return found
-
-
-def _word(path: str) -> str:
-    return path.rpartition(".")[2].rstrip("0123456789")
+    return list(found)
 
 
 def answers(

@@ -99,7 +99,7 @@ CASES = {
     "scores": ("let p = x -> dense(3) output p loss cross_entropy(p, t) target t: class(3)",
                [("t", "p", "classes")]),
     "chances": ("let s = x -> dense(3) let p = softmax(s) output p loss cross_entropy(s, t)"
-                " target t: class(3)", []),
+                " target t: class(3)", [("t", "p", "classes")]),
     "truth": ("let p = flatten(x -> dense(1))[0] output p loss binary_cross_entropy(p, t)"
               " target t: bool", [("t", "p", "truth")]),
     "number": ("let p = flatten(x -> dense(1))[0] output p loss mse(p, t) target t: float",
@@ -137,3 +137,8 @@ def test_probabilities_of_scores_and_of_probabilities():
     assert truth.probabilities(np.array([-3.0, 3.0]))[:, 1] == pytest.approx(
         1 / (1 + np.exp([3.0, -3.0]))
     )
+    # scores that look like probabilities are scores all the same, if the loss says so
+    scores = Head(None, "p", "truth", holds="scores").probabilities(np.array([0.0, 1.0]))
+    assert scores[:, 1] == pytest.approx([0.5, 1 / (1 + np.exp(-1.0))])
+    given = Head(None, "p", "classes", holds="probabilities").probabilities(np.array([[0.5, 0.1]]))
+    assert given.tolist() == [[0.5, 0.1]]

@@ -281,3 +281,29 @@ def test_a_notebook_shows_a_program_as_a_table_and_a_drawing():
     assert page.startswith("<pre>") and "dense2" in page and page.count("<svg") == 1
     open_one = specc.loads(TEXT)._repr_html_()
     assert "kinds" in open_one and pickle.loads(pickle.dumps(specc.loads(TEXT))).open_sizes
+
+
+def test_a_loss_of_the_users_own_takes_raw_scores_if_its_comment_says_so():
+    text = """
+        ## Cross-entropy by hand.{}
+        fn mine(s: float[n], label: class(n)) = log(sum(exp(s))) - s[label]
+        ## Its values are from 0 to 1.
+        fn squashed(s: float[n]) = 1 / (1 + exp(-s))
+        model m {{
+          input x: float[3]
+          target a: class(2)
+          target b: class(4)
+          let first = x -> dense(2)
+          let second = x -> dense(4)
+          output first
+          output squashed(second)
+          loss mine(first, a)
+          loss mine(second, b)
+        }}
+        train {{ optimizer sgd(lr = 0.1) }}"""
+    stated = meanings(specc.loads(text.format(" Takes raw scores, not the result of `softmax`.")))
+    assert {name: each.holds for name, each in stated.items()} == {
+        "first": "scores",
+        "squashed": "probabilities",
+    }
+    assert meanings(specc.loads(text.format("")))["first"].holds == "values"

@@ -21,10 +21,11 @@ from specc.frontend.operators import arithmetic
 from specc.frontend.scope import provenance
 from specc.frontend.scope.frame import BodyFrame, SharedLayer, callers
 from specc.frontend.scope.mistakes import Mistake, undecided
-from specc.frontend.scope.scope import DEEPEST, WORDS, Namer, Word
+from specc.frontend.scope.scope import DEEPEST, WORDS, Context, Namer, Word
 from specc.frontend.scope.values import POISON, AllWeights, Given, Several, Tensor, Value, describe
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.build_indices import REDUCTIONS
+from specc.frontend.words.facts import PROBABILITIES, Facts, facts_of
 from specc.frontend.words.signatures import signature_of
 from specc.ir.graph import Origin
 from specc.ir.program import Layer
@@ -380,10 +381,23 @@ def _concluded(
 ) -> Value:
     """What a body gives, as the caller sees it, and listed as a layer if it is one."""
     result = _finished(frame, result, span)
+    if frame.call is None and isinstance(result, Tensor):
+        _note_meaning(frame.context, facts_of(definition), values, result)
     if isinstance(result, Tensor) and (is_stage or isinstance(definition, WORDS)):
         given = next((each for each in values if each is not None), None)
         _list_layer(frame, path, span, given, result, before)
     return result
+
+
+def _note_meaning(
+    context: Context, stated: Facts, values: list[Given | None], result: Tensor
+) -> None:
+    """Remember what the definition of a word states about its first input and its result."""
+    first = values[0].value if values and values[0] is not None else None
+    if stated.not_after and isinstance(first, Tensor):
+        context.scores.append(first.node)
+    if stated.results == PROBABILITIES:
+        context.probabilities.append(result.node)
 
 
 def _kind_name(frame: BodyFrame) -> str:

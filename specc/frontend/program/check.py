@@ -246,6 +246,8 @@ def _program(
         sees_steps=context.sees_steps,
         averages=tuple(context.averages.values()),
         objectives=tuple(training.objectives),
+        scores=tuple(dict.fromkeys(context.scores)),
+        probabilities=tuple(dict.fromkeys(context.probabilities)),
     )
 
 

@@ -50,6 +50,8 @@ class Context:
     entered: set[Any] = field(default_factory=set)  # the definitions of words that were used
     declared: dict[int, tuple[Any, frozenset[str]]] = field(default_factory=dict)  # names of bodies
     templates: dict[Any, Any] = field(default_factory=dict)  # uses of words, for their repeats
+    scores: list[Node] = field(default_factory=list)  # given to a word that takes raw scores
+    probabilities: list[Node] = field(default_factory=list)  # made by a word of values 0 to 1
     calls: int = 0  # of words
     uses: int = 0  # those of them that are not within the library's words
     draws: int = 0  # random numbers that are drawn at each step

@@ -28,6 +28,10 @@ class Range(NamedTuple):
     high: float
 
 
+PROBABILITIES = Range(0.0, 1.0)
+"""The values of a function whose results are probabilities."""
+
+
 class Rates(NamedTuple):
     """Learning rates of an optimizer: hardly ever below `low` or above `high`; `usual` says
     which."""
