@@ -32,14 +32,6 @@
   };
   const changes = (run) => Object.entries(run.overrides).map(([key, value]) => `${key}=${value}`).join(" ");
 
-  const ticks = (low, high) => {
-    const rough = (high - low) / 5, power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((k) => k * power).find((k) => k >= rough * (1 - 1e-9));
-    const found = [];
-    for (let k = Math.ceil(low / step - 1e-9); k <= high / step + 1e-9; k++) found.push(k * step);
-    return found;
-  };
-
   const spark = (values) => {
     const known = values.filter((each) => each !== null);
     const drawn = svg("svg", { class: "spark", viewBox: "0 0 96 22", "aria-hidden": "true" });
@@ -142,7 +134,7 @@
     const y = (value) => top + ((up - scale(value)) / (up - low)) * (high - top - 26);
     const best = lines.filter((line) => line.part === "val").map((line) => `${line.name} ${written(line.y[line.y.length - 1])}`);
     const drawn = svg("svg", { viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": `${figure} by epoch. ${best.join("; ")}` });
-    for (const value of ticks(low, up)) {
+    for (const value of ticks(low, up, 5)) {
       const at = y(isLog ? 10 ** value : value);
       drawn.append(svg("line", { class: "grid", x1: left, x2: wide - 8, y1: at, y2: at }));
       const text = svg("text", { x: left - 6, y: at + 4, "text-anchor": "end" });

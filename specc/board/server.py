@@ -38,6 +38,7 @@ PAGES = {
     "": ("specc.board", "page.html", "text/html; charset=utf-8"),
     "board.css": ("specc.board", "board.css", "text/css; charset=utf-8"),
     "style.css": ("specc.report", "style.css", "text/css; charset=utf-8"),
+    "ticks.js": ("specc.report", "ticks.js", "text/javascript; charset=utf-8"),
     "board.js": ("specc.board", "board.js", "text/javascript; charset=utf-8"),
 }
 

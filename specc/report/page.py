@@ -80,7 +80,7 @@ def page(
 <footer>Made by specc {escape(__version__)} on {datetime.now():%Y-%m-%d, %H:%M}.</footer>
 <div id="tip" role="status" hidden></div>
 <script>
-{_resource("script.js")}</script>
+{_resource("ticks.js")}{_resource("script.js")}</script>
 </body>
 </html>
 """

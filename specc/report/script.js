@@ -21,13 +21,6 @@
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
     return made;
   };
-  const ticks = (low, high) => {
-    const rough = (high - low) / 6, power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((k) => k * power).find((k) => k >= rough * (1 - 1e-9));
-    const found = [];
-    for (let k = Math.ceil(low / step - 1e-9); k <= high / step + 1e-9; k++) found.push(k * step);
-    return found;
-  };
 
   for (const panel of document.querySelectorAll(".panel[data-x]")) {
     const [left, top, wide, high] = numbers(panel.dataset.box);
@@ -57,7 +50,7 @@
       const scale = wide / (to - from);
       marks.setAttribute("transform", `translate(${left - from * scale} 0) scale(${scale} 1)`);
       if (from === left && to === left + wide) { axis.innerHTML = firstAxis; return; }
-      axis.replaceChildren(...ticks(xValue(from), xValue(to)).map((value) => {
+      axis.replaceChildren(...ticks(xValue(from), xValue(to), 6).map((value) => {
         const at = left + ((left + ((value - xLow) / (xHigh - xLow)) * wide - from) / (to - from)) * wide;
         const text = element("text", { class: "quiet", x: at, y: top + high + 16, "text-anchor": "middle" });
         text.textContent = shown(value);

@@ -60,7 +60,7 @@ def get(server, path, host=None):
 
 
 def test_the_page_and_what_it_needs(served):
-    for path in ("", "style.css", "board.css", "board.js"):
+    for path in ("", "style.css", "board.css", "ticks.js", "board.js"):
         status, headers, body = get(served, path)
         assert status == 200 and len(body) > 500
         assert headers["Content-Security-Policy"].startswith("default-src 'none'")

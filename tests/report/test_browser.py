@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from making import screens
 
+from specc.plots.ticks import ticks
+
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.long, pytest.mark.slow]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -92,6 +94,19 @@ def opened(browser, address, dark, width):
 def keep(page, name):
     if folder := os.environ.get("SPECC_SCREENSHOTS"):
         page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+
+
+def test_the_pages_have_the_ticks_of_the_figures(browser):
+    rng = np.random.default_rng(1)
+    ranges = [(0.0, 7.3, 6), (2.0, 2.0, 5), (-0.2, 1.0, 5), (1e-5, 3e-5, 6)]
+    for _ in range(50):
+        low = float(rng.normal())
+        ranges.append((low, low + float(10 ** rng.uniform(-6, 6)), int(rng.integers(2, 9))))
+    page = browser.new_page()
+    page.set_content(f"<script>{(ROOT / 'specc/report/ticks.js').read_text()}</script>")
+    for low, high, most in ranges:
+        assert page.evaluate(f"ticks({low}, {high}, {most})") == ticks(low, high, most)
+    page.close()
 
 
 def check_access(page, name):
