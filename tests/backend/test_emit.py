@@ -7,7 +7,8 @@ import pytest
 import specc
 from specc.backend.emit.calls import Address
 from specc.backend.emit.emit import emit
-from specc.ir.plan import Plan, share
+from specc.ir.plan import Plan
+from specc.ir.sharing import share
 from specc.passes import team
 from specc.source import Source
 

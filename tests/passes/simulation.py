@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT, GroupKind, Mode, Place, Plan, Step, share
+from specc.ir.plan import ALIGNMENT, GroupKind, Mode, Place, Plan, Step
+from specc.ir.sharing import share
 from specc.ops.contract import Contract
 from specc.ops.leaf import Const, Input
 from specc.ops.random import Uniform
