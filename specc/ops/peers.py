@@ -61,9 +61,7 @@ class Peers(WithKernel, WithoutSteps, WithoutArithmetic):
         return False
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
-        return {"float": kernels.peers, "int": kernels.peers_int, "bool": kernels.peers_bool}[
-            self.kind
-        ]
+        return kernels.peers
 
     def arguments(self, types: Types, lanes: int) -> dict[str, int]:
         return {

@@ -151,4 +151,4 @@ def test_nor_does_it_in_any_model(name, narrow):
 def test_a_team_is_repeated_by_every_rank():
     program = specc.load(Source("m.dl", f"model m {{ {NETS['a team']} }}\n{TRAIN}"))
     net = check(program, 40, None, 2)
-    assert net.plan("train").team and net.plan("train").meetings is None
+    assert net.plan("train").sharing.same_examples and net.plan("train").meetings is None

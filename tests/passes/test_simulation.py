@@ -146,7 +146,7 @@ def test_a_team_that_predicts_one_example_is_not_in_its_own_way(name, monkeypatc
         simulate(plan, 4, 1)
     alone = specc.compile(specc.load(Source("m.dl", text)), shards=1).plan("predict", 1)
     # then memory is given back as soon as a value was read
-    assert not alone.team and alone.arena_bytes < plan.arena_bytes
+    assert not alone.sharing.same_examples and alone.arena_bytes < plan.arena_bytes
     simulate(alone, 4, 1)
 
 

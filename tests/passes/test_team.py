@@ -133,9 +133,9 @@ def test_it_trains_as_one_thread_does(name, threads, optimizer):
         compiled(name, threads, optimizer=optimizer),
     )
     assert (
-        other.plan(Kind.TRAIN).team
+        other.plan(Kind.TRAIN).sharing.same_examples
         and other.working_threads == threads
-        and not alone.plan(Kind.TRAIN).team
+        and not alone.plan(Kind.TRAIN).sharing.same_examples
     )
     rows = 4 * alone.batch - alone.batch // 2  # the last batch is not full
     data = examples(alone, rows)
@@ -150,7 +150,7 @@ def test_it_trains_as_one_thread_does(name, threads, optimizer):
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_its_gradients_are_those_of_one_thread(name):
     alone, other = compiled(name, 1), compiled(name, 2)
-    assert other.plan(Kind.GRADIENTS).team
+    assert other.plan(Kind.GRADIENTS).sharing.same_examples
     data = {key: each.array for key, each in examples(alone, alone.batch).items()}
     loss, gradients = alone.loss_and_gradients(**data)
     for _ in range(5):
@@ -203,7 +203,7 @@ OTHERS = {
 @pytest.mark.parametrize("name", list(OTHERS))
 def test_other_networks_divide_their_examples(name, monkeypatch):
     monkeypatch.setitem(NETWORKS, name, (OTHERS[name], 64))
-    assert not compiled(name, 2).plan(Kind.TRAIN).team
+    assert not compiled(name, 2).plan(Kind.TRAIN).sharing.same_examples
 
 
 def test_it_is_for_more_weights_than_activations(monkeypatch):
@@ -212,7 +212,7 @@ def test_it_is_for_more_weights_than_activations(monkeypatch):
     many = "input x: float[32] target y: class(10) let w = x -> dense(48) -> relu -> dense(10)"
     for text, batch, wanted in ((wide, 32, True), (wide, 4096, False), (many, 64, False)):
         NETWORKS["tried"] = (f"{text} output w loss cross_entropy(w, y)", batch)
-        assert compiled("tried", 2, "float32").plan(Kind.TRAIN).team == wanted
+        assert compiled("tried", 2, "float32").plan(Kind.TRAIN).sharing.same_examples == wanted
     del NETWORKS["tried"]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from specc.backend.emit.calls import Address, KernelCall, Value
+from specc.backend.emit.calls import ELEMENT, Address, KernelCall, Value
 from specc.backend.emit.shard import Shard
 from specc.backend.llvm import printer
 from specc.backend.machine import this_machine
@@ -60,7 +60,7 @@ def own_kernel(shard: Shard, step: Step) -> KernelCall:
         if name != "control":
             arguments.append((name, known[name] if name in known else next(arrays)))
     sizes_ = {"width": width, "vector": width, "repeated": REPEATED[shard.dtype]}
-    own = {"dtype": shard.dtype, **sizes_}
+    own = {"dtype": shard.dtype, "element": ELEMENT[node.type.kind], **sizes_}
     constants = {name: own[name] for name in parse.constants(function)}
     kernel = printer.written(function, function.__name__, shard.dtype, **constants)
     return KernelCall(kernel, tuple(arguments), step.phase, (node,))

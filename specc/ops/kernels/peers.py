@@ -7,43 +7,15 @@ from typing import no_type_check
 
 @no_type_check
 def peers(
-    x: "float[count, lanes]",
-    out: "float[size, count]",
+    x: "element[count, lanes]",
+    out: "element[size, count]",
     size: "int",
     count: "int",
     lanes: "int",
     first_example: "int",
     examples: "int",
-):
-    for lane in range(min(examples, size - first_example)):
-        for i in range(count):
-            out[first_example + lane, i] = x[i, lane]
-
-
-@no_type_check
-def peers_int(
-    x: "int32[count, lanes]",
-    out: "int32[size, count]",
-    size: "int",
-    count: "int",
-    lanes: "int",
-    first_example: "int",
-    examples: "int",
-):
-    for lane in range(min(examples, size - first_example)):
-        for i in range(count):
-            out[first_example + lane, i] = x[i, lane]
-
-
-@no_type_check
-def peers_bool(
-    x: "uint8[count, lanes]",
-    out: "uint8[size, count]",
-    size: "int",
-    count: "int",
-    lanes: "int",
-    first_example: "int",
-    examples: "int",
+    *,
+    element: "constant",
 ):
     for lane in range(min(examples, size - first_example)):
         for i in range(count):
