@@ -1,4 +1,14 @@
-"""The intermediate representation.
+"""The intermediate representation: types, ops, graphs, programs and plans, frozen and printable.
 
-Types, ops, graphs, programs and plans, all frozen and printable.
+sizes      sizes of axes: integers, and polynomials over open sizes
+types      kind and shape of a value, and whether it varies over the batch
+op         what an op must state about itself
+graph      nodes, graphs, and how a pass rebuilds one
+names      the names of a graph's outputs
+program    a checked program: everything a file says about a model
+pickled    programs in pickles
+plan       groups, steps and memory, as the planner decides
+sharing    how the shards of a plan share its work
+show       graphs and programs as text
+verify     the types of a graph, inferred anew
 """

@@ -24,7 +24,7 @@ _ClassOf = type[_SomeOp]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a node comes from: the text of the .dl file and the user's name for the value."""
+    """Which text of the .dl file a node comes from, and the user's name for the value."""
 
     name: str = ""
     span: Span | None = None
@@ -70,7 +70,7 @@ _serving = _Serving()
 
 @contextmanager
 def serving(origin: Origin) -> Iterator[None]:
-    """Nodes made within take this origin, unless they are given one of their own."""
+    """Give this origin to all nodes made within the block that are not given one of their own."""
     _serving.origins.append(origin)
     try:
         yield
@@ -79,7 +79,7 @@ def serving(origin: Origin) -> Iterator[None]:
 
 
 def apply(op: Op, *inputs: Node, origin: Origin | None = None) -> Node:
-    """The node of `op` over `inputs`, its type inferred; raises `ShapeError`.
+    """Return the node of `op` over `inputs`, with its type inferred; raises `ShapeError`.
 
     Without an `origin` the node takes the one being served, or that of its first input that has
     one, so that what autodiff and the passes build still knows the line of the .dl file it serves.
@@ -106,7 +106,7 @@ class Graph:
 
     @cached_property
     def users(self) -> dict[Node, list[Node]]:
-        """For each node, the nodes that read it (a node that reads it twice stands there twice)."""
+        """The nodes that read each node; a node that reads it twice is listed twice."""
         users: dict[Node, list[Node]] = {node: [] for node in self.nodes}
         for node in self.nodes:
             for each in node.inputs:
@@ -115,8 +115,10 @@ class Graph:
 
 
 def topological(roots: Iterable[Node], leaves: type[Op] | None = None) -> tuple[Node, ...]:
-    """Every node that the roots need, each after its inputs (without recursion). What lies beneath
-    nodes of the op `leaves` is left out."""
+    """Return every node that the roots need, each after its inputs, without recursion.
+
+    The inputs of nodes whose op is of the class `leaves` are left out.
+    """
     done: dict[Node, None] = {}
     for root in roots:
         stack = [(root, False)]  # nodes, and whether their inputs are done
@@ -146,12 +148,12 @@ def rebuild(graph: Graph, rule: Callable[[Node, Node], Node]) -> Graph:
 
 
 def rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
-    """Return the graph with `rule` applied to every node, whose inputs it has been applied to."""
+    """Return the graph with `rule` applied to every node, after it was applied to the inputs."""
     return rebuild(graph, lambda _, now: rule(now))
 
 
 def over(node: Node, inputs: tuple[Node, ...]) -> Node:
-    """Return the node over other inputs of the same types; the node itself if they are its own."""
+    """Return the node over other inputs of equal types, or the node itself if they are its own."""
     if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
         return node
     return Node(node.op, inputs, node.type, node.origin)

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class OutputKind(StrEnum):
-    """What becomes of an output."""
+    """What an output of a graph is used for."""
 
     LOSS = "loss"  # recorded at each step: one loss, or without a label their sum
     MEAN = "mean"  # recorded: a mean over the batch that a metric is made of
@@ -33,7 +33,7 @@ _KINDS = {kind.value: kind for kind in OutputKind}
 
 
 def kind_of(name: str) -> OutputKind | None:
-    """Return the kind of an output by its name; None for other names."""
+    """Return the kind of an output with this name, or None if the name is not that of an output."""
     return _KINDS.get(name.partition(".")[0])
 
 

@@ -40,13 +40,13 @@ class _Unpickler(pickle.Unpickler):
 
 
 def packed(fields: Mapping[str, Any]) -> bytes:
-    """The nodes, and the fields that refer to them by number."""
+    """Return a pickle of the nodes, and of the fields, which refer to nodes by number."""
     search = _Pickler(io.BytesIO())
     search.dump(dict(fields))
     file = io.BytesIO()
     pickler = _Pickler(file)
     numbers = pickler.numbers = search.numbers
-    # one pickler for both, so that they share a source as they did
+    # one pickler for both, so that nodes and fields keep sharing one `Source`
     pickler.dump(
         [
             (node.op, [numbers[each] for each in node.inputs], node.type, node.origin)
@@ -58,7 +58,7 @@ def packed(fields: Mapping[str, Any]) -> bytes:
 
 
 def unpacked(pickled: bytes) -> dict[str, Any]:
-    """The fields that `packed` was given."""
+    """Return the fields that `packed` was given."""
     nodes: list[Node] = []
     unpickler = _Unpickler(io.BytesIO(pickled), nodes)
     for op, inputs, type_, origin in unpickler.load():

@@ -1,6 +1,4 @@
-"""What the planner decides.
-
-Kernels in order, the phases between barriers, and a place for every value.
+"""Plans: kernels in order, the phases between barriers, and the memory of every value.
 
     print(plan)      # one line a kernel: phase, mode, what it reads and writes, and where
 
@@ -36,11 +34,11 @@ class Mode(StrEnum):
     """How the shards share the work of a step."""
 
     SHARD = "shard"  # each shard does its own lanes
-    SPLIT = "split"  # they divide the elements, or the rows or positions of a product
-    ROWS = "rows"  # they divide the rows of a sum over all examples
+    SPLIT = "split"  # the shards divide the elements, or the rows or positions of a product
+    ROWS = "rows"  # the shards divide the rows of a sum over all examples
     LANES = "lanes"  # a team divides the lanes
-    SINGLE = "single"  # the first shard does it alone
-    EACH = "each"  # every shard does it for itself; only the first one writes outside of its arena
+    SINGLE = "single"  # only the first shard runs the step
+    EACH = "each"  # every shard runs the step; only the first one writes outside of its arena
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +58,12 @@ class Group:
 
     @property
     def repeated(self) -> Repeated:
-        """What a group of the kind LOOP repeats."""
+        """The loop of a group of the kind LOOP."""
         assert self.loop is not None, f"a group of the kind {self.kind} is not a loop"
         return self.loop
 
     def needed_for(self, wanted: Iterable[Node]) -> tuple[Node, ...]:
-        """The members that are needed to compute some of them, in order."""
+        """Return the members that are needed to compute some of them, in order."""
         needed = set(wanted)
         for node in reversed(self.nodes):
             if node in needed:
@@ -92,7 +90,7 @@ class Repeated:
 
 
 def show_groups(groups: Iterable[Group]) -> str:
-    """A line for each group: its kind, nodes and domain, and how many of its values are stored."""
+    """Return a line for each group: kind, nodes, domain, and how many of its values are stored."""
     lines = []
     for group in groups:
         if group.loop is not None:
@@ -108,7 +106,7 @@ def show_groups(groups: Iterable[Group]) -> str:
 
 @dataclass(frozen=True)
 class View:
-    """How a value is read: the node that lies in memory, an offset, a stride for each axis.
+    """How a value is read: the node that is stored, an offset, and a stride for each axis.
 
     Strides and offset count elements of one lane: the emitted stride is `lanes` times as large for
     a batched root.
@@ -121,10 +119,11 @@ class View:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value lies. `space`: "arena" (one a shard.
+    """The memory of a value: a space, and an offset in it, in bytes.
 
-    `offset` in bytes), or the name of an array that is there before the program runs: "param.PATH",
-    "state.PATH", "record", "gradient.PATH", "shared", "slot.LABEL" (one a shard).
+    `space` is "arena", of which each shard has one, or the name of an array that exists before the
+    program runs: "param.PATH", "state.PATH", "record", "gradient.PATH", "shared", or "slot.LABEL",
+    of which each shard has one.
     """
 
     space: str
@@ -134,7 +133,7 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One group at its place in the program.
+    """One group of the program: its phase, how the shards share it, and where it stores.
 
     `stores` says where each stored node goes (a node may go to several places).
     """
@@ -143,7 +142,7 @@ class Step:
     phase: int
     mode: Mode
     stores: tuple[tuple[Node, Place], ...]
-    steps: tuple[Step, ...] = ()  # of a loop: those of one iteration
+    steps: tuple[Step, ...] = ()  # the steps of one iteration, if the group is a loop
     iterations: int = 1
     by_channels: bool = False  # the shards of a team divide the first axis evenly: see `share`
     phases: int = (
@@ -152,7 +151,7 @@ class Step:
 
     @property
     def within_arena(self) -> Step:
-        """The part of a step of `Mode.EACH` that the other shards do."""
+        """Return the part of a step of `Mode.EACH` that the shards after the first one run."""
         stores = tuple((node, place) for node, place in self.stores if place.space == "arena")
         nodes = self.group.needed_for(node for node, _ in stores)
         return replace(self, group=replace(self.group, nodes=nodes), stores=stores)
@@ -165,7 +164,7 @@ class Plan:
     graph: Graph
     steps: tuple[Step, ...]
     views: Mapping[Node, View]
-    places: Mapping[Node, Place]  # of every root
+    places: Mapping[Node, Place]  # the memory of every root
     shards: int
     lanes: int
     examples: int
@@ -173,9 +172,9 @@ class Plan:
     shared_bytes: int
     records: tuple[str, ...]  # the outputs that each step records, in order
     emits: tuple[tuple[str, Node], ...]  # outputs that vary over the batch
-    strides: Mapping[Node, tuple[int, ...]]  # of values that lie within another one, not in C order
+    strides: Mapping[Node, tuple[int, ...]]  # those of values stored within another, not in C order
     sharing: Sharing  # how the shards share the work
-    keeps_weights: bool = False  # it changes no parameter
+    keeps_weights: bool = False  # whether the program changes no parameter
     # the values that travel after each phase if processes share the work; None if they cannot
     meetings: Mapping[int, tuple[Node, ...]] | None = None
 
@@ -191,7 +190,7 @@ class Plan:
 
     @property
     def record_width(self) -> int:
-        """The numbers that a step records."""
+        """How many numbers a step records."""
         return sum(bound(self.graph.outputs[name].type.elements) for name in self.records)
 
     def __str__(self) -> str:

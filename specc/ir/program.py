@@ -25,16 +25,16 @@ from specc.system.lazy import cached_property
 class Parameter:
     """A trained array. `initial` is an unbatched node over random ops, evaluated once by NumPy."""
 
-    path: str  # stable: tower.dense1.weight
+    path: str  # tower.dense1.weight: it follows from the file alone, so a checkpoint can use it
     type: Type
     initial: Node
-    is_weight: bool = True  # part of `weights`: neither a bias nor a normalization factor
+    is_weight: bool = True  # whether `weights` has it: not for biases and normalization factors
     span: Span | None = None
 
 
 @dataclass(frozen=True)
 class State:
-    """An array that is carried from step to step: running statistics, an optimizer's memory."""
+    """An array carried from one training step to the next: running statistics, a momentum."""
 
     path: str
     type: Type
@@ -53,8 +53,8 @@ class Term:
     name: str
     node: Node
     span: Span | None = None
-    sequence: str | None = None  # the name of the node's first axis, if that is one of steps
-    is_max: bool | None = None  # of a metric: whether more is better; None if nothing says so
+    sequence: str | None = None  # the name of the node's first axis, if that is an axis of steps
+    is_max: bool | None = None  # whether a metric is better if higher; None if nothing says so
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Limit:
-    """What a setting of an optimizer must keep to at every step.
+    """The bounds that a setting of an optimizer must respect at every training step.
 
     `node` is a formula over the schedule.
     """
@@ -119,7 +119,7 @@ class Layer:
     parameters: tuple[str, ...]
     node: Node
     span: Span | None = None
-    sequence: str | None = None  # its input and output are those of a step of this sequence
+    sequence: str | None = None  # the sequence at each of whose steps the layer is applied
 
 
 class MadeFrom(Protocol):
@@ -158,20 +158,16 @@ class Program:
     frozen: tuple[str, ...] = ()  # paths of parameters that are not trained
     limits: tuple[Limit, ...] = ()
     carries: tuple[tuple[str, Node], ...] = ()  # what the state of each cell is at the next step
-    streams: tuple[
-        tuple[str, str], ...
-    ] = ()  # states that go on from batch to batch, and the ports
-    # that say where they begin anew
+    # states that are carried from batch to batch, and the ports that say where they begin anew
+    streams: tuple[tuple[str, str], ...] = ()
     sees_steps: bool = False  # whether a formula reads other steps of a sequence than its own
     averages: tuple[Average, ...] = ()  # of parameters: for copies of layers, and for evaluation
     objectives: tuple[Objective, ...] = ()  # none: all parameters are trained on all losses
     scores: tuple[Node, ...] = ()  # values that a loss or a metric takes as raw scores
     probabilities: tuple[Node, ...] = ()  # values of words that give probabilities
-    resized: MadeFrom | None = field(
-        default=None, compare=False, repr=False
-    )  # the same file with other sizes
+    resized: MadeFrom | None = field(default=None, compare=False, repr=False)  # for other sizes
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
-    drawn: ClassVar[Callable[[Program], str] | None] = None  # by a package that draws
+    drawn: ClassVar[Callable[[Program], str] | None] = None  # set by the package that draws models
 
     def __repr__(self) -> str:
         count = sum(each.type.elements for each in self.parameters)
@@ -194,7 +190,7 @@ class Program:
 
     @cached_property
     def loss_nodes(self) -> tuple[Node, ...]:
-        """What the losses are made of, each node after its inputs."""
+        """The nodes that the losses need, each after its inputs."""
         return topological([term.node for term in self.losses])
 
 

@@ -11,7 +11,7 @@ from specc.recipe import DataCall
 
 
 def show_graph(graph: Graph) -> str:
-    """Every node in order, then the named outputs."""
+    """Return a graph as text: every node in order, then the named outputs."""
     number = {node: f"%{i}" for i, node in enumerate(graph.nodes)}
     rows = [
         (f"{number[node]} = {show_node(node, number)}", str(node.type), str(node.origin))
@@ -26,14 +26,14 @@ def show_graph(graph: Graph) -> str:
 
 
 def show_node(node: Node, number: dict[Node, str] | None = None) -> str:
-    """One application: `Sum(%4; axes=(0,))`."""
+    """Return one node as text: `Sum(%4; axes=(0,))`."""
     inputs = ", ".join(number[each] if number else str(each.type) for each in node.inputs)
     attributes = node.op.attributes()
     return f"{node.op.name}({inputs}{'; ' if inputs and attributes else ''}{attributes})"
 
 
 def show_program(program: Program) -> str:
-    """A program: ports, parameters, states, terms and the recipe, then the graph of its terms."""
+    """Return a program as text: its declarations and recipe, then the graph of its terms."""
     lines = [f"model {program.name}"]
     for port in program.ports:
         classes = f" of {port.classes} classes" if port.classes is not None else ""

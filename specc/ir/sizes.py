@@ -25,7 +25,7 @@ class Undecided(Exception):
 
 @dataclass(frozen=True)
 class Quotient:
-    """floor(numerator / denominator) where the division does not come out as a polynomial."""
+    """floor(numerator / denominator), if the division does not give a polynomial."""
 
     numerator: Polynomial | int
     denominator: Polynomial | int
@@ -131,7 +131,7 @@ Shape = tuple[Size, ...]
 
 
 def open_size(name: str) -> Polynomial:
-    """The size called `name`, whose number is not yet known."""
+    """Return the size called `name`, whose number is not known yet."""
     return atom(name)
 
 
@@ -140,13 +140,13 @@ def atom(value: Atom) -> Polynomial:
 
 
 def bound(size: Size) -> int:
-    """Return a size of a model whose sizes are all known."""
+    """Return a size as an integer, in a model whose sizes are all known."""
     assert isinstance(size, int), f"the size {size} is open"
     return size
 
 
 def same(left: Size, right: Size) -> bool | None:
-    """Whether two sizes are equal; None where that depends on an open size."""
+    """Return whether two sizes are equal; None if that depends on an open size."""
     difference = left - right
     if isinstance(difference, int):
         return difference == 0
@@ -167,7 +167,7 @@ def product(sizes: Iterable[Size]) -> Size:
 
 
 def bind(size: Size, values: Mapping[str, int]) -> Size:
-    """The size with numbers put in for names."""
+    """Return the size with numbers in place of names."""
     total: Size = 0
     for monomial, coefficient in _terms(size):
         product_: Size = coefficient
@@ -182,8 +182,7 @@ def bind(size: Size, values: Mapping[str, int]) -> Size:
 
 
 def extent(size: Size) -> int:
-    """How long a size is when it is written out: all of its factors, those within quotients too,
-    and 64 bits of a number."""
+    """Return the length of a size as text: factors, also within quotients, and 64 bits a number."""
     total = 0
     for monomial, coefficient in _terms(size):
         total += 1 + coefficient.bit_length() // 64
@@ -195,7 +194,7 @@ def extent(size: Size) -> int:
 
 
 def open_names(size: Size) -> set[str]:
-    """The names of the open sizes that `size` depends on."""
+    """Return the names of the open sizes that `size` depends on."""
     names: set[str] = set()
     for monomial, _ in _terms(size):
         for factor, _ in monomial:
@@ -207,7 +206,7 @@ def open_names(size: Size) -> set[str]:
 
 
 def show(shape: Shape) -> str:
-    """A shape as it stands in messages: `[32, 14, 14]`."""
+    """Return a shape as messages show it: `[32, 14, 14]`."""
     return "[" + ", ".join(str(size) for size in shape) + "]"
 
 
@@ -252,13 +251,13 @@ def _exact_quotient(numerator: Polynomial, denominator: Size) -> Size | None:
 
 
 def _sign(value: Size) -> int:
-    """-1, 0 or 1; sizes are at least 1, so a polynomial with one sign throughout is decided."""
+    """Return -1, 0 or 1; sizes are at least 1, so equal signs of all monomials decide it."""
     if isinstance(value, int):
         return (value > 0) - (value < 0)
     constant = dict(value.terms).get((), 0)
     varying = [c for monomial, c in value.terms if monomial]
     simple = all(isinstance(factor, str) for monomial, _ in value.terms for factor, _ in monomial)
-    # every monomial is at least 1, hence the value at least (or at most) the sum of coefficients
+    # every monomial is at least 1, so the sum of the coefficients is a bound of the value
     if simple and all(c > 0 for c in varying) and constant + sum(varying) > 0:
         return 1
     if simple and all(c < 0 for c in varying) and constant + sum(varying) < 0:

@@ -16,7 +16,7 @@ KINDS = ("float", "int", "bool", "byte")
 
 FLOAT_BYTES = {"float32": 4, "float64": 8}
 """The bytes of one element of kind "float", by the type of numbers that a program computes with."""
-_BYTES = {"int": 4, "bool": 1, "byte": 1}  # of one element of the other kinds
+_BYTES = {"int": 4, "bool": 1, "byte": 1}  # bytes of one element of each other kind
 
 
 def element_bytes(kind: str, of_float: int = FLOAT_BYTES["float32"]) -> int:

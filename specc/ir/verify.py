@@ -12,7 +12,7 @@ from specc.ir.show import show_node
 
 
 def verify(graph: Graph, after: str) -> Graph:
-    """The graph itself, once every node's type is what its op infers from its inputs."""
+    """Return the graph, if each node has the type that its op infers from its inputs."""
     seen = set()
     for node in graph.nodes:
         assert all(each in seen for each in node.inputs), f"after {after}: a node before its input"

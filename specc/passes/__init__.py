@@ -1,4 +1,4 @@
-"""The compiler's passes.
+"""The compiler's passes: functions from a graph to a graph, and at last to a plan.
 
-Each takes a graph and gives a graph (or a plan), and reads like its name.
+`specc.pipeline` lists them in the order in which they run.
 """

@@ -2,8 +2,8 @@
 
     gradients(loss, [w, b])     # the nodes of dloss/dw and dloss/db
 
-In: a scalar that is one for the whole batch. Every op knows its own rule (`vjp`), built of other
-ops, so the result is a graph like any other.
+In: a scalar for the whole batch. Every op states its own rule (`vjp`), built of other ops, so the
+result is a graph like any other.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ def gradients(
     wanted: Sequence[Node],
     following: Mapping[str, Node] = {},
 ) -> tuple[list[Node], dict[str, Node]]:
-    """The gradient of `loss` for each wanted node; zeros where the loss does not depend on it.
+    """Return the gradient of `loss` for each wanted node, or zeros if the loss ignores the node.
 
-    Through time: `following` has the node whose earlier steps each Carry holds. What a step hands
-    to the next one it gets back from there as a gradient, so that the gradient of a loop is a loop
-    in the other direction; its own "carry" nodes come second.
+    `following` maps the label of each Carry to the node whose earlier steps it holds. A state goes
+    from each step to the next, so its gradient goes from each step to the one before: the gradient
+    of a loop is a loop in the other direction. The second result has the "carry" outputs of these
+    loops.
     """
     assert loss.type.shape == () and not loss.type.batched, "only a scalar has a gradient"
     graph = closed({"loss": loss}, following)
@@ -63,7 +64,7 @@ def gradients(
             if not each.type.batched and node.type.batched and not gradient[node].type.batched:
                 raise AssertionError("a sum over the batch without the examples' weights")
             if d.type.batched and not each.type.batched:
-                d = sum_batch(d)  # one value serves the whole batch: its gradients add up
+                d = sum_batch(d)  # all examples read the same value, so its gradients add up
             gradient[each] = _named(add(gradient[each], d) if each in gradient else d, each)
     more: dict[str, Node] = {}
     for carry, label in backward.items():  # None: the state is carried on, and never read
@@ -91,7 +92,7 @@ def _depending(
 
 
 def _named(d: Node, value: Node) -> Node:
-    """The gradient under the name of its value: dx for x."""
+    """Return the gradient with a name that follows from its value's: dx for x."""
     name = value.op.label if isinstance(value.op, Input) else value.origin.name or value.origin.word
     if not name or isinstance(d.op, (Const, Input)) or d.origin.name:
         return d

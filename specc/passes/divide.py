@@ -1,14 +1,13 @@
-"""Let each shard complete some rows of a large weight's gradient, instead of its own part of all of
-it.
+"""Let each shard complete some rows of a large weight's gradient, over the examples of all shards.
 
     AllReduce(contract(dy, x))   ->   contract(dy, x) over the examples of all shards
 
-Then the shard that holds a row of the gradient updates that row's weights: no shard writes a
-gradient of its own for another one to read, and an update takes its rows from a near cache. The
-price is that shards read each other's activations: it pays where the weight is larger than these,
+The shard that completes a row of the gradient also updates that row's weights. So no shard writes a
+partial gradient for another one to read, and an update finds its rows in the L2 cache. In return,
+shards read each other's activations. This is faster if the weight is larger than the activations,
 as in wide dense layers.
 
-In a team, each shard also reads its own rows alone where a product sums over the rows of a weight,
+In a team, each shard reads only its own rows of a weight if a product sums over the weight's rows,
 as the gradient of a dense layer's input does:
 
     contract(dy, weight)   ->   AllReduce(contract(dy, weight) over each shard's rows)
@@ -26,14 +25,14 @@ from specc.ops.gather import Put
 from specc.ops.reduce import AllReduce
 from specc.passes.team import sums_over_rows
 
-SMALLEST = 1 << 14  # elements of a gradient for which it is worth a thought
-FEWEST_ROWS = 32  # of each shard
+SMALLEST = 1 << 14  # smallest gradient, in elements, whose rows shards complete
+FEWEST_ROWS = 32  # fewest rows of a gradient that a shard completes
 SMALLEST_OF_TEAM, FEWEST_OF_TEAM = 1 << 11, 4  # the same where the shards are a team
 WEIGHT = 2  # elements of a gradient for one of the activations of all shards
 
 
 class _Divided(Op):
-    """An op as the shards of a plan carry it out; it is printed under its own name."""
+    """An op that the shards of a plan divide; it is printed under the name of the plain op."""
 
     abstract = True
 
@@ -87,9 +86,9 @@ def _completed(op: Op) -> Op:
 
 
 def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
-    """The graph, for `shards` shards of `lanes` lanes, with the sums that shards shall complete.
+    """Return the graph for `shards` shards of `lanes` lanes, with the sums that shards complete.
 
-    A `team` has no other way to divide them, and what is computed by one shard the others wait for.
+    A `team` cannot divide these sums in another way, and would wait for a single shard's sum.
     """
     read_once = {node for node, users in graph.users.items() if len(users) == 1}
     outputs = set(graph.outputs.values())
@@ -120,7 +119,7 @@ def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
 
 
 def completes(part: Node, shards: int, lanes: int, team: bool = False) -> bool:
-    """Whether shards complete rows of a sum over the batch, instead of their own parts of all."""
+    """Return whether shards complete rows of a sum over the batch, instead of partial sums."""
     op, elements = part.op, part.type.elements
     smallest, fewest = (SMALLEST_OF_TEAM, FEWEST_OF_TEAM) if team else (SMALLEST, FEWEST_ROWS)
     if not isinstance(op, (Contract, Put)) or not op.sum_batch or elements < smallest:

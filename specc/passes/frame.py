@@ -1,9 +1,9 @@
-"""Join the zeros that stand around an image on all sides.
+"""Join the paddings of an image along its axes into one.
 
     pad(pad(x, axis 1), axis 2)  ->  frame(x)
 
-A frame is written in one go. For one example it has memory of its own, whose border stays as it was
-made: zero.
+A frame is written in one copy. For one example it has memory of its own, whose border is zeroed
+only once, because nothing else writes there.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from specc.ops.shape import Frame, Pad
 
 
 def frame(graph: Graph) -> Graph:
-    """The graph with every padding by zeros, but that of vectors, as a frame."""
+    """Return the graph with every padding by zeros, except those of vectors, as a frame."""
     if any(isinstance(node.op, Carry) for node in graph.nodes):
-        return graph  # the ops of a loop are those that have a form for one step
+        return graph  # `Frame` has no form for one step, so a loop could not hold it
     outputs = set(graph.outputs.values())
     alone = {node for node in graph.nodes if len(graph.users[node]) == 1 and node not in outputs}
     framed: set[Node] = set()

@@ -37,10 +37,10 @@ Readers = dict[tuple[Node, Box], dict[int, None]]
 
 
 def fuse(graph: Graph) -> tuple[Group, ...]:
-    """The groups of a prepared graph, in an order in which they can run.
+    """Return the groups of a prepared graph, in an order in which they can run.
 
-    A node that reads leaves alone waits for its first reader and joins that one's group: `mu * v`
-    belongs to the update it serves, not to a loop of its own.
+    A node that reads only leaves waits for its first reader and joins the reader's group: `mu * v`
+    belongs to the update that uses it, not to a loop of its own.
     """
     looped = {node: loop for loop in _with_servants(graph) for node in loop.nodes}
     groups = Groups()
@@ -67,7 +67,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
                     readers.setdefault((root, groups.domains[group][0]), {})[group] = None
 
     def place_waiting(roots: Iterable[Node]) -> None:
-        """Put the roots that still wait into groups of their own."""
+        """Put the nodes that still wait into groups of their own."""
         for root in roots:
             if root in waiting:
                 waiting.discard(root)
@@ -106,7 +106,7 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
 
 
 def _may_wait(node: Node, waiting: Set[Node], leaves: Set[tuple[str, str]]) -> bool:
-    """Whether a node is computed from leaves alone, so that it can join its first reader."""
+    """Return whether a node reads only leaves, so that it can join its first reader."""
     return (
         node.op.form is Form.ELEMENT
         and not awaited(node)
@@ -116,7 +116,7 @@ def _may_wait(node: Node, waiting: Set[Node], leaves: Set[tuple[str, str]]) -> b
 
 
 def _served(node: Node, group: int, groups: Groups) -> Iterator[tuple[Node, int]]:
-    """The waiting nodes that `node` reads, and their groups.
+    """Return the waiting nodes that `node` reads, and their groups.
 
     A node that is read through a view must be complete before its reader begins, so it gets a group
     of its own, even if the reader also reads it directly. The others join the reader's group.
@@ -131,9 +131,9 @@ def _served(node: Node, group: int, groups: Groups) -> Iterator[tuple[Node, int]
 
 
 def _with_servants(graph: Graph) -> list[Loop]:
-    """The loops of a graph, each with the elementwise nodes outside of it that it alone reads.
+    """Return the loops of a graph, each with the elementwise nodes outside that only it reads.
 
-    They could run for all steps at once, but their values would go through memory.
+    These nodes could run for all steps at once, but then their values would go through memory.
     """
     found = []
     outputs = set(graph.outputs.values())
@@ -161,7 +161,7 @@ def _with_servants(graph: Graph) -> list[Loop]:
 
 
 def _open_loop(loop: Loop, groups: Groups) -> None:
-    """A group for all nodes of a loop."""
+    """Open a group for all nodes of a loop."""
     group = groups.open(((loop.steps,), True), GroupKind.LOOP)
     groups.loops[group] = loop
     for node in loop.nodes:
@@ -170,21 +170,21 @@ def _open_loop(loop: Loop, groups: Groups) -> None:
 
 
 def _domain(node: Node) -> Box:
-    """The box that a nest node runs over, and whether over the lanes too."""
+    """Return the shape that a nest node runs over, and whether it runs over the lanes too."""
     if node.op.form is Form.END:
         node = node.inputs[0]
     return node.type.shape, node.type.batched
 
 
 def _reduced(node: Node) -> Reduced | None:
-    """What a node reduces over: some axes, and whether the batch; None if it reduces nothing."""
+    """Return the axes that a node reduces, and whether the batch; None if it reduces nothing."""
     return (node.op.axes, node.op.sums_batch) if isinstance(node.op, (Sum, Max)) else None
 
 
 def _read_whole(node: Node) -> list[Node]:
-    """The values that must be complete before a node begins.
+    """Return the values that must be complete before a node begins.
 
-    It reads them through a view, or waits for them.
+    The node reads them through a view, or waits for them.
     """
     return [root for each in node.inputs if (root := root_of(each)) is not each] + awaited(node)
 
@@ -192,10 +192,10 @@ def _read_whole(node: Node) -> list[Node]:
 def _group_for(
     node: Node, groups: Groups, readers: Readers, after: set[int], viewing: set[int]
 ) -> int:
-    """The group of a producer or sibling that the node can join, or a new one.
+    """Return the group of a producer or sibling that the node can join, or a new group.
 
-    Not one that a group in `after` depends on, as these must have run; and not one of `viewing`,
-    which read what the node overwrites through a view.
+    A group that one in `after` depends on does not count, because those in `after` must run before
+    the node. Neither does one in `viewing`: it reads through a view what the node overwrites.
     """
     domain = _domain(node)
     candidates = [
@@ -226,7 +226,7 @@ def _group_for(
 
 
 def _complete_only_later(value: Node, groups: Groups, group: int) -> bool:
-    """Whether `value` is known only when the whole loop of `group` has run."""
+    """Return whether `value` is known only after the whole loop of `group` has run."""
     root = root_of(value)
     if groups.of.get(root) != group:
         return False
@@ -234,7 +234,7 @@ def _complete_only_later(value: Node, groups: Groups, group: int) -> bool:
 
 
 def _ordered(graph: Graph, groups: Groups) -> tuple[Group, ...]:
-    """The groups after those they depend on, otherwise in the order in which they were begun."""
+    """Return each group after those it depends on, otherwise in the order of their first nodes."""
     outputs = set(graph.outputs.values())
     read_elsewhere: set[Node] = set()
     for node, group in groups.of.items():
@@ -280,7 +280,7 @@ def _ordered(graph: Graph, groups: Groups) -> tuple[Group, ...]:
 
 
 def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]) -> Group:
-    """The group of a loop, with the groups of one of its steps."""
+    """Return the group of a loop, with the groups of one of its steps."""
     own = set(loop.nodes)
     stored = tuple(
         node for node in members if node in read_elsewhere or node in loop.carried.values()
@@ -290,7 +290,7 @@ def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]
     reads: dict[Node, Node] = {}
 
     def step_of(node: Node) -> Node:
-        """The leaf that stands for one step of a value from outside."""
+        """Return the leaf for one step of a value from outside of the loop."""
         if node not in one:
             spread = _spread_constant(node)
             if spread is not None:
@@ -302,7 +302,7 @@ def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]
         return one[node]
 
     def whole(node: Node) -> Node:
-        """A value from outside that is the same at every step."""
+        """Return the leaf for a value from outside of the loop that is the same at every step."""
         if root_of(node).op.form is Form.LEAF:
             return node
         if node not in still:
@@ -350,7 +350,7 @@ def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]
 
 
 def _spread_constant(node: Node) -> Node | None:
-    """A constant that is the same everywhere, for one step."""
+    """Return a constant with equal elements, for one step."""
     root = root_of(node)
     if not isinstance(root.op, Const) or root.type.shape:
         return None

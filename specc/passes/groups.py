@@ -12,9 +12,9 @@ from specc.ops.leaf import Input
 from specc.ops.views import awaited, root_of
 
 # Bounds that keep the compile time of deep models in proportion to their depth.
-MOST_NODES = 64  # of a nest: LLVM's time grows faster than its length
-MOST_SIBLINGS = 16  # groups that are tried, of those that read the same value
-FAR = 64  # groups that are looked through for a dependency
+MOST_NODES = 64  # most nodes of a nest, because LLVM's time grows faster than their number
+MOST_SIBLINGS = 16  # most groups that a node tries to join, of those that read the same value
+FAR = 64  # most groups that a search for a dependency visits
 
 
 Box = tuple[Shape, bool]
@@ -26,8 +26,8 @@ Reduced = tuple[tuple[int, ...], bool]
 class Groups:
     """Groups under construction, with what each depends on.
 
-    `level` is above that of every group depended on: a group of a level no higher than another's
-    cannot depend on it.
+    The level of a group is above those of all groups that it depends on. So a group cannot depend
+    on another one whose level is as high.
     """
 
     def __init__(self) -> None:
@@ -37,9 +37,9 @@ class Groups:
         self.depends: list[set[int]] = []
         self.dependents: list[set[int]] = []
         self.level: list[int] = []
-        self.next: dict[int, int] = {}  # the group that goes on where a full one ends
+        self.next: dict[int, int] = {}  # full group -> the group that continues it
         self.of: dict[Node, int] = {}
-        self.waiting: set[Node] = set()  # elementwise nodes of leaves, until something reads them
+        self.waiting: set[Node] = set()  # elementwise nodes of leaves that no group has read yet
         self.loops: dict[int, Loop] = {}
         self._reading: dict[tuple[str, str], set[int]] = {}
         self._viewing: dict[tuple[str, str], set[int]] = {}
@@ -69,7 +69,7 @@ class Groups:
             self._lift(group, self.level[needed] + 1)
 
     def _lift(self, group: int, level: int) -> None:
-        """Raise a group to a level, and those that depend on it above it."""
+        """Raise a group to a level, and the groups that depend on it above that level."""
         stack = [(group, level)]
         while stack:
             group, level = stack.pop()
@@ -81,7 +81,7 @@ class Groups:
         return len(self.members[group]) >= MOST_NODES
 
     def with_room(self, group: int) -> int:
-        """The group, or where it is full the one that goes on with it."""
+        """Return the group or, if it is full, the group that continues it."""
         while self.full(group):
             if group not in self.next:
                 self.next[group] = self.open(*self.domains[group])
@@ -89,9 +89,7 @@ class Groups:
         return group
 
     def needs(self, *nodes: Node) -> set[int]:
-        """The groups that must have run before the nodes, and before the waiting nodes that they
-        read.
-        """
+        """Return the groups that must run before the nodes and the waiting nodes that they read."""
         found: set[int] = set()
         seen, stack = set(nodes), list(nodes)
         while stack:
@@ -105,7 +103,7 @@ class Groups:
         return found
 
     def reading(self, leaves: Iterable[tuple[str, str]]) -> set[int]:
-        """The groups that read some weights or states, each given by its role and label."""
+        """Return the groups that read some weights or states, each given by its role and label."""
         return set().union(*(self._reading.get(each, ()) for each in leaves))
 
     def viewing(self, leaves: Iterable[tuple[str, str]]) -> set[int]:
@@ -113,9 +111,9 @@ class Groups:
         return set().union(*(self._viewing.get(each, ()) for each in leaves))
 
     def may_reach(self, starts: set[int], goal: int) -> bool:
-        """Whether any of the groups depends, directly or not, on the goal.
+        """Return whether any of the groups depends on the goal, directly or not.
 
-        True where it is far to see.
+        The search gives up after `FAR` groups, and returns True.
         """
         level = self.level[goal]
         seen: set[int] = set()

@@ -1,10 +1,8 @@
-"""Take out of loops what does not depend on their state.
-
-Products of what a cell joins to its state.
+"""Split products of joined values, so that the part without the state runs outside of the loop.
 
     W @ concat(x, h)  ->  W[:, :n] @ x + W[:, n:] @ h      # the first is one product for all steps
 
-Run before gradients are taken: their products for x and for the weights are then apart, too.
+The pass runs before gradients are taken, so the gradients for x and for W are split as well.
 """
 
 from __future__ import annotations
@@ -20,10 +18,10 @@ from specc.ops.shape import Concat, Slice
 
 
 def hoist(graph: Graph) -> Graph:
-    """The graph with every product of a joined value split where a part of it waits for the
-    product's state.
+    """Return the graph with every product of a joined value split if a part of it is a state.
 
-    A cell behind another one waits for the states of both, but only its own are in its loop.
+    A cell that follows another one depends on the states of both, but only its own state is in
+    its loop.
     """
     if not any(isinstance(node.op, Carry) for node in graph.nodes):
         return graph
@@ -42,9 +40,9 @@ def hoist(graph: Graph) -> Graph:
 
 
 def _split(node: Node, position: int) -> Node | None:
-    """The sum of the products with each part.
+    """Return the sum of the products with each part.
 
-    None where the joined axis is not one index of its own.
+    None if the joined axis is not a single index of the product.
     """
     op = node.op_as(Contract)
     joined, other = node.inputs[position], node.inputs[1 - position]

@@ -1,9 +1,9 @@
-"""Where values lie in the arena: memory is given out by lifetime.
+"""Offsets of values in the arena: values whose lifetimes do not overlap share memory.
 
 layout = Layout(bytes_of_float=4, lanes=16)
 a = layout.take(4096)
-layout.give(a, 4096)         # whoever takes memory next may get the same
-packed = Packed(layout)      # the same again, from the largest to the smallest: often less
+layout.give(a, 4096)         # the next value may get this memory
+packed = Packed(layout)      # places the same values by size, largest first: often in less memory
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Place
 from specc.ir.types import element_bytes
 
-MOST_PACKED = 4000  # values, for the time of packing grows with their square
+MOST_PACKED = 4000  # most values to pack, because packing time is quadratic in their number
 
 
 @dataclass(eq=False)
 class HeldMemory:
-    """Memory that was taken, and from when to when it is held."""
+    """A piece of memory, and when it is taken and given back."""
 
     size: int
     start: int
@@ -31,20 +31,20 @@ class HeldMemory:
 
 
 class Layout:
-    """Gives out memory in the order of time: shared memory for good, the arena by lifetime."""
+    """Gives out memory as values come: shared memory for good, the arena by lifetime."""
 
     def __init__(self, bytes_of_float: int, lanes: int):
         self.float, self.lanes = bytes_of_float, lanes
         self.shared = 0
         self.arena = 0
-        self.holes: list[tuple[int, int]] = []  # (offset, bytes), by offset, none beside another
-        self.sizes: list[tuple[int, int]] = []  # (bytes, offset), by size
-        self.spans: list[HeldMemory] = []  # all that was taken, in this order
+        self.holes: list[tuple[int, int]] = []  # free (offset, bytes), by offset, none adjacent
+        self.sizes: list[tuple[int, int]] = []  # free (bytes, offset), by size
+        self.spans: list[HeldMemory] = []  # all memory that was taken, in this order
         self.clock = 0
-        self._held: dict[int, int] = {}  # offset -> number of its span
+        self._held: dict[int, int] = {}  # offset of held memory -> its number in `spans`
 
     def step(self, node: Node) -> int:
-        """Bytes from one element of an example to the next."""
+        """Return the bytes from one element of an example to the next."""
         return element_bytes(node.type.kind, self.float) * (self.lanes if node.type.batched else 1)
 
     def exact(self, node: Node) -> int:
@@ -63,7 +63,7 @@ class Layout:
         return place
 
     def take(self, size: int) -> int:
-        """The offset of the smallest hole that fits, or of new memory at the end."""
+        """Take memory: the smallest hole that fits, or new memory at the end. Return its offset."""
         offset = self._taken(size)
         self.clock += 1
         self._held[offset] = len(self.spans)
@@ -109,10 +109,11 @@ class Layout:
 
 
 class Packed(Layout):
-    """What another layout gave out, asked for in the same order: the offsets are known beforehand.
+    """Offsets that are known in advance, for the values of another layout in the same order.
 
-    The largest value lies lowest, and every smaller one as low as those allow that are held at the
-    same time (Pisarchyk and Lee, Efficient memory management for deep neural net inference, 2020).
+    The largest value gets the lowest offset, and every smaller one the lowest at which it overlaps
+    no value that is held at the same time (Pisarchyk and Lee, Efficient memory management for deep
+    neural net inference, 2020).
     """
 
     def __init__(self, first: Layout):
@@ -130,7 +131,7 @@ class Packed(Layout):
 
 
 def packed(spans: list[HeldMemory]) -> list[int]:
-    """An offset for each span, so that none lies where another one is held at the same time."""
+    """Return an offset for each span, so that spans held at the same time do not overlap."""
     size, start, end = (
         np.array([getattr(each, name) for each in spans], float)
         for name in ("size", "start", "end")

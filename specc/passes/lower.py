@@ -8,8 +8,8 @@
 
 `specc.pipeline` calls them, in this order, with others between them.
 
-A loss is averaged over the examples with the input `weight_of_example` (1/n on the n examples of a
-batch, next to nothing on lanes that repeat one), so that a partial batch on full lanes is exact.
+A loss is averaged over the examples with the input `weight_of_example`: 1/n on the n examples of a
+batch, next to nothing on lanes that repeat an example. So the mean of a partial batch is exact.
 """
 
 from __future__ import annotations
@@ -54,9 +54,10 @@ class Lowered:
 
 
 def outputs(program: Program, training: bool, more: Mapping[str, Node] = {}) -> Graph:
-    """Outputs "loss", "loss.NAME", "mean.NUMBER", "output.NAME"; in training also "state.PATH".
+    """Return the graph of the outputs "loss", "loss.NAME", "mean.NUMBER" and "output.NAME".
 
-    `more` are further nodes of the program that become outputs.
+    In training it also has "state.PATH". `more` are further nodes of the program that become
+    outputs.
     """
     total = None
     found: dict[str, Node] = dict(more)
@@ -93,8 +94,7 @@ def _averaged(graph: Graph, program: Program) -> Graph:
 
 
 def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
-    """What is averaged over the examples for the metrics, and the metrics as functions of the
-    means.
+    """Return the values whose means the metrics need, and the metrics as functions of the means.
 
     A metric is the mean of a value per example, or a formula over such means (`batch_mean`): a
     precision is the mean of true positives over the mean of positives, of all the data and not of
@@ -114,7 +114,7 @@ def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
             finals[f"metric.{term.name}"] = mean_of(to_float(term.node))
             continue
         new: dict[Node, Node] = {}
-        for node in topological([term.node], leaves=BatchMean):  # a mean may be of other means
+        for node in topological([term.node], leaves=BatchMean):  # a mean may depend on other means
             if isinstance(node.op, BatchMean):
                 new[node] = mean_of(node.inputs[0])
             else:
@@ -124,7 +124,7 @@ def metric_means(program: Program) -> tuple[dict[str, Node], Graph]:
 
 
 def penalties(program: Program) -> tuple[frozenset[str], Graph]:
-    """The losses that are penalties on weights, and the penalties that are added within others.
+    """Return the penalties on weights: losses of their own, and summands of other losses.
 
     A penalty depends on parameters alone. The graph has an output for each one that is a summand
     of a loss of the examples, with its sign: `loss mse(y, t) + 1e-4 * l2(weights)`.
@@ -178,7 +178,7 @@ def differentiate(graph: Graph, program: Program, in_turn: bool = False) -> Grap
 
 
 def update(graph: Graph, program: Program) -> Graph:
-    """The whole step: losses, metrics, and "param.PATH" and "state.PATH" after the update."""
+    """Return the graph of a training step, with the outputs "param.PATH" and "state.PATH"."""
     gradient = {
         label_of(name): node
         for name, node in graph.outputs.items()
@@ -213,13 +213,13 @@ def update(graph: Graph, program: Program) -> Graph:
 
 
 def keep(graph: Graph, kept: tuple[str, ...]) -> Graph:
-    """The graph of the outputs whose names start with one of some prefixes."""
+    """Return the graph of the outputs whose names start with one of some prefixes."""
     chosen = {name: node for name, node in graph.outputs.items() if name.startswith(kept)}
     return closed(chosen, following(graph))
 
 
 def split_schedule(graph: Graph) -> Lowered:
-    """Move what depends on the schedule's inputs alone out of the graph, to be computed ahead."""
+    """Move formulas of only the schedule's inputs out of the graph, to be computed in advance."""
     scheduled: set[Node] = set()
     fixed: set[Node] = set()
     for node in graph.nodes:
@@ -270,7 +270,7 @@ def split_schedule(graph: Graph) -> Lowered:
 
 
 def average(node: Node) -> Node:
-    """The mean over the batch of a value per example; a value that is one for all, as it is."""
+    """Return the mean over the batch of a value per example, or the value if it is one for all."""
     if not node.type.batched:
         return node
     weight = leaf(Input(Role.WEIGHT_OF_EXAMPLE, "", Type("float", (), batched=True)), node.origin)

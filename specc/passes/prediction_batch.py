@@ -1,4 +1,4 @@
-"""How many rows a prediction computes at a time.
+"""The number of rows that a prediction computes at a time.
 
     prediction_batch(10_000, vector=16, shards=2, planned=planned, item=4, near=1 << 20)  # 256
 
@@ -22,9 +22,9 @@ USES = 2  # how often each activation moves through memory: written once, read o
 def prediction_batch(
     rows: int, vector: int, shards: int, planned: Callable[[int], Plan], item: int, near: int
 ) -> int:
-    """Rows to compute at a time, of `rows` in all; `planned(n)` plans for n.
+    """Return how many of `rows` rows to compute at a time; `planned(n)` plans for n rows.
 
-    A float takes `item` bytes, and a core's own cache has `near`.
+    A float takes `item` bytes, and a core's L2 cache has `near` bytes.
     """
     unit = vector * min(shards, -(-rows // vector))
     whole = min(MOST, 1 << (-(-rows // unit) - 1).bit_length())

@@ -23,9 +23,9 @@ from specc.ops.views import in_c_order, root_of
 
 
 def prepare(graph: Graph, own_place: bool = False) -> Graph:
-    """The graph with its sums over shards and its copies made explicit.
+    """Return the graph with its sums over shards and its copies as nodes.
 
-    With `own_place` every output is computed into memory of its own, and not only read there.
+    With `own_place` every output is computed into memory of its own, and is never only a view.
     """
 
     def reduce_shards(node: Node) -> Node:
@@ -33,10 +33,10 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
         if isinstance(node.op, Concat) and all(
             isinstance(each.op, AllReduce) for each in node.inputs
         ):
-            # the parts side by side first, then all of them at once
+            # sum each joined part over the shards by itself, then join the sums
             parts = (each.inputs[0] for each in node.inputs)
             node, partial = Node(node.op, tuple(parts), node.type, node.origin), True
-        if isinstance(node.op, After):  # it awaits the parts of a sum, not the sum
+        if isinstance(node.op, After):  # it waits for the shards' partial sums, not for the sum
             value, *others = node.inputs
             parts = (each.inputs[0] if isinstance(each.op, AllReduce) else each for each in others)
             return Node(node.op, (value, *parts), node.type, node.origin)
@@ -65,10 +65,10 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
         root = root_of(node)
         lies_elsewhere = root is not node or node.op.form is Form.LEAF
         lies_elsewhere |= own_place and node in outputs.values()
-        # what a stream leaves is written to another place as well
+        # the state that a stream leaves is also written to an array outside of the arena
         own = own_place or kind_of(name) == OutputKind.SLOT
-        # what others read cannot wait until the old value has been read everywhere, and only a
-        # formula reads each element of the old value before it writes that of the new one
+        # a value that other nodes read cannot wait until every reader of the old value has run,
+        # and only a formula reads each element of the old value before it writes the new one
         lies_elsewhere |= kind_of(name) in (OutputKind.PARAM, OutputKind.STATE) and (
             node not in ends or node.op.form is not Form.ELEMENT
         )
@@ -79,7 +79,7 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
 
 
 def _with_old_values(graph: Graph) -> Graph:
-    """The graph in which the formulas of new weights and states read views of old ones from a copy.
+    """Return the graph in which formulas of new weights and states read views of copied old ones.
 
     `W - lr * transpose(W)` writes each element of W where another one has yet to be read.
     """
@@ -98,7 +98,7 @@ def _with_old_values(graph: Graph) -> Graph:
     copies: dict[Node, Node] = {}
 
     def old(node: Node) -> Node:
-        """The same view of a copy, for a view of a value that is overwritten."""
+        """Return a view of a copy, in place of a view of a value that is overwritten."""
         root = root_of(node)
         if (
             root is node
@@ -125,7 +125,7 @@ def _with_old_values(graph: Graph) -> Graph:
 
 
 def is_old_value(node: Node, leaves: Set[tuple[str, str]]) -> bool:
-    """Whether a node copies a weight or a state that is overwritten (see `_with_old_values`)."""
+    """Return whether a node copies an overwritten weight or state: see `_with_old_values`."""
     if not isinstance(node.op, Copy):
         return False
     (x,) = node.inputs
@@ -133,8 +133,10 @@ def is_old_value(node: Node, leaves: Set[tuple[str, str]]) -> bool:
 
 
 def overwritten_by(graph: Graph) -> dict[Node, set[tuple[str, str]]]:
-    """The new weights and states that nothing else reads, with the role and label of what each
-    takes the place of."""
+    """Return the new weights and states that nothing else reads, and what each one overwrites.
+
+    An old value is given by its role and label.
+    """
     ends: dict[Node, set[tuple[str, str]]] = {}
     for name, node in graph.outputs.items():
         role, _, label = name.partition(".")
@@ -169,10 +171,10 @@ def _sums_of_rows(graph: Graph) -> Graph:
 
 
 def _prepare_loops(graph: Graph) -> Graph:
-    """Values that loops carry and read, as the loops need them.
+    """Copy values that loops carry and read, if a loop could not use them otherwise.
 
-    What is carried is computed in its loop, and for that alone; what a kernel or a change of shape
-    in a loop reads from outside lies in C order.
+    A carried value is computed in its loop, and nothing else reads it. A value from outside that a
+    kernel or a change of shape in the loop reads is stored in C order.
     """
     within = {node for loop in loops(graph) for node in loop.nodes}
     if not within:

@@ -24,7 +24,7 @@ def push_slices(graph: Graph) -> Graph:
 
 
 def _pushed(sliced: set[Node], old: Node, now: Node) -> Node:
-    """The formula of slices, for a slice of one of the formulas `sliced`."""
+    """Return the formula of slices in place of a slice of one of the formulas `sliced`."""
     if not isinstance(old.op, Slice) or old.inputs[0] not in sliced:
         return now
     (whole,) = now.inputs
@@ -33,7 +33,7 @@ def _pushed(sliced: set[Node], old: Node, now: Node) -> Node:
 
 
 def _sliced(graph: Graph) -> set[Node]:
-    """Formulas that only disjoint slices read."""
+    """Return the formulas that only disjoint slices read."""
     outputs = set(graph.outputs.values())
     return {
         node
@@ -47,7 +47,7 @@ def _sliced(graph: Graph) -> set[Node]:
 
 
 def _disjoint(users: list[Node]) -> bool:
-    """Whether all users are slices along one axis, no two of which share an element."""
+    """Return whether all users are slices along one axis, no two of which share an element."""
     slices = [each.op for each in users if isinstance(each.op, Slice) and each.op.step == 1]
     if len(slices) < len(users) or len({each.axis for each in slices}) > 1:
         return False

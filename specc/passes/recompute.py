@@ -1,18 +1,19 @@
-"""Compute values of the forward pass again for the backward pass, in place of keeping them.
+"""Gradient checkpointing: recompute values of the forward pass for the backward pass.
 
-    a -> b -> c -> d -> loss      # a, b, c, d are read by the gradients
-    kept: b; a again before its gradients; c and d are used at once
+    a -> b -> c -> d -> loss      # the gradients read a, b, c, d
+    b is kept; a is recomputed before its gradients; c and d are used at once
 
-The forward pass is cut into segments. What crosses a cut is kept; what a segment computes within
-itself is computed again just before the segment's part of the backward pass, once all later parts
-are done (Chen, Xu, Zhang and Guestrin, Training deep nets with sublinear memory cost, 2016). Their
-cuts lie sqrt(n) layers apart; here they are those that need the least memory, by the sizes of what
-is read.
+The forward pass is cut into segments. Values that cross a cut are kept. The inner values of a
+segment are recomputed just before the segment's part of the backward pass, after all later parts
+(Chen, Xu, Zhang and Guestrin, Training deep nets with sublinear memory cost, 2016). Their cuts are
+sqrt(n) layers apart; here the cuts are those that need the least memory, by the sizes of the values
+that the backward pass reads.
 
-In and out: the simplified graph of a training step. Whatever is one for the whole batch (weights,
-and the statistics of a batchnorm) is not computed again, nor are the states of a loop over steps:
-as they are kept, what follows from them is computed again for all steps at once. The second
-computation is the same node over `After` inputs: nothing joins it to the first, and it is put late.
+In and out: the simplified graph of a training step. Values that all examples share (weights, and
+the statistics of a batchnorm) are not recomputed. Neither are the states of a loop over steps: they
+are kept, so values that follow from them are recomputed for all steps at once. A recomputed value
+is the same node over `After` inputs, so that no pass joins it to the first one or computes it
+early.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ from specc.ops.leaf import Input
 from specc.ops.random import Uniform
 from specc.ops.views import is_view, root_of
 
-MOST_CUTS = 160  # places for cuts that are looked at
-WORTH = 0.9  # of the memory that must be left at most, or nothing is computed again
+MOST_CUTS = 160  # most places for cuts that are compared
+WORTH = 0.9  # recompute only if the kept values shrink to at most this fraction
 
 
 def recompute(graph: Graph) -> Graph:
-    """The graph with the forward pass cut where that leaves the least to be kept.
+    """Return the graph with the forward pass cut so that the least memory is kept.
 
-    The graph itself, where no cuts would save a tenth.
+    If no cuts save 10%, return the graph itself.
     """
     if "loss" not in graph.outputs:
         return graph
@@ -49,7 +50,7 @@ def recompute(graph: Graph) -> Graph:
 
 @dataclass(frozen=True)
 class _Way:
-    """The cheapest way to a cut: the bytes kept, the work done twice, and the cut before."""
+    """The best cuts up to a cut: the bytes kept, the work done twice, and the cut before."""
 
     kept: int
     work: int
@@ -57,7 +58,7 @@ class _Way:
 
 
 class _Segments:
-    """The forward pass in order, and what of it the backward pass reads."""
+    """The forward pass in order, and which of its values the backward pass reads."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -75,12 +76,12 @@ class _Segments:
         }
         computed = self.forward | set(closed(aside, known).nodes)
         self.backward = [node for node in self.order if node not in computed]
-        # what is computed again, if it stands before the last cut
+        # the values that are recomputed if they come before the last cut
         self.values = [
             node for node in _deepest_first(self.order, self.forward) if self._may_be_repeated(node)
         ]
         self.position = {node: i for i, node in enumerate(self.values)}
-        self.last_use = dict(self.position)  # in the forward pass
+        self.last_use = dict(self.position)  # value -> the position of its last reader
         for node in self.values:
             for root in map(root_of, node.inputs):
                 if root in self.position:
@@ -91,11 +92,11 @@ class _Segments:
         self.kept: set[Node] = set()
 
     def _together(self, node: Node) -> tuple[Node, ...]:
-        """The nodes of its loop, or the node."""
+        """Return the nodes of the loop that a node is in, or only the node."""
         return self.loop_of[node].nodes if node in self.loop_of else (node,)
 
     def _may_be_repeated(self, node: Node) -> bool:
-        # pairs of examples take as much as the batch has examples, which is not known yet
+        # pairs of examples grow with the number of examples in a batch, which is not known yet
         return (
             node.type.batched
             and node not in self.carried
@@ -104,10 +105,10 @@ class _Segments:
             and node.op.form not in (Form.LEAF, Form.VIEW, Form.CARRY, Form.LOWERED)
         )
 
-    # Where to cut.
+    # Choosing the cuts.
 
     def cut(self) -> bool:
-        """Chooses the cuts; False where they would not save enough."""
+        """Choose the cuts; return False if they would not save enough."""
         held = self._held()
         total = sum(held)
         crossing = self._crossing()
@@ -132,7 +133,7 @@ class _Segments:
         return True
 
     def _held(self) -> list[int]:
-        """For each value the bytes of one example that are kept where nothing is repeated."""
+        """Return the bytes of one example that each value takes if nothing is recomputed."""
         held = [0] * len(self.values)
         small: dict[int, int] = {}
         for node in self.backward:
@@ -147,8 +148,10 @@ class _Segments:
         return [each or min(small.get(i, 0), _bytes(self.values[i])) for i, each in enumerate(held)]
 
     def _is_mark(self, node: Node) -> bool:
-        """Whether a value of the backward pass is small and known in the forward pass: a truth
-        value, or the place of a maximum."""
+        """Return whether a backward value is small and known in the forward pass.
+
+        Such a mark is a boolean, or the place of a maximum.
+        """
         return (
             node.type.kind != "float"
             and isinstance(node.type.elements, int)
@@ -159,7 +162,7 @@ class _Segments:
         )
 
     def _crossing(self) -> list[list[int]]:
-        """For each cut, before the value of that number, the values that are read behind it."""
+        """Return the values that are read after each cut; cut n is before value n."""
         crossing: list[list[int]] = [[]]
         for i in range(len(self.values)):
             passed = [j for j in (*crossing[-1], i) if self.last_use[self.values[j]] > i]
@@ -167,10 +170,10 @@ class _Segments:
         return crossing
 
     def _places(self, crossing: list[list[int]]) -> list[int]:
-        """The cuts to look at: the start, the cheapest of each stretch, the end."""
+        """Return the cuts to compare: the start, the cheapest of each stretch, and the end."""
         count = len(self.values)
         stretch = -(-count // MOST_CUTS)
-        # of equal ones after a product, which is not computed again then
+        # of equally cheap cuts prefer one after a product, which is then not recomputed
         price = [
             (
                 sum(_bytes(self.values[j]) for j in crossing[i]),
@@ -187,8 +190,11 @@ class _Segments:
     def _pairs(
         self, ends: Sequence[int], crossing: Sequence[Sequence[int]], held: Sequence[int]
     ) -> list[list[Pair]]:
-        """For each pair of cuts what a segment between them newly keeps, what it holds within
-        itself while its gradients are computed, and its work."""
+        """Return the costs of a segment between each pair of cuts.
+
+        They are the bytes that it keeps in addition, the bytes of its inner values while its
+        gradients are computed, and its work.
+        """
         before, work = [0], [0]
         for node, each in zip(self.values, held, strict=True):
             before.append(before[-1] + each)
@@ -215,13 +221,15 @@ class _Segments:
     # The new graph.
 
     def _inner(self, node: Node) -> int | None:
-        """The segment that a value is computed in again; None for what is kept."""
+        """Return the segment that recomputes a value; None if the value is kept."""
         segment = self.segment.get(node, self.last)
         return None if segment == self.last or node in self.kept else segment
 
     def _marks(self) -> set[Node]:
-        """Nodes of the backward pass that follow from kept values alone, such as the mask of a
-        relu: they would be computed in the forward pass, and kept."""
+        """Return the backward nodes that need only values of the forward pass.
+
+        An example is the mask of a relu. They would be computed in the forward pass, and kept.
+        """
         marks: set[Node] = set()
         outputs = set(self.graph.outputs.values())
         for node in self.backward:
@@ -239,8 +247,10 @@ class _Segments:
         return marks
 
     def _parts(self, marks: set[Node]) -> dict[Node, int]:
-        """For each node of the backward pass the first segment whose inner values it depends on;
-        for a mark, the last one that has a use for it."""
+        """Map each backward node to the first segment whose recomputed values it needs.
+
+        A mark is mapped to the last segment that uses it.
+        """
         part: dict[Node, int] = {}
         done: set[Node] = set()
         for node in self.backward:
@@ -260,7 +270,7 @@ class _Segments:
         return part
 
     def _ends(self, part: dict[Node, int], marks: set[Node], segment: int) -> list[Node]:
-        """The last nodes over examples of what the backward pass does before a segment's part."""
+        """Return the last batched nodes of the backward pass before a segment's part."""
         works = {
             node
             for node in self.backward
@@ -275,7 +285,7 @@ class _Segments:
         return [node for node in self.backward if node in works and node not in read]
 
     def rebuilt(self) -> Graph:
-        """The graph with the inner values of all segments but the last computed again."""
+        """Return the graph with the inner values of all segments but the last recomputed."""
         marks = self._marks()
         part = self._parts(marks)
         new: dict[Node, Node] = {node: node for node in self.order if node not in part}
@@ -294,7 +304,7 @@ class _Segments:
             return own or is_view(node)
 
         def read(node: Node, segment: int) -> Node:
-            """A value as the backward part of a segment reads it: computed again, or kept."""
+            """Return a value as the backward part of a segment reads it: recomputed, or kept."""
             stack = [(node, False)]
             while stack:
                 each, ready = stack.pop()
@@ -317,7 +327,7 @@ class _Segments:
             return again[node, segment]
 
         def home(node: Node) -> int:
-            """The segment whose backward part computes a value again; the last where none does."""
+            """Return the segment whose backward part recomputes a value, or the last segment."""
             inner = self._inner(node)
             return inner if inner is not None else part[node] if node in marks else self.last
 
@@ -337,8 +347,10 @@ class _Segments:
 
 
 def _deepest_first(order: list[Node], among: set[Node]) -> list[Node]:
-    """Some nodes, each after its inputs, and what follows from little (the mask of a dropout) just
-    before it is used."""
+    """Return the nodes in topological order, deepest first.
+
+    So a cheap node such as the mask of a dropout comes just before its use.
+    """
     depth: dict[Node, int] = {}
     for node in order:
         depth[node] = 1 + max((depth[each] for each in node.inputs), default=0)
@@ -366,9 +378,9 @@ Pair = tuple[int, int, int]
 
 
 def _cuts(pairs: Sequence[Sequence[Pair]], count: int, most: int) -> list[int] | None:
-    """Return the cuts, by number, that repeat the least work and hold at most `most` bytes.
+    """Return the cuts, by number, that repeat the least work and keep at most `most` bytes.
 
-    None if no cuts hold so little.
+    None if no cuts keep so little.
     """
     ways: list[_Way | None] = [_Way(0, 0, 0)]
     for at in range(1, count):

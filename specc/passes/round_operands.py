@@ -6,9 +6,9 @@ In and out: the graph of a forward pass, or of one with its gradients, before th
 is added. So the products of the forward pass, the gradients of inputs and those of weights read
 rounded operands, and add up in float32 (Kalamkar et al., A study of BFLOAT16 for deep learning
 training, 2019). A value that several products read is rounded once. The rounding is an op like any
-other: the interpreter rounds alike, and every kernel is right that computes with rounded numbers.
+other, which the interpreter also computes.
 
-A machine that multiplies bfloat16 rounds where it brings operands into the order of its
+If the machine multiplies bfloat16, the kernel rounds its operands while it packs them for these
 instructions. For such a machine `into_products` makes the rounding a property of the product:
 
     Contract(bfloat16(w), bfloat16(x))  ->  Contract(w, x; rounded)
@@ -30,7 +30,7 @@ def round_operands(graph: Graph) -> Graph:
     rounded: dict[Node, Node] = {}
 
     def of(node: Node) -> Node:
-        """The node rounded: a view of memory is a view of rounded memory."""
+        """Return the node rounded; a view becomes a view of the rounded value."""
         if isinstance(node.op, Bfloat16):
             return node
         if node not in rounded:
@@ -63,7 +63,7 @@ def into_products(graph: Graph) -> Graph:
 
 
 def _unrounded(node: Node) -> Node | None:
-    """The operand before it was rounded, read in the same way; None if it was not rounded."""
+    """Return the operand before it was rounded, in the same view; None if it was not rounded."""
     if isinstance(node.op, Bfloat16):
         return node.inputs[0]
     if not is_view(node) or (first := _unrounded(node.inputs[0])) is None:

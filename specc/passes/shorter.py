@@ -1,10 +1,10 @@
-"""A model over fewer steps, and whether it gives the same for examples that are no longer.
+"""Bucketing: check that a model over fewer steps gives equal outputs for short examples.
 
     computes_the_same(whole, short, {(44, 17)})   # graphs of one file, with `seq time = 44` and 17
 
-In a batch whose examples all have at most 17 steps, what stands behind them is padding. Where the
-longer graph is seen to leave padding out of all that it gives, node by node beside the shorter one,
-the shorter computes the same values with less work.
+In a batch whose examples all have at most 17 steps, the later steps are padding. Both graphs are
+compared node by node. If no padding reaches an output of the longer graph, the shorter one computes
+equal values with less work.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from specc.ops.steps import moved_by_one
 
 
 def computes_the_same(whole: Graph, short: Graph, steps: Set[tuple[int, int]]) -> bool:
-    """Whether every output of both, but what a cell is at all steps, is the same where no example
-    has more steps than the shorter graph. `steps` are the lengths in which the two may differ."""
+    """Return whether both graphs give equal outputs for examples that fit in the shorter one.
+
+    States that are kept for all steps are exempt. `steps` holds the pairs of lengths that may
+    differ.
+    """
     if set(whole.outputs) != set(short.outputs) or len(whole.nodes) != len(short.nodes):
         return False
     beside = dict(zip(whole.nodes, short.nodes, strict=True))
@@ -52,13 +55,15 @@ def _differ(a: Node, b: Node) -> bool:
 
 
 def _is_the_same(a: Node, b: Node) -> bool:
-    """Whether two nodes have nothing to do with steps."""
+    """Return whether two nodes are equal and have no axis of steps."""
     return a.op == b.op and a.type == b.type and not any(map(_differ, a.inputs, b.inputs))
 
 
 def _agree(a: Node, b: Node, following: set[Node]) -> bool:
-    """Whether two nodes over steps are the same at each step that the shorter one has, or, where
-    they have no steps, altogether."""
+    """Return whether two nodes are equal at each step that the shorter one has.
+
+    Nodes without steps must be equal altogether.
+    """
     op, other = a.op, b.op
     stepped = _differ(a, b)
     if stepped and (not a.type.shape or a.type.shape[1:] != b.type.shape[1:]):
@@ -82,8 +87,11 @@ def _agree(a: Node, b: Node, following: set[Node]) -> bool:
 
 
 def _is_part(a: Node, b: Node, following: set[Node]) -> bool:
-    """The first steps; all but the last, to be moved by one; or the last state of a cell, which it
-    keeps from the end of its example on."""
+    """Return whether a node is a part of a sequence that both graphs have.
+
+    That is the first steps; all steps but the last, to be moved by one; or the last state of a
+    cell, which it keeps from the end of its example on.
+    """
     op, other = a.op_as(Slice), b.op_as(Slice)
     size, short = a.inputs[0].type.shape[0], b.inputs[0].type.shape[0]
     if op == other:
@@ -97,7 +105,7 @@ def _is_part(a: Node, b: Node, following: set[Node]) -> bool:
 
 
 def _is_kept(value: Node) -> bool:
-    """Whether the value of a step past the end is the one before."""
+    """Return whether every step past the end has the value of the step before."""
     op = value.op
     return (
         isinstance(op, Select)
@@ -107,7 +115,7 @@ def _is_kept(value: Node) -> bool:
 
 
 def _is_masked(value: Node) -> bool:
-    """Whether a value is 0 at every step past the end."""
+    """Return whether a value is 0 at every step past the end."""
     if not isinstance(value.op, Select) or not _is_mask(value.inputs[0]):
         return False
     other = value.inputs[2]
@@ -117,7 +125,7 @@ def _is_masked(value: Node) -> bool:
 
 
 def _is_mask(condition: Node) -> bool:
-    """Whether a condition is false past the end: step < length, or step == length - 1."""
+    """Return whether a condition is false past the end: step < length, or step == length - 1."""
     if isinstance(condition.op, Broadcast) and condition.op.axes == (0,):
         (condition,) = condition.inputs
     if not isinstance(condition.op, (Less, Equal)):

@@ -1,6 +1,4 @@
-"""Rewrite a graph into an equal, smaller one.
-
-Constants folded, equal nodes joined, identities gone.
+"""Rewrite a graph into an equal, smaller one: fold constants, join equal nodes, drop identities.
 
     mul(x, 1)  ->  x            sum(sum(x))  ->  one sum           max(0, x)  ->  max(x, 0)
 
@@ -38,7 +36,7 @@ from specc.ops.shape import Concat, Pad, Reshape, Slice, Transpose
 
 
 def simplify(graph: Graph) -> Graph:
-    """The simplified graph, in one walk from the inputs up (repeated until nothing changes)."""
+    """Return the simplified graph: walks from the inputs up, until nothing changes."""
     while True:
         before = len(graph.nodes)
         graph = _walk(graph)
@@ -61,7 +59,7 @@ def _walk(graph: Graph) -> Graph:
 
 
 def _rule(node: Node) -> Node | None:
-    """The simpler node, or None."""
+    """Return a simpler node, or None."""
     op = node.op
     if isinstance(op, Detach):
         return node.inputs[0]
@@ -98,7 +96,7 @@ def _sum(node: Node, op: Sum, x: Node) -> Node | None:
     if not op.axes and not op.batch:
         return x
     if isinstance(x.op, Sum):
-        # the axes of the outer sum, counted before the inner one took its own away
+        # the axes of the outer sum, as numbered before the inner sum removed its own
         kept = [a for a in range(x.inputs[0].type.rank) if a not in x.op.axes]
         axes = tuple(sorted((*x.op.axes, *(kept[a] for a in op.axes))))
         return _with_origin(apply(Sum(axes, op.batch or x.op.batch), x.inputs[0]), node)
@@ -127,7 +125,7 @@ def _elementwise(node: Node) -> Node | None:
     if len(known) == len(values):
         return _folded(node, known)
     if node.type.shape and all(_spread_scalar(each) for each in inputs):
-        # work on the scalar once, then spread the result
+        # compute with the scalar once, then broadcast the result
         scalars = [each.inputs[0] for each in inputs]
         return apply(Broadcast(node.type.shape), _with_origin(apply(op, *scalars), node))
     first = inputs[0]
@@ -139,7 +137,7 @@ def _elementwise(node: Node) -> Node | None:
 
 
 def _choice(node: Node, condition: Any) -> Node | None:
-    """One of the two values, if the condition is known or they are the same."""
+    """Return one of the two values, if the condition is known or both are equal."""
     chosen = node.inputs[2]
     if condition or node.inputs[1] is chosen:
         chosen = node.inputs[1]
@@ -149,13 +147,13 @@ def _choice(node: Node, condition: Any) -> Node | None:
 
 
 def _binary(node: Node, values: Sequence[Any]) -> Node | None:
-    """An op on two operands, some of whose values are known."""
+    """Return a simpler node for an op on two operands, one of which may be a known number."""
     op = node.op
     first, second = node.inputs
     left, right = values
     if left is not None:
         if isinstance(op, (Add, Mul, Maximum, Minimum)):
-            return apply(op, second, first, origin=node.origin)  # the constant goes to the right
+            return apply(op, second, first, origin=node.origin)  # move the constant to the right
         if isinstance(op, Sub) and left == 0.0 and second.type.batched == node.type.batched:
             return apply(Neg(), second, origin=node.origin)
     if right is not None:
@@ -164,7 +162,7 @@ def _binary(node: Node, values: Sequence[Any]) -> Node | None:
 
 
 def _by_constant(node: Node, first: Node, right: Any) -> Node | None:
-    """An op whose right operand is a known number."""
+    """Return a simpler node for an op whose right operand is a known number."""
     op = node.op
     keep = first.type.batched == node.type.batched
     if isinstance(op, (Add, Sub)) and right == 0.0 and keep:
@@ -183,7 +181,7 @@ def _by_constant(node: Node, first: Node, right: Any) -> Node | None:
 
 
 def _sum_of_signed(node: Node, first: Node, second: Node) -> Node | None:
-    """A sum or difference whose right operand is negated, or whose parts are side by side."""
+    """Simplify a sum or difference with a negated right operand, or of values side by side."""
     op = node.op
     if isinstance(op, Add) and isinstance(second.op, (Pad, Add)):
         joined = _joined(node)
@@ -200,8 +198,8 @@ MOST_PARTS = 32
 
 
 def _joined(node: Node) -> Node | None:
-    """A sum of values that are placed side by side, as them joined: the gradient of `split`."""
-    parts: list[tuple[int, Pad, Node]] = []  # where each starts
+    """Return a sum of values placed side by side as a `Concat`: the gradient of `split`."""
+    parts: list[tuple[int, Pad, Node]] = []  # the start of each value, its padding, the value
     stack = [node]
     while stack:
         each = stack.pop()
@@ -256,7 +254,7 @@ def _folded(node: Node, values: Sequence[float]) -> Node | None:
 
 
 def _value(node: Node) -> float | None:
-    """The number of a constant, spread or not; None for anything else."""
+    """Return the number of a constant, broadcast or not; None for any other node."""
     while isinstance(node.op, Broadcast):
         node = node.inputs[0]
     if isinstance(node.op, Const) and isinstance(node.op.value, (bool, int, float)):

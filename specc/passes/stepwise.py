@@ -1,12 +1,12 @@
-"""One step of a decoder: what it computes from its states and the symbol written before.
+"""One step of a decoder, as a graph: from the states and the previous symbol to new scores.
 
     parts = stepwise(graph, "word", "output.scores")
-    parts.before       # outputs "kept.0", ..: all that does not depend on the word, computed once
-    parts.step         # "output.scores" [classes] of one step, "slot.LABEL": the states behind it
+    parts.before       # outputs "kept.0", ..: values that do not depend on the word, computed once
+    parts.step         # "output.scores" [classes] of one step; "slot.LABEL": the states after it
 
-The graph holds all steps at once. It is taken apart only where each op is seen to treat every step
-by itself, and where no step reads the symbol that it is to choose, or a later one; otherwise there
-is no such step (None), and a pass over all of them is needed for each symbol.
+The graph of the model holds all steps at once. It can be taken apart if every op treats each step
+by itself, and if no step reads the symbol that it chooses, or a later one. Otherwise `stepwise`
+returns None, and each new symbol takes a pass over all steps.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Reshape, Slice
 from specc.ops.steps import moved_by_one
 
-BEGIN = "step.begin"  # the port that says that a step is the first
+BEGIN = "step.begin"  # the port that is true at the first step
 KEPT = "kept."
 
 
 @dataclass(frozen=True, eq=False)
 class Stepwise:
-    """The two graphs. The step reads the symbol before as the target's own port, without its axis
+    """The two graphs. The step reads the previous symbol as the target's own port, without its axis
     of steps, and "kept.N" as inputs: whole, or for those in `by_step` one step of them."""
 
     before: Graph
@@ -38,7 +38,7 @@ class Stepwise:
 
 
 def stepwise(graph: Graph, target: str, scores: str) -> Stepwise | None:
-    """The step of a graph in inference mode that computes the output `scores` over its target."""
+    """Return the step of a graph in inference mode that computes the output `scores`, or None."""
     graph = straightened(closed({scores: graph.outputs[scores]}, following(graph)))
     symbols = [
         node
@@ -63,8 +63,8 @@ class _NotStepwise(Exception):
 class _Walk:
     """A graph that is taken apart.
 
-    `now` is what a node is at a step. What the symbol of the step itself goes into is not known
-    then, but at the step before: that is in `ago`.
+    `now` maps a node to its value at the current step. Nodes that depend on the current symbol,
+    which is not chosen yet, are known only for the previous step; `ago` holds those values.
     """
 
     graph: Graph
@@ -89,7 +89,7 @@ class _Walk:
             elif (moved := moved_by_one(node)) is not None:
                 self.now[node] = self._earlier(node, *moved, begin)
             elif isinstance(node.op, Slice) and node.op.axis == 0:
-                continue  # a part of what is moved by one; or no reader finds it
+                continue  # part of a sequence that is moved by one step, or without readers
             elif any(each in self.ago for each in node.inputs):
                 self.ago[node] = self._one(node, self._then)
             else:
@@ -107,7 +107,7 @@ class _Walk:
         )
 
     def _moving(self) -> set[Node]:
-        """The nodes that the symbols go into, at any step."""
+        """Return the nodes that depend on the symbols of any step."""
         found = {self.symbols}
         while True:
             size = len(found)
@@ -119,7 +119,7 @@ class _Walk:
                 return found
 
     def _state(self, node: Node, begin: Node) -> Node:
-        """What the step before has left, and before the first step the state's beginning."""
+        """Return the state that the previous step left, or its initial value at the first step."""
         op = node.op_as(Carry)
         (start,) = node.inputs
         if op.backward or op.steps != self.steps or start in self.moving:
@@ -135,7 +135,7 @@ class _Walk:
         return select(_for_all(begin, start), start, last)
 
     def _earlier(self, node: Node, start: Node, value: Node, begin: Node) -> Node:
-        """A value as it was one step before."""
+        """Return the value of a node at the previous step, kept in a slot."""
         if node.type.shape[0] != self.steps or start in self.moving or node.type.kind != "float":
             raise _NotStepwise
         first = apply(Reshape(start.type.shape[1:]), self._read(start, False))
@@ -144,7 +144,7 @@ class _Walk:
         return self._slot(f"moved.{len(self.slots)}", value, first, begin)
 
     def _one(self, node: Node, read: Callable[[Node, bool], Node]) -> Node:
-        """One step of a node, over inputs that `read` finds."""
+        """Return one step of a node, over inputs that `read` returns."""
         op = node.op.one_step(node)
         if op is None or node.type.shape[:1] != (self.steps,):
             raise _NotStepwise
@@ -165,7 +165,7 @@ class _Walk:
         return self.now[node]
 
     def _then(self, node: Node, by_step: bool) -> Node:
-        """A value as it was at the step before."""
+        """Return the value of a node at the previous step."""
         if node in self.ago:
             return self.ago[node]
         if node in self.moving or (by_step and not _is_the_same_at_every_step(node)):
@@ -173,14 +173,14 @@ class _Walk:
         return self._read(node, by_step)
 
     def _read(self, node: Node, by_step: bool) -> Node:
-        """A value as it is at this step."""
+        """Return the value of a node at the current step."""
         if node in self.moving:
             return self._found(node)
         if by_step and _is_the_same_at_every_step(node):
             axes = tuple(axis - 1 for axis in node.op_as(Broadcast).axes)
             return apply(Broadcast(node.type.shape[1:], axes), self._read(node.inputs[0], False))
         if not by_step and not any(each.type.batched for each in topological([node])):
-            return node  # of weights alone: it is computed anew
+            return node  # it depends only on weights, so the step computes it itself
         if (node, by_step) not in self.kept:
             shape = node.type.shape[1:] if by_step else node.type.shape
             type_ = replace(node.type, shape=shape, batched=True)

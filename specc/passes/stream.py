@@ -1,10 +1,10 @@
-"""Streams: a batch that goes on where the last one stopped.
+"""Streams: cells carry their states from each batch to the next.
 
-The state of a cell over a stream begins as it was at the end of the window before, one for each
-slot of the batch; where the port "NAME.begin" is true, it begins anew. What was computed in earlier
-windows is a plain input, so that gradients stop at the window's edge: truncated backpropagation
-through time (Williams and Peng, An efficient gradient-based algorithm for on-line training of
-recurrent network trajectories, 1990).
+A batch holds one window of the data in each slot. The state of a cell is initialized to its value
+at the end of the slot's previous window, or anew if the port "NAME.begin" is true. Earlier windows
+enter as plain inputs, so gradients stop at the edge of a window: truncated backpropagation through
+time (Williams and Peng, An efficient gradient-based algorithm for on-line training of recurrent
+network trajectories, 1990).
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from specc.ops.shape import Reshape, Slice
 
 
 def streamed(graph: Graph, begins: Mapping[str, str]) -> Graph:
-    """The graph with the states of `begins`, label -> port, carried from window to window.
+    """Return the graph with the states of `begins`, label -> port, carried from window to window.
 
-    They are read from Input(Role.SLOT, LABEL), and leave as the output "slot.LABEL".
+    The graph reads a state from Input(Role.SLOT, LABEL), and has its new value as the output
+    "slot.LABEL".
     """
     present = {
         node.op.label

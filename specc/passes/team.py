@@ -1,14 +1,13 @@
-"""How a team divides a program.
-
-Shards that share the work on the same examples, instead of the examples.
+"""Tensor parallelism (a `team`): shards divide the work on the same examples, not the examples.
 
     if suits(graph, batch, shards, vector): ...      # dense layers, few examples
     mode(group, lanes, shards, vector)               # "split", "rows", "lanes" or "single"
 
-What one example computes can be shared no other way. Few examples of dense layers can: where shards
-divide the examples, each needs all weights, in training half of them just updated by another one,
-and works on few lanes or none; where they divide the rows of the weights, each updates what it
-alone reads, works on all lanes, and takes from the others only activations.
+The work on one example can be divided in no other way. For a few examples of dense layers a team is
+faster than data parallelism. If the shards divide the examples, each reads all weights, some of
+which another shard has just updated, and has few examples to fill its vectors. If the shards divide
+the rows of the weights, each reads and updates only its own rows, has the vectors of all examples,
+and reads only activations of the others.
 """
 
 from __future__ import annotations
@@ -23,27 +22,27 @@ from specc.ops.contract import Contract
 from specc.ops.reduce import Max
 from specc.ops.views import root_of
 
-SPLIT_FROM = 4096  # elements from which a loop over shared memory is divided between the shards
-PRODUCTS_FROM = 1 << 16  # products from which a contraction is
-# The same in a loop, where the shards meet twice in each iteration; and rows from which other loops
-# are divided.
+SPLIT_FROM = 4096  # fewest elements of a nest over shared memory that the shards divide
+PRODUCTS_FROM = 1 << 16  # fewest multiply-adds of a contraction that the shards divide
+# The fewest multiply-adds of a contraction in a loop, where the shards meet twice in each
+# iteration, and the fewest rows of a nest in a loop.
 REPEATED_FROM, AGAIN_FROM = 1 << 17, 128
-# Examples are a team's where there are so many weights for one of the activations that products
-# read and write, where the shards would have at most so many vectors of lanes each, and where each
-# has so many products for each time that they meet (measured: see benchmarks/LOG.md).
+# A team is used if the weights outnumber the activations of the products by this factor, if the
+# batch has at most this many vectors per shard, and if each shard has at least this many
+# multiply-adds between barriers (measured, see benchmarks/LOG.md).
 WEIGHTS, MOST_VECTORS, WORTH_MEETING = 0.9, 4, 3 << 17
 
 
 def whole_lanes(batch: int, vector: int) -> int:
-    """The lanes of a team: those of all examples."""
+    """Return the lanes of a team, which hold all examples."""
     return -(-batch // vector) * vector
 
 
 def suits(graph: Graph, batch: int, shards: int, vector: int, worth: int = 1) -> bool:
-    """Whether a team of so many shards is better at it.
+    """Return whether a team of so many shards is faster.
 
-    Dense layers, with more weights than activations, and `worth` times as many products as are
-    worth meeting.
+    That needs dense layers with more weights than activations, and `worth` times as many
+    multiply-adds as pay for a barrier.
     """
     lanes = whole_lanes(batch, vector)
     if lanes > MOST_VECTORS * vector * shards or not all(
@@ -63,16 +62,14 @@ def suits(graph: Graph, batch: int, shards: int, vector: int, worth: int = 1) ->
 
 
 def _is_dense(node: Node) -> bool:
-    """Whether a contraction is that of a dense layer: its result, or one of its gradients."""
+    """Return whether a contraction computes a dense layer or one of its gradients."""
     ranks = sorted([node.type.rank, *(each.type.rank for each in node.inputs)])
     batched = [each.type.batched for each in (node, *node.inputs)]
     return ranks == [1, 1, 2] and sum(batched) == 2 and len(node.op_as(Contract).extents) == 2
 
 
 def sums_over_rows(node: Node, shards: int, lanes: int) -> bool:
-    """Whether a product is large and sums over the rows of its weights, of which each shard has
-    some.
-    """
+    """Return whether a product is large and sums over the rows of its weights."""
     if not isinstance(node.op, Contract) or not node.type.batched or not _is_dense(node):
         return False
     i = node.op.summed_row(not node.inputs[0].type.batched)
@@ -84,7 +81,7 @@ def sums_over_rows(node: Node, shards: int, lanes: int) -> bool:
 
 
 def mode(group: Group, lanes: int, shards: int, vector: int) -> Mode:
-    """The mode of a group's step: large groups are divided."""
+    """Return how a team shares a group: large groups are divided."""
     node = group.nodes[0]
     if node.op.completes_rows:
         return Mode.ROWS
@@ -120,7 +117,7 @@ def _is_apart(group: Group) -> bool:
 
 
 def _has_lanes_apart(group: Group) -> bool:
-    """Whether what a nest does for one example has nothing to do with the others."""
+    """Return whether the nest treats every example independently."""
     return all(
         node.type.batched
         and (
@@ -131,19 +128,16 @@ def _has_lanes_apart(group: Group) -> bool:
 
 
 def is_divided(group: Group) -> bool:
-    """Whether a team divides a group of a loop.
-
-    Large products, and what is calculated with them.
-    """
+    """Return whether a team divides a group of a loop: a large product, or a nest of many rows."""
     if group.kind == GroupKind.CONTRACT:
         return sizes.count(group.nodes[0].op_as(Contract).extents) >= REPEATED_FROM
     return group.kind == GroupKind.NEST and group.domain[:1] >= (AGAIN_FROM,) and _is_apart(group)
 
 
 def stages(loop: Repeated) -> tuple[int, ...]:
-    """The phase of each group of a loop in an iteration.
+    """Return the phase of each group of a loop in an iteration.
 
-    Between what the team divides and what the first shard does alone there is a barrier.
+    A barrier separates groups that the team divides from groups that only the first shard runs.
     """
     maker = {node: i for i, group in enumerate(loop.groups) for node in group.nodes}
     stages: list[int] = []
@@ -164,10 +158,10 @@ def stages(loop: Repeated) -> tuple[int, ...]:
 
 
 def by_channels(group: Group, lanes: int) -> bool:
-    """Whether the shards of a team divide the first axis of a split group's values evenly.
+    """Return whether a team divides the first axis of a split group's values evenly.
 
-    Then each goes on with what it has computed itself, without waiting for the others, until a
-    product reads all of it.
+    If so, each shard continues with its own part, without a barrier, until a product reads the
+    whole value.
     """
     node = group.nodes[0]
     if group.kind == GroupKind.NEST:
@@ -180,7 +174,9 @@ def by_channels(group: Group, lanes: int) -> bool:
         batched = [each.type.batched for each in node.inputs]
         if sum(batched) != 1 or not node.type.batched:
             return False
-        if node.type.rank != 3:  # one example of rank 1: as the tiles like it
+        if (
+            node.type.rank != 3
+        ):  # for one example the tiles choose the parts, which need not be even
             return lanes > 1
         of_weights, of_image = used if batched[1] else used[::-1]
         channel, *places = op.out

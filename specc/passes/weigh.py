@@ -1,4 +1,4 @@
-"""Examples that count more or less: a loss of an example is multiplied by its weight.
+"""Weights of examples: the loss of each example is multiplied by the example's weight.
 
 weighed(program)     # with another input, `example.weight`, a number for each example
 """
@@ -14,7 +14,7 @@ from specc.ops.leaf import Input, Role, leaf
 from specc.recipe import Port
 
 WEIGHT = "example.weight"
-"""The name of the input that has the weights, which no file can give to one of its own."""
+"""The name of the input with the weights. No file can use it, because it has a dot."""
 
 
 def weighed(program: Program) -> Program:

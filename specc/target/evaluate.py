@@ -51,7 +51,7 @@ _NOT_YET = object()
 
 @dataclass(frozen=True)
 class _Kit:
-    """What the operators and functions are for arrays."""
+    """The operators and functions for one kind of arrays."""
 
     functions: Mapping[str, Callable[..., Any]]
     conversions: Mapping[str, Callable[..., Any]]
@@ -89,7 +89,7 @@ def function(tree: Expression, names: tuple[str, ...]) -> Callable[[tuple[float,
 
 
 def _kept(act: Callable[[list[Any]], Any], slot: int) -> Callable[[list[Any]], Any]:
-    """The step that computes its value once, and keeps it in a slot."""
+    """Return a step that computes its value once, and keeps it in a slot."""
 
     def once(values: list[Any]) -> Any:
         if values[slot] is _NOT_YET:
@@ -104,7 +104,7 @@ def _step(
     names: tuple[str, ...],
     of: Callable[[Expression], Callable[[list[Any]], Any]],
 ) -> Callable[[list[Any]], Any]:
-    """The value of a tree, given the values of the names and of the parts that are kept."""
+    """Return a step that computes a tree from the values of names and of kept parts."""
     match tree:
         case Name(name):
             return operator.itemgetter(names.index(name))
@@ -146,7 +146,7 @@ def of_arrays(tree: Expression, names: Mapping[str, Any]) -> Any:
 
 
 def _value(tree: Expression, names: Mapping[str, Any], kit: _Kit, known: dict[int, Any]) -> Any:
-    """The value of a tree; `known` has those of the parts that were computed, by their identity."""
+    """Return the value of a tree; `known` maps the identities of computed parts to their values."""
 
     def of(part: Expression) -> Any:
         if id(part) not in known:
@@ -177,12 +177,12 @@ def _value(tree: Expression, names: Mapping[str, Any], kit: _Kit, known: dict[in
     raise AssertionError(f"{tree!r} has no value outside of a kernel")
 
 
-LEAST_BFLOAT16 = 2.0**-126  # normal number
+LEAST_BFLOAT16 = 2.0**-126  # the least normal number of bfloat16
 _BFLOAT16_SHIFT = 45  # bits of a float64's mantissa that bfloat16 has not
 
 
 def _bfloat16(x: float) -> float:
-    """The number rounded to 8 significant bits; see `specc.ops.rounding`."""
+    """Return the number rounded to 8 significant bits; see `specc.ops.rounding`."""
     if not math.isfinite(x) or abs(x) < LEAST_BFLOAT16:
         return x if not math.isfinite(x) else math.copysign(0.0, x)
     mantissa, exponent = math.frexp(x)

@@ -101,7 +101,7 @@ Operand = Expression | float | int | bool
 
 @dataclass(eq=False, repr=False)
 class Name(Expression):
-    """A parameter or a variable."""
+    """A parameter or a variable of the kernel."""
 
     id: str
 

@@ -1,8 +1,8 @@
 """The functions that kernels may call beside Python's `min`, `max`, `abs`, `range` and `len`.
 
 They are here to be imported by the files that hold kernels, as Python functions that never run:
-every back end has its own. The functions of `specc.backend.llvm.vectormath` (`exp`, `plus`, ...)
-may be called as well."""
+every back end has its own. Kernels may also call the functions of `specc.backend.llvm.vectormath`
+(`exp`, `plus`, ...)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def ticks() -> int:
 
 
 def pause() -> None:
-    """Rest for a few dozen cycles within a loop that waits."""
+    """Pause for a few dozen cycles within a loop that waits."""
     raise NotImplementedError
 
 

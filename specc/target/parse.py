@@ -138,7 +138,7 @@ def constants(written: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def _bare(annotation: str) -> str:
-    """An annotation without the quotes that it has where annotations are not evaluated."""
+    """Return an annotation without the quotes that it has if annotations are not evaluated."""
     return annotation.strip("'\"")
 
 
@@ -164,13 +164,13 @@ def _definition(written: Callable[..., Any]) -> tuple[ast.FunctionDef, dict[int,
 
 
 def _comments(text: str) -> dict[int, str]:
-    """The comments of a text, by their line."""
+    """Return the comments of a text, by their line."""
     lines = enumerate(text.splitlines(), 1)
     return {number: line.partition("#")[2].strip() for number, line in lines if "#" in line}
 
 
 class _Reader:
-    """Makes statements of parsed Python, and puts comments before what they stand at."""
+    """Makes statements of parsed Python, and puts each comment before the statement it is at."""
 
     def __init__(self, comments: Mapping[int, str], constants: Mapping[str, Constant]):
         self._comments = sorted(comments.items(), reverse=True)
@@ -201,7 +201,7 @@ class _Reader:
         raise ParseError(f"{text!r} is not an intrinsic")
 
     def _value(self, argument: ast.expr) -> int | str | bool:
-        """The value of an intrinsic's argument: a constant of the kernel or a literal."""
+        """Return the value of an intrinsic's argument: a constant of the kernel or a literal."""
         match argument:
             case ast.Name(name):
                 value = self._constants[name]

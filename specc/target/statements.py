@@ -93,7 +93,7 @@ class Do(Statement):
 
 @dataclass(eq=False, repr=False)
 class Continue(Statement):
-    """Go on with the next iteration of the innermost loop."""
+    """Continue with the next iteration of the innermost loop."""
 
 
 @dataclass(eq=False, repr=False)

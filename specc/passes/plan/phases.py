@@ -25,7 +25,7 @@ from specc.passes.plan.sharing import PlannedSharing
 
 
 def assign_phases(scheduled: list[Scheduled], sharing: PlannedSharing, targets: Targets) -> None:
-    """Set `phase` and `before` of every group: dependencies first, then who overwrites what."""
+    """Set `phase` and `before` of every group, by dependencies and by overwritten values."""
     number = {id(s): i for i, s in enumerate(scheduled)}
     maker = {node: s for s in scheduled for node in s.group.nodes}
     edges = _reads_after_writes(scheduled, maker, sharing)
@@ -99,9 +99,9 @@ def _overwrites_after_reads(
 
 
 def delay_rows(scheduled: list[Scheduled]) -> None:
-    """Let rows be completed in the phase of the group that reads them.
+    """Complete rows in the phase of the group that reads them.
 
-    Then it can take each piece of them from a near cache.
+    So that group finds each piece of them in the L2 cache.
     """
     readers: dict[Node, list[Scheduled]] = {}
     for s in scheduled:
@@ -116,11 +116,12 @@ def delay_rows(scheduled: list[Scheduled]) -> None:
 
 
 def ordered(scheduled: list[Scheduled], bytes_of: Callable[[Node], int]) -> list[Scheduled]:
-    """Phase by phase; within a phase after what must have run, first what gives back more memory
-    than it takes, otherwise as they stand.
+    """Return the groups phase by phase, each after those that must run before it.
 
-    So the gradient of a weight is taken as soon as its layer's is there, and what it reads is free.
-    What reads rows that a shard has completed comes at once, while they are in its cache.
+    Of several groups that could run, one that frees more memory than it takes comes first,
+    otherwise the one that was scheduled first. So the gradient of a weight is computed as soon as
+    that of its layer, whose memory is then free. A group that reads rows which a shard has
+    completed comes directly after them, while they are in the shard's cache.
     """
     following: dict[int, list[Scheduled]] = {}
     readers: dict[Node, list[Scheduled]] = {}
@@ -148,7 +149,7 @@ def ordered(scheduled: list[Scheduled], bytes_of: Callable[[Node], int]) -> list
     while ready:
         _, _, position = heapq.heappop(ready)
         if position in done:
-            continue  # it was offered again
+            continue  # a later entry of the heap has the group as well
         done.add(position)
         order.append(scheduled[position])
         for s in following.get(position, ()):

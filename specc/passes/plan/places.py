@@ -1,7 +1,7 @@
-"""Decide where every value is stored: its place in the arena, in shared memory, or in an array.
+"""Decide where every value is stored: in the arena, in shared memory, or in an array.
 
-Memory of the arena is given out by lifetime; a value that other shards read keeps its place to the
-end of the phase in which it is last read.
+Values of the arena whose lifetimes do not overlap share memory. A value that other shards read
+keeps its memory to the end of the phase in which it is last read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from specc.passes.plan.scheduled import Scheduled, Targets, is_partial
 from specc.passes.plan.sharing import PlannedSharing
 
 Inside = Mapping[Node, tuple[Node, int]]
-"""Products that are computed as parts of another value, and at which element each starts."""
+"""Products that are computed as parts of another value: that value, and the first element."""
 
 
 def places_of(
@@ -103,12 +103,12 @@ class _Placement:
     def _own_place(
         self, node: Node, s: Scheduled, now: int, wanted: Sequence[Place]
     ) -> Place | None:
-        """Take memory for a value; None if it can be read where it is wanted."""
+        """Take memory for a value; return None if readers can use the array that it goes to."""
         if isinstance(node.op, Frame) and self.layout.lanes == 1:
             return self.layout.take_shared(node)  # nothing ever writes to its border
         if node.type.batched or is_partial(node):
             return self._over_another(node, now) or self._in_arena(node, now)
-        needed = node in self.last  # by later groups: they must not see a place that is overwritten
+        needed = node in self.last  # later groups read it, so its memory must not be overwritten
         if s.mode == Mode.EACH and (needed or not wanted):
             return self._in_arena(node, now)
         if (needed and _first_kept(wanted) is None) or not wanted:
@@ -125,8 +125,9 @@ class _Placement:
         return Place("arena", offset)
 
     def _over_another(self, node: Node, now: int) -> Place | None:
-        """The place of a value that nothing reads after the group, which reads it element by
-        element; where all shards read the same values, another one may not have come so far.
+        """Return the memory of a value that the group reads element by element and nothing after.
+
+        None if all shards read the same values: another shard may still need them.
         """
         if not self.sharing.reuses_within_phase:
             return None
@@ -146,7 +147,7 @@ class _Placement:
         self._leaving.setdefault(group, []).append((offset, size))
 
     def free_after(self, group: int) -> None:
-        """Give back the memory whose values nothing reads after a group."""
+        """Give back the memory of values that nothing reads after a group."""
         for offset, size in self._leaving.pop(group, ()):
             self.layout.give(offset, size)
 
@@ -165,7 +166,7 @@ class _Placement:
                 size, until = self.layout.bytes(node), self.last.get(node, now)
                 self.places[node] = Place("arena", self._take_for_loop(size, until, now))
         self._place_reads(loop)
-        # joined values give their parts their places
+        # joined values come first, because their parts are stored within them
         own = sorted(loop.groups, key=lambda group: group.kind != GroupKind.CONCAT)
         for node in (node for group in own for node in group.stored):
             if node in loop.writes:
@@ -181,7 +182,7 @@ class _Placement:
             stores = tuple((node, self.places[node]) for node in group.stored)
             mode = self.sharing.mode_in_loop(s, group)
             phase = s.phase + 1 + s.stages[i] if s.stages else s.phase
-            # the rows of a product, of which there may be no more than one position
+            # the rows of a product at a single position
             s.steps.append(Step(group, phase, mode, stores, by_channels=mode == Mode.SPLIT))
 
     def _take_for_loop(self, size: int, until: int, now: int) -> int:
@@ -207,7 +208,7 @@ class _Placement:
             s.stores.append((carry, Place("arena", start)))
 
     def _place_reads(self, loop: Repeated) -> None:
-        """Place the leaves of one step, which are steps of values outside of the loop or these."""
+        """Place the leaves of one step: values from outside of the loop, or one step of them."""
         bases: dict[Node, tuple[int, ...]] = {}
         for leaf, value in loop.reads.items():
             seen = self.views[value]
@@ -223,7 +224,7 @@ class _Placement:
         self.views.update({node: view(node, bases) for node in loop.graph.nodes})
 
     def _place_parts(self, joined: Node, loop: Repeated) -> None:
-        """Let values that are joined along the first axis be computed where they are joined."""
+        """Place values that are joined along the first axis directly where they are joined."""
         nests = (group for group in loop.groups if group.kind == GroupKind.NEST)
         made = {node for group in nests for node in group.stored}
         place, start = self.places[joined], 0
@@ -247,7 +248,7 @@ def _of_first_iteration(place: Place, stride: int, loop: Repeated) -> Place:
 
 
 def _first_kept(wanted: Sequence[Place]) -> Place | None:
-    """Return the first of the wanted places that no later group overwrites."""
+    """Return the first of a value's target places that no later group overwrites."""
     return next(
         (
             each
@@ -259,8 +260,9 @@ def _first_kept(wanted: Sequence[Place]) -> Place | None:
 
 
 def _replaceable(node: Node, group: Group) -> list[Node]:
-    """Values like the node that its group reads only where it computes the same element of the
-    node.
+    """Return the values that a node can overwrite element by element.
+
+    Its group reads each element of them only to compute the same element of the node.
     """
     if (
         group.kind != GroupKind.NEST
@@ -277,9 +279,9 @@ def _replaceable(node: Node, group: Group) -> list[Node]:
 
 
 def insides(graph: Graph) -> Inside:
-    """Products that nothing but a Concat of partial sums reads.
+    """Return the products that only a `Concat` of partial sums reads, and where it has them.
 
-    They are computed where they stand in it, so many elements behind its start.
+    They are computed directly into the joined value, from that element on.
     """
     inside: dict[Node, tuple[Node, int]] = {}
     for whole in graph.nodes:
@@ -311,7 +313,7 @@ def _last_reads(
     end_of_phase: Mapping[int, int],
     sharing: PlannedSharing,
 ) -> dict[Node, int]:
-    """The number of the last group that each value is kept for."""
+    """Return for each value the number of the last group that reads it."""
     last: dict[Node, int] = {}
     for i, s in enumerate(order):
         for root in s.reads:

@@ -22,7 +22,7 @@ from specc.passes.plan.sharing import sharing_of
 
 
 def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_float: int) -> Plan:
-    """The plan of a graph that is divided among threads, and fused into groups.
+    """Return the plan of a graph that is divided among shards and fused into groups.
 
     Outputs named "loss", "loss.*" and "mean.*" are recorded each step; "param.*" and "state.*" are
     written back; "gradient.*" go to arrays of their own; batched outputs are handed out.
@@ -86,7 +86,7 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
 def _targets(
     graph: Graph, records: Collection[str], bytes_of_float: int
 ) -> dict[Node, list[Place]]:
-    """The places outside of the program's own memory that a node's value must reach."""
+    """Return the places outside of the program's own memory that each node's value must reach."""
     targets: dict[Node, list[Place]] = {}
     recorded = 0
     for name, node in graph.outputs.items():

@@ -1,4 +1,4 @@
-"""A group on its way into a plan, and what is asked about the values that it reads.
+"""A group that is being scheduled, and questions about the values that it reads.
 
 Scheduled(group, mode, [], reads(group, views))
 """
@@ -20,14 +20,14 @@ Targets = Mapping[Node, list[Place]]
 
 @dataclass(eq=False)
 class Scheduled:
-    """A group with what the scheduling finds out about it."""
+    """A group, its phase and mode, and what else scheduling decides about it."""
 
     group: Group
     mode: Mode
     stores: list[tuple[Node, Place]]
     reads: set[Node]
-    steps: list[Step] = field(default_factory=list)  # of one iteration of a loop
-    before: set[int] = field(default_factory=set)  # groups that must have run
+    steps: list[Step] = field(default_factory=list)  # the steps of one iteration, if it is a loop
+    before: set[int] = field(default_factory=set)  # numbers of the groups that must run before it
     phase: int = 0
     position: int = 0
     by_channels: bool = False  # see Step
@@ -37,17 +37,17 @@ class Scheduled:
 
     @property
     def phases(self) -> int:
-        """The phases of an iteration."""
+        """The number of phases of an iteration."""
         return max(self.stages, default=-1) + 1
 
     @property
     def span(self) -> int:
-        """The phases that it takes."""
+        """The number of phases that the group takes."""
         return 1 + self.phases * self.group.repeated.steps if self.stages else 1
 
 
 def reads(group: Group, views: dict[Node, View]) -> set[Node]:
-    """The roots that the group reads from memory."""
+    """Return the roots that the group reads from memory."""
     members = set(group.nodes)
     roots = {
         views[each].root for node in group.nodes for each in node.inputs if each not in members
@@ -56,7 +56,7 @@ def reads(group: Group, views: dict[Node, View]) -> set[Node]:
 
 
 def is_partial(node: Node) -> bool:
-    """Whether each shard holds only its own part of the value."""
+    """Return whether each shard holds only a partial sum of the value."""
     if isinstance(node.op, Concat):
         return all(is_partial(each) for each in node.inputs)
     if is_completed(node):
@@ -65,12 +65,12 @@ def is_partial(node: Node) -> bool:
 
 
 def is_completed(node: Node) -> bool:
-    """Whether each shard computes rows of the whole value, from what all of them hold."""
+    """Return whether each shard computes some rows of the value over all examples."""
     return node.op.completes_rows
 
 
 def has_rows_of(reader: Scheduled, value: Node) -> bool:
-    """Whether the group is divided among the shards as the value is: along its first axis."""
+    """Return whether the shards divide the group as they divide the value: along its first axis."""
     own = [each for node in reader.group.nodes for each in node.inputs if root_of(each) is value]
     return (
         reader.mode == Mode.SPLIT

@@ -39,7 +39,7 @@ def sharing_of(division: Division) -> PlannedSharing:
 
 
 class PlannedSharing(Sharing):
-    """What the planner asks about the shards, beside what emission asks."""
+    """The questions of the planner about the shards, in addition to those of emission."""
 
     def __init__(self, division: Division) -> None:
         super().__init__(division.shards, division.lanes)
@@ -254,7 +254,7 @@ class ByRows(PlannedSharing):
 
 
 def _same_channels(maker: Scheduled, reader: Scheduled, value: Node) -> bool:
-    """Whether every shard of a team reads of a value only what it has made itself."""
+    """Return whether every shard of a team reads only its own part of a value."""
     if not maker.by_channels or not reader.by_channels:
         return False
     channels = {
@@ -269,8 +269,9 @@ def _same_channels(maker: Scheduled, reader: Scheduled, value: Node) -> bool:
 
 
 def _takes_own_rows(reader: Scheduled, writer: Scheduled) -> bool:
-    """Whether a team divides a product that reads a weight, and the update that overwrites it,
-    along the weight's rows.
+    """Return whether a team divides a product and the update of its weight by the weight's rows.
+
+    The product reads the weight that the update overwrites.
     """
     if (
         not reader.by_channels
@@ -287,9 +288,9 @@ def _takes_own_rows(reader: Scheduled, writer: Scheduled) -> bool:
 
 
 def _repeat_small_steps(scheduled: list[Scheduled], targets: Targets) -> None:
-    """Let every shard do for itself what is small and read by the shards: that saves a barrier.
+    """Let every shard repeat small steps whose values all shards read, which saves a barrier.
 
-    What such a step gives to other places than the arena, the first shard alone writes.
+    Only the first shard writes those of their values that are stored outside of the arena.
     """
     shared = {root for s in scheduled if s.mode != Mode.SINGLE for root in s.reads}
     for s in reversed(scheduled):
@@ -305,6 +306,6 @@ def _repeat_small_steps(scheduled: list[Scheduled], targets: Targets) -> None:
             isinstance(leaf.op, Input) and f"{leaf.op.role}.{leaf.op.label}" in own
             for leaf in leaves
         ):
-            continue  # the first shard would overwrite what the others still read
+            continue  # the first shard would overwrite values that the others still read
         s.mode = Mode.EACH
         shared |= leaves
