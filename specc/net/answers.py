@@ -78,7 +78,7 @@ def compared(program: Program) -> dict[str, Meaning]:
 
 
 def _same_meaning(node: Node) -> Iterator[Node]:
-    """Yield probabilities and what they are made of, in the same shape: the scores of a softmax."""
+    """Yield probabilities and the values of equal shape that they follow from, such as scores."""
     shape = node.type.shape
     return (each for each in reversed(topological([node])) if each.type.shape == shape)
 
@@ -117,7 +117,8 @@ def _fits(output: Term, port: Port) -> bool:
 def _met(term: Term, number: int, ports: Mapping[str, Port], numbers: Numbers) -> list[str]:
     """Return the targets that a loss or metric compares a value with, by name.
 
-    A target is compared where it and something that is made of the value meet in one operation.
+    A loss compares them if one of its operations reads both the target and the value, or values
+    that follow from them.
     """
     nodes = topological([term.node])
     found: dict[str, None] = {}
@@ -179,6 +180,6 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def sigmoid(score: np.ndarray) -> np.ndarray:
-    """Return the probability of a score, which no size of the score can overflow."""
+    """Return the probability of a score, without overflow for scores of any size."""
     power = np.exp(-np.abs(score))
     return np.where(score >= 0, 1 / (1 + power), power / (1 + power)).astype(score.dtype)

@@ -1,11 +1,10 @@
-"""The arrays that people give a compiled model, checked.
-
-Examples for its ports, values for its weights.
+"""Checks of the arrays that callers pass to a compiled model: examples, and values of weights.
 
     examples(model, ports, {"image": x, "label": y}, needed=("image",))    # {"image": Column(x)}
     weights["dense1.weight"] = w       # copied in; a ValueError if it does not fit
 
-Everything here raises `ValueError` with the name of the array, or `TypeError` for what is no array.
+Every function here raises `ValueError` with the name of the array, or `TypeError` if an argument is
+not an array.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from specc.recipe import Column, Port
 
 
 class Arrays(dict[str, np.ndarray]):
-    """Live arrays of a model by path, all of them, always.
+    """All live arrays of a model, by path.
 
-    `arrays[path] = value` copies the value in, as `arrays[path][...] = value` does, but checks it;
-    no array can be added or taken away.
+    `arrays[path] = value` copies the value in, as `arrays[path][...] = value` does, and checks it.
+    No array can be added or removed.
 
-    `version` is another number whenever a value may be another one: `written` says so, and who was
-    handed an array may write into it for as long as it, or a view of it, is held.
+    `version` returns a number that changes whenever a value may have changed: after `written`, and
+    as long as a caller holds an array, or a view of it, that it could write into.
 
     Threads may read at the same time. `changing` is entered while values are copied in.
     """
@@ -45,29 +44,29 @@ class Arrays(dict[str, np.ndarray]):
         self._changing = changing or nullcontext()
         self._versions = itertools.count(1)
         self._version = self._settled = 0
-        self._lent = next(self._versions)  # another number whenever somebody is handed an array
+        self._lent = next(self._versions)  # changes whenever a caller gets an array
         self._alone: list[tuple[int, int]] | None = None
 
     @property
     def version(self) -> int:
         lent = self._lent
         if lent != self._settled:
-            # a thread that is handed an array meanwhile changes `_lent` after it has the array
+            # a thread that gets an array meanwhile changes `_lent` after it has the array
             if self._holders() == self._alone:
                 self._settled = lent
             self._version = next(self._versions)
         return self._version
 
     def settle(self) -> None:
-        """Says that nobody but the model refers to the arrays now."""
+        """Note that only the model refers to the arrays now."""
         self._alone = self._holders()
 
     def written(self) -> None:
-        """Says that the arrays have been written into."""
+        """Note that the arrays have been written to."""
         self._version = next(self._versions)
 
     def _holders(self) -> list[tuple[int, int]]:
-        """How often each array is referred to, and its memory: views of it refer to that."""
+        """Return the reference counts of the arrays, and of their memory, which views refer to."""
         return [(sys.getrefcount(array), sys.getrefcount(array.base)) for array in super().values()]
 
     def __getitem__(self, path: str) -> np.ndarray:
@@ -75,7 +74,7 @@ class Arrays(dict[str, np.ndarray]):
         self._lent = next(self._versions)
         return array
 
-    def __iter__(self) -> Iterator[str]:  # with it, `dict(arrays)` and `**arrays` take each by `[]`
+    def __iter__(self) -> Iterator[str]:  # so `dict(arrays)` and `**arrays` use `__getitem__`
         return super().__iter__()
 
     def get(self, path: str, default: Any = None) -> Any:
@@ -83,7 +82,7 @@ class Arrays(dict[str, np.ndarray]):
         self._lent = next(self._versions)
         return array
 
-    # Lists, which hold the arrays: a view of a dict would not.
+    # These are lists, because a view of a dict would not hold the arrays.
 
     def values(self) -> list[np.ndarray]:  # type: ignore[override]
         arrays = list(super().values())
@@ -101,7 +100,7 @@ class Arrays(dict[str, np.ndarray]):
     def put(self, values: Mapping[str, object]) -> None:
         """Copy some values in, all or none.
 
-        Raises ValueError for an unknown path, another shape, or something that is no real number.
+        Raises ValueError for an unknown path, another shape, or values that are not real numbers.
         """
         if not isinstance(values, Mapping):
             raise TypeError(f"values by path are wanted, a dict, not {type(values).__name__}")
@@ -143,14 +142,14 @@ class Arrays(dict[str, np.ndarray]):
     __delitem__ = pop = popitem = clear = setdefault = _refuse
 
     def __reduce__(self) -> tuple[type, tuple[dict[str, np.ndarray]]]:
-        """Copied or pickled, it is a plain dict."""
+        """Make copies and pickles plain dicts."""
         return dict, (dict(self),)
 
 
 def examples(
     model: str, ports: Iterable[Port], arrays: Mapping[str, object], needed: Iterable[str]
 ) -> dict[str, Column]:
-    """The columns of the ports `needed`, from arrays `[n, *shape]`; further ports are checked too.
+    """Return the columns of the ports `needed`, from arrays `[n, *shape]`; check other ports, too.
 
     A "float" port takes real numbers (NaN too: it shows in the loss), a "class" port integers
     0 .. classes - 1, a "bool" port booleans or 0 and 1.
@@ -178,11 +177,11 @@ def examples(
 def completed(
     ports: Iterable[Port], arrays: Mapping[str, object], begin: bool
 ) -> dict[str, object]:
-    """The arrays with those that follow from others, where they are not given.
+    """Return the arrays, with those added that follow from others.
 
-    Sequences of varying length may be a list of arrays, one for each example: they are padded, and
-    their lengths counted; an array has full length. A stream begins anew as `begin` says. Raises
-    ValueError for lists that do not fit, and TypeError for what is neither a list nor an array.
+    A variable-length sequence may be a list of arrays, one for each example. They are padded, and
+    their lengths counted; an array has full length. `begin` says whether streams begin anew. Raises
+    ValueError for lists that do not fit, and TypeError for values of other types.
     """
     ports, found = tuple(ports), dict(arrays)
     owners = {port.name: port for port in ports}
@@ -202,9 +201,10 @@ def completed(
 
 
 def _with_lengths(port: Port, same: list[Port], arrays: Mapping[str, object]) -> dict[str, object]:
-    """The ports over one sequence as arrays, with the number of steps of each example: that of the
-    first port. A list for another one must agree; an array is as it is, whatever stands in its
-    padding.
+    """Return the ports over one sequence as arrays, with the number of steps of each example.
+
+    The first port gives the lengths, and lists for other ports must agree. The padding of an array
+    may hold any values.
     """
     found, lengths, first = {}, None, same[0]
     for each in same:
@@ -230,7 +230,7 @@ def _with_lengths(port: Port, same: list[Port], arrays: Mapping[str, object]) ->
 
 
 def _parts(port: Port, value) -> list[np.ndarray]:
-    """A list of examples, `[steps, ..]` each, as arrays."""
+    """Return a list of examples, `[steps, ..]` each, as arrays."""
     if not isinstance(value, (list, tuple)):
         raise TypeError(
             f"{port.name} must be an array, or a list with one for each example, not"
@@ -248,7 +248,7 @@ def _parts(port: Port, value) -> list[np.ndarray]:
 
 
 def _padded(parts: list[np.ndarray], shape) -> np.ndarray:
-    """Arrays of different length as one, with zeros behind their ends."""
+    """Return arrays of different lengths as one array, padded with zeros."""
     padded = np.zeros((len(parts), *shape), np.result_type(*parts) if parts else int)
     for row, each in zip(padded, parts, strict=True):
         row[: len(each)] = each
@@ -256,7 +256,7 @@ def _padded(parts: list[np.ndarray], shape) -> np.ndarray:
 
 
 def count(columns: Mapping[str, Column], least: int = 0) -> int:
-    """How many examples there are.
+    """Return the number of examples.
 
     Raises ValueError for fewer than `least`, or without a column.
     """

@@ -1,10 +1,10 @@
-"""Batches of short examples: a model over fewer steps than its file says.
+"""Bucketing: batches of short examples run on a model over fewer time steps.
 
     list(stretches(ports, data, order, batch=32))    # [(("written", 24),), 0, 64), ..]
-    shorter(program, (("written", 24),))   # the model over 24 steps; None where that is another one
+    shorter(program, (("written", 24),))   # the model over 24 steps; None if it differs
 
-A sequence of varying length has a few sizes, eighths of the most that it may have: for each of them
-a program is compiled when a batch first needs it, from the same kernels.
+A variable-length sequence has eight sizes, the eighths of its greatest length. A program for a size
+is compiled when a batch first needs it, from the same kernels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from specc.passes.shorter import computes_the_same
 from specc.recipe import Column, Port
 
 PARTS = 8
-LEAST = 8  # steps of a sequence that is worth it
+LEAST = 8  # fewest steps of a sequence that is bucketed
 
 Sizes = tuple[tuple[str, int], ...]
 
@@ -28,7 +28,7 @@ Sizes = tuple[tuple[str, int], ...]
 def stretches(
     ports: Iterable[Port], data: Mapping[str, Column], order: np.ndarray, batch: int
 ) -> Iterator[tuple[Sizes, int, int]]:
-    """The rows order[start:stop] of neighbouring batches that fit into the same sizes."""
+    """Yield the sizes and the range order[start:stop] of adjacent batches that fit into them."""
     varying = _varying(ports)
     batches = range(0, len(order), batch)
     fitting = np.array(
@@ -53,7 +53,7 @@ def stretches(
 
 
 def steps_of(ports: Iterable[Port], data: Mapping[str, Column]) -> np.ndarray | None:
-    """The steps of each example, of all sequences together; None where none is worth it."""
+    """Return the steps of each example, summed over all sequences; None if none is bucketed."""
     counts = [data[name].array for *_, name in _varying(ports)]
     return np.sum(counts, axis=0) if counts else None
 
@@ -64,7 +64,7 @@ def _fitting(longest: int, most: int) -> int:
 
 
 def _varying(ports: Iterable[Port]) -> list[tuple[str, int, str]]:
-    """The sequences of varying length: their names, most steps, and the ports that count them."""
+    """Return the variable-length sequences: names, most steps, and ports that count the steps."""
     owners = {port.name: port for port in ports}
     found = [(owners[port.length_of], port.name) for port in owners.values() if port.length_of]
     return [
@@ -75,7 +75,7 @@ def _varying(ports: Iterable[Port]) -> list[tuple[str, int, str]]:
 
 
 def shorter(program: Program, sizes: Sizes) -> Program | None:
-    """The program over fewer steps; None where it does not compute the same."""
+    """Return the program over fewer steps; None if its results would differ."""
     other = program.resized(dict(sizes)) if program.resized and not program.streams else None
     if other is None:
         return None

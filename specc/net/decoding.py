@@ -31,11 +31,11 @@ class Decoding:
 
     @property
     def written(self) -> list[Port]:
-        """The targets that the outputs read, and that `write` generates."""
+        """The targets that the outputs read, and that `write` generates: by name."""
         return targets_read(self._ports, self.programs.compiled(Kind.PREDICT).ports)
 
     def needed(self) -> list[str]:
-        """The ports that must be given: those of a prediction without the generated targets."""
+        """The ports that the caller must give: all that a prediction reads but generated targets."""
         own = {name for port in self.written for name in (port.name, *self._lengths(port))}
         return [name for name in self.programs.compiled(Kind.PREDICT).ports if name not in own]
 
@@ -49,7 +49,7 @@ class Decoding:
         seed: int = 0,
         ends: Mapping[str, int] | None = None,
     ) -> dict[str, np.ndarray]:
-        """The generated targets, int32 [n, steps] by name: see `specc.runtime.decode.decode`."""
+        """Return the generated targets, int32 [n, steps]: see `specc.runtime.decode.decode`."""
         with self.programs.weights.lock.reading:
             return decode(
                 self.prediction.run,
@@ -63,8 +63,9 @@ class Decoding:
             )
 
     def step_by_step(self, port: Port, data: Mapping[str, Column]) -> Scores | None:
-        """A function that scores a target's symbols one step after the other for the examples of
-        `data`, without going over earlier steps again; None if a step is not a formula of its own.
+        """Return a function that scores a target's symbols step by step for the examples of `data`.
+
+        It does not repeat earlier steps. None if a step is not a formula of its own.
         """
         batch = 1 if count(data) <= FEW else self.programs.batch
         key = port.name, batch

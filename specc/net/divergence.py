@@ -1,4 +1,4 @@
-"""Finds the operation at which a training step stops being finite.
+"""Find the operation at which a training step stops being finite.
 
     found = locate(graph, leaves, "float32", seed=0, step=41)
     found.node.origin.span          # `log(p[label])`, in the user's file
@@ -30,11 +30,11 @@ from specc.ops.leaf import Const, Input, Role
 from specc.ops.peers import Peers, bind_batch
 from specc.source import Span
 
-SHOWN = 4  # examples, and operands, that a message lists
+SHOWN = 4  # most examples, and most operands, that a message lists
 
 
 class OperandRange(NamedTuple):
-    """An input of the operation: its least and largest value, where the result is not finite."""
+    """The least and the largest value of an input, at elements whose result is not finite."""
 
     node: Node
     least: float
@@ -59,7 +59,7 @@ class Cause:
     def in_words(
         self, rows: Sequence[int] | np.ndarray, updates: Set[Span | None] = frozenset()
     ) -> WordedCause:
-        """The cause as a message shows it.
+        """Return the cause as a message shows it.
 
         `rows` are the records of the batch, counted from 0; `updates` are the places of the
         formulas that update weights. Messages count examples and records from 1.
@@ -104,7 +104,7 @@ def explain(
     step: int,
     training: bool = True,
 ) -> WordedCause | None:
-    """Why a training step (`step` counts from 0), or an evaluation, was not finite: see `locate`.
+    """Say why a training step (counted from 0) or an evaluation was not finite: see `locate`.
 
     `leaves` hold the values of the `rows` of one batch, and all parameters, states and settings.
     """
@@ -125,7 +125,7 @@ def explain(
 
 
 def locate(graph: Graph, leaves: Leaves, dtype: str, seed: int = 0, step: int = 0) -> Cause | None:
-    """The first operation of a training step that is not finite; None if the replay is finite.
+    """Return the first operation of a training step that is not finite, or None.
 
     `leaves` are those of the interpreter, by (role, name), with `weight_of_example` for each
     example of the batch.
@@ -154,7 +154,7 @@ def _bound(graph: Graph, examples: int) -> Graph:
 
 
 def _forward_part(graph: Graph) -> set[Node]:
-    """The nodes that the loss, metrics and running statistics need: the forward pass."""
+    """Return the nodes of the forward pass: those of the loss, metrics and running statistics."""
     roots = [
         node
         for name, node in graph.outputs.items()
@@ -164,7 +164,7 @@ def _forward_part(graph: Graph) -> set[Node]:
 
 
 def _targets(graph: Graph) -> Iterator[str]:
-    """The outputs that must be finite, the loss first."""
+    """Return the outputs that must be finite, the loss first."""
     order = ("loss", "loss.", "param.", "gradient.", "state.")
     for start in order:
         yield from (
@@ -177,7 +177,7 @@ def _targets(graph: Graph) -> Iterator[str]:
 class _Event(NamedTuple):
     """The first result of a node that was not finite."""
 
-    number: int  # in the order of the computation
+    number: int  # its position in the order of the computation
     value: float
     operands: tuple[OperandRange, ...]
     examples: tuple[int, ...]
@@ -185,7 +185,7 @@ class _Event(NamedTuple):
 
 
 class _Trace:
-    """Watches an evaluation: rounds every result, and notes those that are not finite."""
+    """Rounds every result of an evaluation, and notes those that are not finite."""
 
     def __init__(self, dtype: np.dtype) -> None:
         self.dtype = dtype
@@ -232,7 +232,7 @@ class _Trace:
         )
 
     def back(self, target: Node, tied: Mapping[Node, Node]) -> list[Node]:
-        """The nodes that brought a value into `target` that is not finite, constants left out."""
+        """Return the nodes without which `target` would be finite, constants left out."""
         seen, stack = {target}, [target]
         while stack:
             node = stack.pop()
@@ -252,7 +252,7 @@ class _Trace:
 
 
 def _contributes(node: Node, each: Node, inputs, array: np.ndarray, is_bad: np.ndarray) -> bool:
-    """Whether an input is not finite where it matters to the result."""
+    """Return whether an input is not finite at an element that the result depends on."""
     if _is_finite(array):
         return False
     bad = ~np.isfinite(array)

@@ -41,8 +41,7 @@ class GradientsOf:
         self._alone = Mutex()
 
     def __call__(self, of: str, by: str, data: Mapping[str, Column], rows: int) -> np.ndarray:
-        """Return the gradient: for an input `[n, *shape]`, each example's own; for a parameter that
-        of the mean over the examples.
+        """Return the gradient: by an input `[n, *shape]`, or by a parameter of the mean over examples.
 
         Raises ValueError for names that the model does not have, and places beyond an output.
         """
@@ -62,7 +61,7 @@ class GradientsOf:
                 return np.asarray(total, programs.dtype)
             _, outputs = programs.run(program, data, np.arange(rows), batch)
             found = outputs[FOUND]
-            # each batch has a mean of its own: what is left is the number of its examples
+            # the result of each batch is a mean, so it is weighted with the number of its examples
             counts = np.full(rows, batch)
             counts[rows - rows % batch :] = rows % batch
             return found * counts.reshape(-1, *(1,) * (found.ndim - 1)).astype(programs.dtype)
@@ -101,7 +100,7 @@ class GradientsOf:
         return closed({name: found}, {**following(graph), **through_time})
 
     def _number(self, graph: Graph, of: str) -> Node:
-        """Return the node of `scores[3]`; raises ValueError where there is none."""
+        """Return the node of `scores[3]`; raises ValueError if it does not exist."""
         match = OF.fullmatch(of.strip())
         names = [term.name for term in self._program.outputs]
         losses = [name for name in graph.outputs if kind_of(name) == OutputKind.LOSS]

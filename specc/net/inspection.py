@@ -1,13 +1,11 @@
-"""Looks into a model with its weights as they are.
-
-Time by kernel, flow of gradients, causes of divergence.
+"""Inspect a model with its current weights: time by kernel, flow of gradients, divergence.
 
 inspection = Inspection(training)
-inspection.time(data, order)                # StepTimes; the model is the same afterwards
+inspection.time(data, order)                # StepTimes; the model does not change
 inspection.flow(data, rows)                 # Flow
 inspection.diagnose(data, rows, step=12)    # Finding, or None
-inspection.values(data, rows, nodes)        # what nodes of the program are for some examples
-inspection.slopes(data, rows, node, ports)  # and the gradient of one by inputs
+inspection.values(data, rows, nodes)        # the values of nodes of the program for some examples
+inspection.slopes(data, rows, node, ports)  # the value of a node, and its gradient by inputs
 """
 
 from __future__ import annotations
@@ -41,15 +39,16 @@ Slots = Mapping[str, np.ndarray]
 
 
 class Inspection:
-    """The calls that show why a model does what it does; none of them changes it."""
+    """Calls that explain how a model behaves; none of them changes it."""
 
     def __init__(self, training: Training) -> None:
         self._training, self._programs = training, training.programs
         self._program, self._weights = training.program, training.weights
 
     def time(self, data: Mapping[str, Column], order: np.ndarray) -> StepTimes:
-        """The time of each kernel of a training step over the rows `order` (without an optimizer,
-        of an evaluation or a prediction).
+        """Return the time of each kernel of a training step over the rows `order`.
+
+        Without an optimizer it is an evaluation, and without a loss a prediction.
         """
         from specc.backend.measure.timing import time_calls
 
@@ -67,7 +66,7 @@ class Inspection:
                 kept.restore(self._weights.arrays)
 
     def flow(self, data: Mapping[str, Column], rows: int) -> Flow:
-        """How gradients flow on the first `rows` examples, in training mode.
+        """Return how gradients flow on the first `rows` examples, in training mode.
 
         A stream begins anew.
         """
@@ -112,10 +111,10 @@ class Inspection:
     def values(
         self, data: Mapping[str, Column], rows: np.ndarray, nodes: Mapping[str, Node]
     ) -> dict[str, np.ndarray]:
-        """What nodes of the program are for some examples, in inference mode and float64.
+        """Return the values of nodes for some examples, in inference mode and float64.
 
-        `[n, *shape]` by the names of the nodes, without the examples' axis where one value serves
-        all of them. A stream begins anew.
+        They are arrays `[n, *shape]` by the names of the nodes, without the first axis if all
+        examples share the value. A stream begins anew.
         """
         more = {f"value.{name}": node for name, node in nodes.items()}
         graph = pipeline.forward(self._program, False, more)
@@ -133,7 +132,7 @@ class Inspection:
         ports: Sequence[str],
         weight: np.ndarray | None = None,
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """A node's value for some examples, [n, *shape], and by inputs the gradient of its sum.
+        """Return a node's value for some examples, [n, *shape], and gradients of its sum by inputs.
 
         The gradients are [n, *shape of the input]: each example's own. The sum is over the elements
         of the node, each times its `weight` [*shape]. In inference mode and float64; a stream
@@ -173,9 +172,9 @@ class Inspection:
     def _leaves(
         self, data: Mapping[str, Column], rows: np.ndarray, slots: Slots
     ) -> dict[tuple[str, str], np.ndarray]:
-        """The values that the interpreter reads.
+        """Return the values that the interpreter reads.
 
-        Those of some rows, the weights, the states, and the share of each example in a mean.
+        They are some rows of data, the weights and states, and each example's share in a mean.
         """
         ports = self._program.ports
         leaves = {(port.role, port.name): data[port.name].values(rows) for port in ports}
