@@ -41,7 +41,10 @@ class GradientsOf:
         self._alone = Mutex()
 
     def __call__(self, of: str, by: str, data: Mapping[str, Column], rows: int) -> np.ndarray:
-        """Return the gradient: by an input `[n, *shape]`, or by a parameter of the mean over examples.
+        """Return the gradient by an input, `[n, *shape]`, or by a parameter.
+
+        The gradient by an input is each example's own; that by a parameter is of the mean over the
+        examples.
 
         Raises ValueError for names that the model does not have, and places beyond an output.
         """
