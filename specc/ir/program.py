@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Protocol
 
 from specc.diagnostics import Diagnostic
 from specc.ir.graph import Node, topological
-from specc.ir.pickled import packed, unpacked
 from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.recipe import Port, Recipe
@@ -186,6 +185,8 @@ class Program:
         return self  # nothing in it changes
 
     def __reduce__(self) -> tuple[Callable[[bytes], Program], tuple[bytes]]:
+        from specc.ir.pickled import packed  # `pickle` takes 2 ms to import
+
         return _unpacked, (packed({each.name: getattr(self, each.name) for each in fields(self)}),)
 
     @cached_property
@@ -195,4 +196,6 @@ class Program:
 
 
 def _unpacked(pickled: bytes) -> Program:
+    from specc.ir.pickled import unpacked
+
     return Program(**unpacked(pickled))

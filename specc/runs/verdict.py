@@ -9,7 +9,6 @@ NumPy is imported only if the program reads files.
 
 from __future__ import annotations
 
-import filecmp
 import os
 import time
 from collections.abc import Mapping
@@ -90,7 +89,9 @@ def data_verdict(
 
 
 def _is_copy(folder: Path, name: str, other: str) -> bool:
-    """Whether two files of different names hold the same bytes."""
+    """Return whether two files of different names hold the same bytes."""
+    import filecmp
+
     if os.path.normpath(name) == os.path.normpath(other):
         return False  # the file's own warnings have it
     try:
