@@ -1,4 +1,4 @@
-"""What is measured, as plain figures, and how a size is taken.
+"""The values that a flow consists of, as plain data, and the norms that they are measured with.
 
 rms(gradient)      # the root of the mean square of its elements
 """
@@ -19,8 +19,8 @@ class LayerFlow:
     layer's output; of a sequence it is that of the step where it is largest. `weights` is the norm
     of the layer's parameters, `weights_gradient` that of the mean loss for them. `relative` is the
     norm of that gradient over the last layer's: a map of many elements has small ones. `saturated`
-    is the share of sigmoid and tanh values within a twentieth of their range's ends, `dead` the
-    share of relu units that are 0 for every example. None: there is no such thing.
+    is the share of sigmoid and tanh values within 5% of their range's ends, `dead` the share of
+    relu units that are 0 for every example. A value is None if the layer has no such units.
     """
 
     path: str
@@ -49,11 +49,11 @@ class CellFlow:
     """The states of a cell, step by step; every list has an entry for each step.
 
     `total` is the rms of the gradient of an example's loss for the state before the step. `carried`
-    is what of that at step `start`, the last that has any, comes back to the step through the
-    states alone: where every step has a loss of its own, `total` hides what is lost on the way,
-    `carried` does not. `decay` is the factor a step going back that fits `carried` best. `jacobian`
-    is the largest |eigenvalue| of d state after / d state before a step, the median over some steps
-    of some examples.
+    is the part of the gradient at step `start`, the last step with a gradient, that comes back to
+    the step through the states alone. If every step has a loss of its own, `total` hides how much
+    is lost on the way, and `carried` does not. `decay` is the factor per step that fits `carried`
+    best. `jacobian` is the largest |eigenvalue| of d state after / d state before a step: the
+    median over some steps of some examples.
     """
 
     path: str
@@ -68,7 +68,7 @@ class CellFlow:
 
     @property
     def ratio(self) -> float:
-        """The carried gradient at step 1 over that at `start`."""
+        """The carried gradient at step 1, divided by the one at `start`."""
         return divided(self.carried[0], self.carried[self.start - 1])
 
 
@@ -77,7 +77,7 @@ class Flow:
     """How gradients flow on one batch. `norm` is that of all gradients of trained parameters.
 
     `clipped_norm` is the norm after `clip_value` and `clip_norm`, None without them. `verdict` says
-    in sentences what the figures mean.
+    in sentences what the values mean.
     """
 
     model: str
@@ -92,7 +92,7 @@ class Flow:
     verdict: list[str] = field(default_factory=list)
 
     def to_record(self) -> dict[str, Any]:
-        """Return all values as plain data. Infinity and NaN become None, as JSON has neither."""
+        """Return all values as plain data, with None for infinity and NaN, which JSON lacks."""
         record = asdict(self)
         for cell, made in zip(self.cells, record["cells"], strict=True):
             made["ratio"] = cell.ratio
@@ -110,7 +110,7 @@ def _plain(value: Any) -> Any:
 
 
 def norm(*arrays: np.ndarray) -> float:
-    """The Euclidean norm of all elements, also where their squares are beyond all bounds."""
+    """Return the Euclidean norm of all elements, even if their squares overflow."""
     largest = max((float(np.abs(each).max()) for each in arrays if each.size), default=0.0)
     if not np.isfinite(largest) or largest == 0:
         return largest
@@ -118,11 +118,11 @@ def norm(*arrays: np.ndarray) -> float:
 
 
 def rms(*arrays: np.ndarray) -> float:
-    """The root of the mean square of all elements."""
+    """Return the root of the mean square of all elements."""
     count = sum(each.size for each in arrays)
     return norm(*arrays) / count**0.5 if count else 0.0
 
 
 def divided(a: float, b: float) -> float:
-    """a / b; infinite for b = 0, but 0 for 0 / 0."""
+    """Return a / b: infinity for b = 0, but 0 for 0 / 0."""
     return a / b if b else 0.0 if a == 0 else float("inf")

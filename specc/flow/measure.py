@@ -27,14 +27,14 @@ from specc.ops.peers import bind_batch
 from specc.passes.autodiff import gradients
 
 EDGE = 0.05
-"""A value is saturated where it is nearer than this share of its range to one of the ends."""
+"""A value is saturated if it is closer to an end of its range than this share of the range."""
 
 Leaves = Mapping[tuple[str, str], np.ndarray]
 Arrays = Mapping[Node, np.ndarray]
 
 
 def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step: int = 0) -> Flow:
-    """The flow of gradients on a batch of `examples`, in training mode.
+    """Return the flow of gradients on a batch of `examples`, in training mode.
 
     `leaves` has the ports, parameters and states by (role, name), as the interpreter takes them.
     """
@@ -98,7 +98,7 @@ def measure(program: Program, leaves: Leaves, examples: int, seed: int = 0, step
 
 
 def _forward(program: Program, examples: int) -> Graph:
-    """The forward graph in training mode, with the layers' nodes among its outputs."""
+    """Return the forward graph in training mode, with the layers' nodes among its outputs."""
     more = {
         f"layer.{number}": layer.node
         for number, layer in enumerate(program.layers)
@@ -108,14 +108,14 @@ def _forward(program: Program, examples: int) -> Graph:
 
 
 def _is_one_step(node: Node) -> bool:
-    """Whether it is the formula of one step of a cell, and not a value of the graph."""
+    """Return whether a node belongs to the formula of one step of a cell, not to the graph."""
     return any(
         isinstance(each.op, Input) and each.op.role == Role.STEP for each in topological([node])
     )
 
 
 def _output(graph: Graph, number: int, layer: Layer) -> Node | None:
-    """What a layer gives; within a cell, for all of its steps. None for what is no number."""
+    """Return the output of a layer, for all steps of a cell; None if it is not a number."""
     known = graph.outputs.get(f"layer.{number}")
     if known is not None or layer.node.type.kind != "float":
         return known
@@ -157,12 +157,12 @@ def _units(graph: Graph, paths: list[str]) -> dict[str, list[Node]]:
 
 
 def _ends(node: Node) -> tuple[float, float] | None:
-    """The ends of the range of an activation that saturates."""
+    """Return the ends of the range of an activation that saturates."""
     return node.op.saturates if isinstance(node.op, Elementwise) else None
 
 
 def _is_relu(node: Node) -> bool:
-    """max(x, 0)."""
+    """Return whether a node is max(x, 0)."""
 
     def is_zero(each: Node) -> bool:
         while isinstance(each.op, Broadcast):
@@ -222,7 +222,7 @@ def _lines(
 
 
 def _steps(layer: Layer, node: Node) -> int | None:
-    """The steps of a layer's output where it is a sequence, which comes before all other axes."""
+    """Return the number of steps of a layer's output, its first axis; None if it has no steps."""
     return node.type.bound_shape[0] if node.type.rank > layer.output.rank else None
 
 
@@ -241,7 +241,7 @@ def _saturated(node: Node, y: np.ndarray) -> np.ndarray:
 
 
 def _dead(y: np.ndarray, steps: int | None) -> np.ndarray:
-    """For each unit, whether it is 0 for every example (at every step; a map at every place)."""
+    """Return for each unit whether it is 0 for every example, at every step and place of a map."""
     if steps is not None and y.ndim > 1 and y.shape[1] == steps:
         y = y.reshape(-1, *y.shape[2:])
     others = (0, *range(2, y.ndim)) if y.ndim >= 4 else (0,)

@@ -1,10 +1,9 @@
-"""Through time: what a state's gradient becomes on its way back, step after step.
+"""Backpropagation through time: the gradient of a state, step by step on its way back.
 
     v[t] = J[t]^T v[t + 1],    J[t] = d state before step t + 1 / d state before step t
 
-In: a loop of the forward graph and the values of one batch. One step of the loop is a formula; its
-gradient with free seeds gives both products with J, and J itself where the seeds are the unit
-vectors.
+In: a loop of the forward graph and the values of one batch. One step of the loop is a formula. Its
+gradient for any seeds is a product with J; unit vectors as seeds give J itself.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class _State:
 
     @property
     def seed(self) -> str:
-        """The label of the input by which the state after a step is multiplied."""
+        """The label of the input that the state after a step is multiplied by."""
         return f"seed of {self.label}"
 
     @property
@@ -63,7 +62,7 @@ def _state(node: Node) -> _State:
 
 
 class Recurrence:
-    """A loop of the forward graph. `needed` are the values that `flow` has to be given."""
+    """A loop of the forward graph. `needed` are the nodes whose values `flow` takes."""
 
     def __init__(self, loop: Loop):
         self.loop, self.one = loop, step_of(loop)
@@ -159,7 +158,7 @@ class Recurrence:
 
     @property
     def _elements(self) -> int:
-        """The elements of all states together."""
+        """The number of elements of all states together."""
         return sum(state.elements for state in self.states)
 
     def _radius(self, values: Arrays, before: Arrays) -> float | None:
@@ -175,7 +174,7 @@ class Recurrence:
         return float(np.median(found))
 
     def _matrices(self, values: Arrays) -> tuple[Matrix, ...]:
-        """The square blocks of all that multiplies a state, in the order of its rows."""
+        """Return the square blocks of the matrices that multiply a state, ordered by their rows."""
         found = []
         for product, matrix in self.products:
             array = _by_rows(self.loop, product, matrix, values[matrix])
@@ -200,9 +199,9 @@ class Recurrence:
 
 
 def _products(loop: Loop) -> list[tuple[Node, Node]]:
-    """The products of a state with a value that all examples and steps share, and that value.
+    """Return the products of a state with a value that all examples and steps share, and the value.
 
-    The state may be one part of what is multiplied: `concat(x, h) -> dense(...)`.
+    The state may be one part of the factor: `concat(x, h) -> dense(...)`.
     """
     own = set(loop.nodes)
     found = []
@@ -229,7 +228,7 @@ def _state_within(loop: Loop, node: Node) -> tuple[int, int] | None:
 
 
 def _by_rows(loop: Loop, product: Node, matrix: Node, array: np.ndarray) -> np.ndarray | None:
-    """The factor as [outputs, elements of the state]; None where it is no matrix."""
+    """Return the factor as [outputs, elements of the state]; None if it is not a matrix."""
     stand_ins = [
         leaf(
             Input(
@@ -256,7 +255,7 @@ def _by_rows(loop: Loop, product: Node, matrix: Node, array: np.ndarray) -> np.n
 
 
 def _block_names(loop: Loop, product: Node, size: int) -> dict[int, str]:
-    """The names that the cell gives to parts of a product: `let i, f, o, g = split(z; 4)`."""
+    """Return the names that the cell gives to parts of a product: `let i, f = split(z; 2)`."""
     after = {product}
     names = {}
     for node in loop.nodes:
@@ -269,14 +268,14 @@ def _block_names(loop: Loop, product: Node, size: int) -> dict[int, str]:
 
 
 def _spectral(matrix: np.ndarray) -> float:
-    """The largest |eigenvalue|."""
+    """Return the largest |eigenvalue| of a matrix."""
     if not np.isfinite(matrix).all():
         return float("inf")
     return float(np.abs(np.linalg.eigvals(matrix)).max(initial=0.0))
 
 
 def _decay(carried: list[float]) -> float | None:
-    """The factor a step going back: exp of the slope of the line that fits log(carried) best."""
+    """Return the factor per step: exp of the slope of the line that fits log(carried) best."""
     steps = [t for t, size in enumerate(carried) if 0 < size < np.inf]
     if len(steps) < 2:
         return None

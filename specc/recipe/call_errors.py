@@ -1,9 +1,9 @@
-"""What is wrong with the call of a data source, before anything is read.
+"""Errors in the call of a data source that are known before anything is read.
 
     call_errors(DataCall("idx", ()), ())   # [Wrong("wrong-arguments", "`idx` takes the file ...")]
 
-`specc check` asks here before anything runs, and the reader of a source before it reads; what the
-files hold is the reader's business.
+`specc check` and the readers of sources call these functions first. The contents of files are not
+looked at here.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 @dataclass(frozen=True)
 class Wrong:
-    """What is wrong with a call: with one of its arguments, with a setting, or as a whole."""
+    """An error in a call: in one of its arguments, in a setting, or in the call as a whole."""
 
-    name: str  # of the diagnostic
+    name: str  # the name of the error, such as "bad-setting"
     message: str
     help: str | None = None
     argument: int | None = None
     setting: str | None = None
-    near: str | None = None  # what is probably meant in the place of the setting
+    near: str | None = None  # the setting that was probably meant
     notes: tuple[str, ...] = ()
 
 
@@ -102,7 +102,7 @@ def nearest_file(path: Path) -> str | None:
 
 
 def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
-    """Return the ports that cannot take the fields of the source, as far as that is known ahead."""
+    """Return the errors of ports that can take none of the known fields of the source."""
     source = SOURCES[call.word]
     if not source.fields:
         return []

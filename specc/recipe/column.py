@@ -23,7 +23,7 @@ class Column:
     shift: float = 0.0
 
     def values(self, rows: np.ndarray, dtype: str = "float64") -> np.ndarray:
-        """The values of some rows, scaled: what a compiled model gathers, in plain NumPy."""
+        """Return the values of some rows, scaled, as a compiled model gathers them."""
         gathered = self.array[rows]
         if self.scale == 1.0 and self.shift == 0.0:
             return gathered

@@ -22,10 +22,10 @@ from specc.source import Span
 class Reach:
     """The range of the values that a function gives; `subject` begins a sentence about it."""
 
-    subject: str  # "`sigmoid` gives"
+    subject: str  # such as "`sigmoid` gives"
     low: float
     high: float
-    span: Span  # of the word's use
+    span: Span  # where the function is used
 
 
 def large_batch(recipe: Recipe, count: int) -> Diagnostic | None:

@@ -1,4 +1,4 @@
-"""The data sets that `specc data fetch` knows: their files, where they come from, and their hashes.
+"""The data sets that `specc data fetch` knows: their files, addresses and hashes.
 
 DATASETS["mnist"].files[0].name       # "train-images-idx3-ubyte.gz"
 """
@@ -13,14 +13,14 @@ class Remote:
     """A file of a data set. `digest` is "md5:..." or "sha256:..." of its bytes."""
 
     name: str
-    home: str  # the address of the folder, and a name in it if that is another one
+    home: str  # the address of the folder
     digest: str
     size: int
     remote_name: str = ""
 
     @property
     def address(self) -> str:
-        """Where the file is fetched from."""
+        """The address that the file is fetched from."""
         return self.home + (self.remote_name or self.name)
 
 

@@ -117,7 +117,7 @@ class Monitor:
     """The value that tells which epoch is the best: one of a model's `columns`."""
 
     column: str  # "loss", "loss.<name>" or "metric.<name>"
-    is_max: bool = False  # whether more is better
+    is_max: bool = False  # whether a higher value is better
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Recipe:
     operands of products are
     rounded. A checkpoint is written every `checkpoint_seconds` within an epoch, too. A training
     is saved and ends after `max_time` seconds. With a bound on `memory`, in MB, examples are read
-    from the disk while the model trains. On the way the model writes texts of `sample`
+    from the disk while the model trains. During training the model generates texts of `sample`
     symbols that begin with `prompt`, at a `temperature`. `columns` are the formulas of columns, in
     their order. `places` has the values of the settings that the file gives.
 

@@ -1,4 +1,4 @@
-"""What a setting of a source of data, or of a word of a column's formula, may be.
+"""The values that a setting may have, in the call of a source or in a column's formula.
 
 Setting("scale", "number", 1.0).wrong("a")      # "a number"
 """
@@ -17,9 +17,9 @@ REQUIRED = object()
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting of a source or a word. `words` are texts that it takes besides numbers.
+    """A setting of a source or a function. `words` are strings that it takes besides numbers.
 
-    A "count" is an integer above 1, a "size" above 0; a "value" is a number or a text.
+    A "count" is an integer above 1, a "size" above 0; a "value" is a number or a string.
     """
 
     name: str

@@ -64,17 +64,18 @@ SETTING_SYNONYMS = {
 
 @dataclass(frozen=True)
 class DataSource:
-    """What the call of a source may say. The last `optional` of the files may be left out.
+    """The arguments and settings that the call of a source may have.
 
-    With `names_ports` there is a setting for each input and target, too: where to find it. A source
-    without names has `fields`, which are bound by kind: all of them, or one for each file. `shape`
-    and `classes` are those of its images and labels, and `examples` their number, where they are
-    always the same. Its first argument may be a folder if it `takes_folders`.
+    The last `optional` of the files may be left out. With `names_ports` there is also a setting for
+    each input and target, the name of its column. A source without names has `fields`, which are
+    bound by kind: all of them, or one for each file. `shape` and `classes` are those of its images
+    and labels, and `examples` their number, if they are always the same. Its first argument may be
+    a folder if it `takes_folders`.
     """
 
     files: tuple[str, ...] = ()
     optional: int = 0
-    more_files: bool = False  # any number of the last one
+    more_files: bool = False  # whether the call may have any number of the last file
     settings: tuple[Setting, ...] = (SCALE, SHIFT)
     names_ports: bool = False
     takes_folders: bool = False
@@ -82,10 +83,10 @@ class DataSource:
     shape: tuple[int, ...] | None = None
     classes: int | None = None
     examples: int | None = None
-    doc: str = ""  # what it reads, for `specc explain`
+    doc: str = ""  # the page of the source in `specc explain`
 
     def all_settings(self, ports: Iterable[Port]) -> dict[str, Setting]:
-        """The settings by name, with those that are called like a port."""
+        """Return the settings by name, with those named like a port."""
         named = [Setting(each.name, "text", None) for each in ports] if self.names_ports else []
         return {each.name: each for each in (*named, *self.settings)}
 
@@ -217,10 +218,10 @@ SOURCES: dict[str, DataSource] = {
     ),
 }
 FRAME = "frame"
-"""The word of a table that Python hands over, which no file can call."""
+"""The source of a table from Python, which no model file can call."""
 _FRAME = DataSource(("a table",), settings=TABLE, names_ports=True)
 
 
 def source_of(word: str) -> DataSource:
-    """Return what the call of a source may say."""
+    """Return the source with this name."""
     return _FRAME if word == FRAME else SOURCES[word]

@@ -1,4 +1,4 @@
-"""The words of `column` formulas: what each takes, gives and remembers of the training part.
+"""The functions of `column` formulas: inputs, results, and statistics of the training part.
 
     WORDS["fill"].settings         # (Setting("by", "number", ..., ("mean", "median", "most")),)
     mistakes(formula)              # what is wrong with its words, inputs and settings
@@ -20,11 +20,12 @@ NUMERIC = ("numbers", "truth", "classes")
 
 @dataclass(frozen=True)
 class ColumnWord:
-    """A word of a column's formula.
+    """A function of a column's formula.
 
-    `inputs` are the names of its inputs, `more` if there may be any number of the last; `takes` are
-    the kinds of values that it takes, and `gives` the kind that it makes ("same": that of its
-    input). If `learns`, it remembers statistics of the training part. `doc` is its page.
+    `inputs` are the names of its inputs, of which there may be any number of the last one if
+    `more`. `takes` are the kinds of values that it takes, and `gives` the kind of its result
+    ("same": that of its input). If `learns`, it keeps statistics of the training part. `doc` is its
+    page.
     """
 
     name: str

@@ -1,8 +1,7 @@
 """The compiled part of the executor: the loop over steps, the barrier, the workers' waiting.
 
-A thread that waits spins first, which is quick where it has a processor to itself, and then sleeps,
-which leaves the processor to the one that it waits for. How long it spins is what it learns: see
-`learn`.
+A waiting thread first spins, which is fast if it has a processor to itself, and then sleeps, which
+leaves the processor to the thread that it waits for. The time of spinning adapts: see `learn`.
 
     program   threads, phases, then for each thread the addresses of its first shard and of the end
               of its last one
@@ -13,7 +12,7 @@ which leaves the processor to the one that it waits for. How long it spins is wh
 
 Every word is an int64. A worker's word says what it does: FREE (waits, may be taken), HELD (taken,
 waits for the job), BUSY (has a job to start), PARKED (left the compiled code), LEAVE (must end).
-Workers park only where they cannot sleep until they are woken.
+Workers park only if the system cannot put them to sleep until they are woken.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ from specc.backend.words import (
 @compiled
 @no_type_check
 def run_shards(state, thread):
-    """Runs the posted job's part of one thread; the number of steps done."""
+    """Run one thread's part of the posted job; return the number of steps done."""
     before = flush_tiny()
     done = run_steps_of(state, thread)
     keep_tiny(before)
@@ -103,7 +102,7 @@ def run_steps_of(state, thread):
 @compiled
 @no_type_check
 def barrier(state, threads, thread):
-    """Waits for all threads. The last to arrive decides for all whether a stop was asked for."""
+    """Wait for all threads. The last one to arrive decides for all whether to stop."""
     generation = atomic_peek(state + GENERATION)
     if atomic_add(state + ARRIVED, 1) == threads - 1:
         poke(state + STOPPED, atomic_peek(state + STOP))
@@ -132,10 +131,10 @@ def barrier(state, threads, thread):
 @compiled
 @no_type_check
 def learn(state, own, spent):
-    """Double a thread's patience if its wait took `spent` spins, and halve it if it failed (-1).
+    """Double a thread's spin limit if its wait took `spent` spins, and halve it if it failed (-1).
 
-    At first soon, then now and then it spins as long as is allowed, to see whether the processor is
-    its own again: if so, it is at once as patient as that wait took."""
+    At increasing intervals the thread spins for the maximum time, to test whether its processor is
+    free again. If it is, the limit becomes at once what that wait took."""
     if spent >= 0:
         more = max(2 * peek(own + PATIENCE) + 1, 4 * spent)
         poke(own + PATIENCE, min(more, peek(state + SPINS)))
@@ -148,7 +147,7 @@ def learn(state, own, spent):
 @compiled
 @no_type_check
 def start(state, threads):
-    """Takes every worker and posts the job; False, with nothing changed, if one is parked."""
+    """Take every worker and post the job; if one is parked, change nothing and return False."""
     for worker in range(1, threads):
         word = state + WORKERS + LINE * worker
         if not replace(word, FREE, HELD):
@@ -166,7 +165,7 @@ def start(state, threads):
 @compiled
 @no_type_check
 def serve(state, worker):
-    """A worker's compiled life: jobs, and waiting for them, until it parks or must end."""
+    """Run a worker's jobs, and wait for them, until it parks or must end."""
     word = state + WORKERS + LINE * worker
     replace(word, PARKED, FREE)
     spins = peek(word + PATIENCE)

@@ -51,7 +51,7 @@ from specc.target.expressions import (
 
 @dataclass(frozen=True)
 class Variable:
-    """The place of a number."""
+    """A variable that holds a number: its type and its address on the stack."""
 
     type: Number
     place: Any
@@ -59,7 +59,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class MemoryVariable:
-    """The places of an array's address and of its extents."""
+    """A variable that holds an array: where its address and its extents are kept."""
 
     element: Number
     data: Any
@@ -67,7 +67,7 @@ class MemoryVariable:
 
 
 def literal(tree: Expression) -> int | None:
-    """The integer that a tree is, with its sign; None if it is something else."""
+    """Return the integer that a tree is, with its sign; None if it is not an integer."""
     if isinstance(tree, Unary) and isinstance(tree.operand, Integer) and tree.operator == "-":
         return -tree.operand.value
     return tree.value if isinstance(tree, Integer) else None
@@ -86,7 +86,7 @@ class Formulas:
         self.variables: dict[str, Variable | MemoryVariable] = {}
 
     def blocks(self, count: int) -> list[ir.Block]:
-        """New blocks of the function, not in its flow yet."""
+        """Append new blocks to the function; no branch leads to them yet."""
         return [self.function.append_basic_block() for _ in range(count)]
 
     def any(self, tree: Expression) -> KernelValue | Memory:
@@ -194,7 +194,7 @@ class Formulas:
         return KernelValue(element, self.b.load(place))
 
     def place(self, tree: Index) -> tuple[Number, Any]:
-        """The type of an element, and its address."""
+        """Return the type of an element, and its address."""
         array = self.any(tree.array)
         if any(isinstance(each, Unary) for each in tree.at):
             raise LoweringError(f"an index counts from the start: {tree}")
@@ -254,7 +254,7 @@ class Formulas:
         return self.numbers.absolute(self.value(operand))
 
 
-# functions that are written here, as they take arrays or any number
+# functions that are written here, because they take arrays or any number of arguments
 _OWN: Mapping[str, Callable[..., KernelValue | Memory]] = {
     "row": Formulas._row,
     "len": Formulas._length,

@@ -30,7 +30,7 @@ from specc.system.locks import NATIVE
 from specc.target import parse
 from specc.target.statements import Function
 
-FORMAT = "1"  # of the files in the cache folder
+FORMAT = "1"  # the version of the file format in the cache folder
 CONTROL_WORDS = 16  # int64 numbers of a control block: two cache lines
 
 
@@ -48,7 +48,7 @@ class Kernel:
     name: str
     source: str
     dtype: str = "float32"
-    vector_bits: int = 0  # 0: the machine's own
+    vector_bits: int = 0  # the width of vectors; 0 for the machine's own
     imports: str = ""
     overlap: bool = False
     unroll: bool = True
@@ -139,7 +139,7 @@ class Written(Kernel):
 
 
 def _with_values(values: dict[str, Any]) -> Kernel:
-    """A kernel with some values that are known already."""
+    """Return a kernel with some of its lazy values set."""
     kernel = object.__new__(Kernel)
     vars(kernel).update(values)
     return kernel

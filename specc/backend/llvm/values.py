@@ -17,7 +17,7 @@ from llvmlite import ir
 from specc.backend.llvm.intrinsics import I64, Number, types
 
 BOOL, INT, FLOAT = types.boolean, types.int64, types.float64
-_MOST_FACTORS = 64  # a larger power is no product of so many
+_MOST_FACTORS = 64  # the largest constant power that is written as products
 _ARITHMETIC = {
     "+": ("add", "fadd"), "-": ("sub", "fsub"), "*": ("mul", "fmul"), "/": (None, "fdiv"),
     "&": ("and_", None), "|": ("or_", None), "^": ("xor", None), "<<": ("shl", None),
@@ -37,13 +37,13 @@ class KernelValue:
 
     @property
     def is_constant(self) -> bool:
-        """Whether the value is known now."""
+        """Whether the value is a constant of the kernel."""
         return isinstance(self.ir, ir.Constant)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """An array in C order: where it begins, and its extents."""
+    """An array in C order: its address and its extents."""
 
     element: Number
     data: Any
@@ -76,7 +76,7 @@ class Numbers:
         raise LoweringError(f"{left.type} {operator} {right.type} is not a number")
 
     def _rounded_down(self, operator: str, x: Any, y: Any) -> Any:
-        """The quotient or the remainder as Python has them; 0 if the divisor is 0."""
+        """Return the quotient or the remainder by Python's rules; 0 if the divisor is 0."""
         b = self._b
         if isinstance(y, ir.Constant) and y.constant:
             divisor, is_zero = y, None
@@ -95,7 +95,7 @@ class Numbers:
         return found if is_zero is None else b.select(is_zero, I64(0), found)
 
     def power(self, base: KernelValue, exponent: int) -> KernelValue:
-        """A power as products of squares."""
+        """Return a power as products of squares."""
         kind = base.type if base.type.is_float else INT
         if abs(exponent) > _MOST_FACTORS or (exponent < 0 and not kind.is_float):
             raise LoweringError(f"a power with the exponent {exponent}")
@@ -137,7 +137,7 @@ class Numbers:
         return KernelValue(INT, b.select(b.icmp_signed("<", x, I64(0)), b.neg(x), x))
 
     def cast(self, value: KernelValue, to: Number) -> Any:
-        """The number as one of another type."""
+        """Return the number, converted to another type."""
         b, x, kind = self._b, value.ir, value.type
         if kind == to:
             return x
@@ -160,7 +160,7 @@ class Numbers:
 
 
 def common(x: Number, y: Number) -> Number:
-    """The type in which two numbers are combined."""
+    """Return the type in which two numbers are combined."""
     if x.is_float or y.is_float:
         if x.is_float and y.is_float:
             return x if x.bits >= y.bits else y
@@ -174,19 +174,19 @@ def common(x: Number, y: Number) -> Number:
 
 
 def joined(x: KernelValue, y: KernelValue) -> Number:
-    """The type of a value that is one of two."""
+    """Return the type of a value that is one of two values."""
     if x.type == y.type:
         return x.type
     return common(x.type, y.type)
 
 
 def stored(kind: Number) -> Number:
-    """The type of a variable: small integers, as whatever they may become, take 64 bits."""
+    """Return the type of a variable: small integers get 64 bits, because they may grow."""
     return INT if kind.is_integer and (kind.is_signed or kind.bits < 32) else kind
 
 
 def keeps(value: KernelValue, kind: Number) -> bool:
-    """Whether a variable of a type can hold every such value."""
+    """Return whether a variable of a type can hold every value of another type."""
     own = value.type
     if value.is_constant and not own.is_float:
         return rounded(value.ir.constant, kind) == value.ir.constant
@@ -203,7 +203,7 @@ def _float32(number: float) -> float:
 
 
 def rounded(number: float, kind: Number) -> float | int | bool:
-    """A constant as a value of a type."""
+    """Return a constant as a value of a type."""
     if kind.is_float:
         return float(number) if kind.bits == 64 else _float32(float(number))
     if kind is BOOL:

@@ -15,7 +15,7 @@ I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
 
 class Bfloat(ir.Type):
-    """LLVM's type of bfloat16 numbers, which llvmlite has not."""
+    """LLVM's type of bfloat16 numbers, which llvmlite lacks."""
 
     def _to_string(self) -> str:
         return "bfloat"
@@ -157,7 +157,7 @@ class Vectors:
         return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(I32, len(mask)), mask))
 
     def load_first(self, place, count):
-        """The first `count` elements, and zeros."""
+        """Load the first `count` elements, and zeros for the others."""
         place = self.b.bitcast(place, self.vector.as_pointer())
         pick = self._first(count)
         kind = ir.FunctionType(self.vector, [place.type, I32, pick.type, self.vector])
@@ -166,7 +166,7 @@ class Vectors:
         return self.b.call(load, [place, I32(self.bytes), pick, self.zero])
 
     def store_first(self, value, place, count):
-        """The first `count` elements of a value."""
+        """Store the first `count` elements of a value."""
         place = self.b.bitcast(place, self.vector.as_pointer())
         pick = self._first(count)
         kind = ir.FunctionType(ir.VoidType(), [self.vector, place.type, I32, pick.type])
@@ -205,7 +205,7 @@ class Vectors:
         return block
 
     def sum(self, x):
-        """The sum of the elements, in a tree."""
+        """Return the sum of the elements, added in a tree."""
         width = self.width
         while width > 1:
             width //= 2
@@ -219,9 +219,9 @@ class Vectors:
 class CountedLoop:
     """for i in range(count), count >= 1, carrying a list of values.
 
-    with Loop(b, count, start) as loop:
+    with CountedLoop(b, count, start) as loop:
         loop.now[:] = ...  from loop.i and loop.now
-    loop.now            # after the last round
+    loop.now            # after the last iteration
     """
 
     def __init__(self, b, count, start):
@@ -252,7 +252,7 @@ class CountedLoop:
 
 
 def guarded(b, condition, values: list, body) -> list:
-    """`body(values)` where the condition holds, else the values."""
+    """Return `body(values)` if the condition holds, else the values."""
     before = b.block
     inside, after = b.append_basic_block(), b.append_basic_block()
     b.cbranch(condition, inside, after)
@@ -288,7 +288,7 @@ def in_pairs(b, count, values: list, body) -> list:
 
 
 def one_by_one(b, count, values: list, body) -> list:
-    """The same for count >= 1, not in pairs."""
+    """Return the values after `body(i, values)` for every i in range(count), count >= 1."""
     with CountedLoop(b, count, values) as loop:
         loop.now = body(loop.i, loop.now)
     return loop.now

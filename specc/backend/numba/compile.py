@@ -52,7 +52,7 @@ _PARAMETER = re.compile(r"^(float|float32|float64|int32|int64|uint8)\s*\[(.*)\]$
 
 
 def object_code(kernel: Kernel) -> bytes:
-    """The object file that defines `kernel.symbol`.
+    """Return the object file that defines `kernel.symbol`.
 
     The kernels of the executor call functions that Numba cannot type: they are specc's own.
     """
@@ -126,11 +126,11 @@ def _module(kernel: Kernel):
     return compiling.optimize(module, target_machine, kernel.unroll)
 
 
-# What kernels call, as Numba's own.
+# Functions that kernels call, as intrinsics of Numba.
 
 
 def _for_numba(each: LLVMIntrinsic):
-    """An intrinsic of specc as one of Numba."""
+    """Return an intrinsic of specc as one of Numba."""
 
     @functools.wraps(each.define)
     def define(typing, *arguments):
@@ -231,7 +231,7 @@ class _Parameter:
 
 
 def _function(kernel: Kernel):
-    """The kernel as a Python function, and its parameters."""
+    """Return the kernel as a Python function, and its parameters."""
     tree = ast.parse(kernel.source)
     definition = next(
         each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == kernel.name
@@ -264,7 +264,7 @@ def _namespace(kernel: Kernel) -> dict:
 
 
 class _Numbers(ast.NodeTransformer):
-    """Gives every number with a decimal point the kernel's dtype: to Numba it is a float64."""
+    """Converts numbers with a decimal point to the kernel's dtype; to Numba they are float64."""
 
     def __init__(self, names: dict, dtype):
         self._names, self._dtype = names, dtype
@@ -281,7 +281,7 @@ class _Numbers(ast.NodeTransformer):
 
 
 def _wrapper(symbol: str, callee: str, parameters: list[_Parameter]) -> str:
-    """LLVM text that unpacks the arguments and calls the function as Numba lowered it."""
+    """Return LLVM text that unpacks the arguments and calls the function as Numba lowered it."""
     lines, sizes = [], set()
     fresh = (f"%t{number}" for number in range(1 << 30))
 

@@ -1,10 +1,10 @@
-"""Mending a file: the fixes that cannot change what the author meant, one after the other.
+"""Apply the fixes that cannot change the meaning of a file, one after the other.
 
     mended_source(source, check)    # the source with its safe fixes, and what they were
 
-A fix is safe if it writes the same thing as the language writes it (`**` as `^`, a `;` before
-settings) or corrects a misspelt name. What changes the model, such as a further `pad=1`, is
-offered, never applied.
+A fix is safe if it replaces a spelling by the one of the language (`**` by `^`, a comma before
+settings by `;`) or corrects a misspelt name. A fix that changes the model, such as a further
+`pad=1`, is offered, never applied.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from specc.frontend.fix.fixes import mended, mends
 from specc.source import Source
 
 SAFE = ("syntax", "unknown-name", "unknown-setting", "wrong-arguments", "unknown-allow")
-"""The mistakes whose fixes are applied."""
+"""The errors whose fixes are applied."""
 MOST = 200
-"""Fixes of one file that are applied at most."""
+"""The most fixes of one file that are applied."""
 
 
 def mended_source(

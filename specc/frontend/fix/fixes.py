@@ -1,8 +1,6 @@
-"""Fixes are offered only if they help: each is tried by checking the mended file.
+"""Verify fixes by checking the fixed file, so that only fixes that help are offered.
 
-    verify_fixes(source, report, errors)    # drops the fixes of `report` that fix nothing
-
-A fix whose message starts with "with" is the help, too: it says what the mended file will have.
+verify_fixes(source, report, errors)    # drops the fixes of `report` that fix nothing
 """
 
 from __future__ import annotations
@@ -14,13 +12,13 @@ from specc.diagnostics import Diagnostic, Edit, Fix, Report
 from specc.source import Source, Span
 
 MOST_TRIES = 8
-"""Fixes of one file that are tried; each takes a check of the whole file."""
+"""The most fixes of one file that are tried; each takes a check of the whole file."""
 LONGEST = 100_000
-"""Characters of the longest file that fixes are tried on."""
+"""The most characters of a file that fixes are tried on."""
 
 
 def wrapped(span: Span, opening: str, closing: str = ")") -> tuple[Edit, ...]:
-    """Return the edits that put a text in front of `span`, and another behind it."""
+    """Return the edits that put one text before `span`, and another after it."""
     start, end = Span(span.source, span.start, span.start), Span(span.source, span.end, span.end)
     return Edit(start, opening), Edit(end, closing)
 
@@ -28,7 +26,7 @@ def wrapped(span: Span, opening: str, closing: str = ")") -> tuple[Edit, ...]:
 def verify_fixes(
     source: Source, report: Report, errors: Callable[[Source], list[Diagnostic]]
 ) -> None:
-    """Keeps the first fix of each diagnostic that mends it, and drops all others."""
+    """Keep the first fix of each diagnostic that fixes it, and drop all others."""
     tries = 0
     for diagnostic in list(report):
         good: tuple[Fix, ...] = ()
@@ -72,7 +70,7 @@ def mended(text: str, edits: Iterable[Edit]) -> str:
 
 
 def moved(offset: int, edits: Iterable[Edit]) -> int:
-    """Where an offset is after the edits before it."""
+    """Return an offset as it is after the edits before it."""
     return offset + sum(
         len(edit.replacement) - (edit.span.end - edit.span.start)
         for edit in edits

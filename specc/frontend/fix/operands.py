@@ -1,5 +1,4 @@
-"""What would make the operands of an operation fit: words of the language that bring shapes
-together.
+"""Remedies for operands whose shapes do not fit: functions of the language that change a shape.
 
 image + b           `spread(b, image)` repeats it over the other axes
 x @ W               `W @ x` fits: [4, 8] @ [8]
@@ -18,7 +17,7 @@ from specc.ir import sizes
 def remedy(
     message: str, operands: list[tuple[ast.Expression, Value]]
 ) -> tuple[str | None, list[Fix]]:
-    """Return a help, and the fix that does it; nothing where nothing simple fits."""
+    """Return a help and its fixes; nothing if no simple change fits."""
     if len(operands) != 2:
         return None, []
     (left, one), (right, other) = operands

@@ -1,4 +1,4 @@
-"""Warnings: what compiles but is probably wrong.
+"""Warnings about code that compiles but is probably wrong.
 
 lint            all warnings about a file
 allow           comments that silence a warning
@@ -10,7 +10,7 @@ saturation      many saturating activations in a row
 habits          how the model is trained: its optimizer, its gradients, its memory, its data
 signed          losses in which errors of both signs cancel
 reaches         outputs that cannot reach their targets
-rates           the values that a setting takes over a training
-scales          inputs that go into products as they come
+rates           the values that a setting has in the course of a training
+scales          inputs that go into products without any arithmetic
 footprint       a lower bound of the memory that a training takes
 """

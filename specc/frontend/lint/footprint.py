@@ -1,11 +1,11 @@
-"""The memory that a training takes at least, told from shapes; and what the machine has.
+"""A lower bound of the memory that a training takes, from shapes; and the machine's memory.
 
     footprint(program)      # Footprint(examples=8_413_184, ..., parameters=1_048_576, ...)
-    machine_memory()        # 33_554_432_000, or None where the system does not say
+    machine_memory()        # 33_554_432_000, or None if the system does not say
 
-What products read is kept for their gradients, and so are states; all else is joined to them by the
-compiler, is known from them or takes no room for long. The arena of the models in models/ is mostly
-1.2 to 4 times that.
+The operands of products are kept for their gradients, and so are states. Other values are fused
+with them, follow from them, or are needed only briefly. The arena of the models in models/ is
+mostly 1.2 to 4 times this bound.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from specc.ops.carry import Carry, closed
 from specc.ops.contract import Contract
 
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Where Linux says how much memory the processes of a container may take."""
+"""Files in which Linux states how much memory the processes of a container may take."""
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes for the values of a batch, and for parameters with their gradients and states.
+    """The bytes of the values of a batch, and of parameters with their gradients and states.
 
-    `recomputed` are those for a batch with `recompute = true`; `largest` is the node whose values
-    take the most of a batch. Open sizes count as nothing.
+    `recomputed` are the bytes for a batch with `recompute = true`. `largest` is the node whose
+    values take the most. A symbolic dimension counts as 0.
     """
 
     examples: int
@@ -44,11 +44,11 @@ class Footprint:
 
 
 def footprint(program: Program) -> Footprint:
-    """Return the memory that a training step of the program takes at least."""
+    """Return a lower bound of the memory that a training step of the program takes."""
     kept: set[Node] = set()
-    at_once = 0  # what a product reads and makes
+    at_once = 0  # most elements of a product's operands and result together
     nodes = program.loss_nodes
-    if program.carries:  # with what is behind the states
+    if program.carries:  # also the nodes that the states of earlier steps depend on
         outputs = {term.name: term.node for term in program.losses}
         nodes = closed(outputs, dict(program.carries)).nodes
     for node in nodes:
@@ -60,9 +60,9 @@ def footprint(program: Program) -> Footprint:
             made = _elements(node) if node.type.batched else 0
             at_once = max(at_once, made + sum(map(_elements, read)))
     largest = max(kept, key=_elements, default=None)
-    states = {node for node in kept if isinstance(node.op, Carry)}  # these are always kept
+    states = {node for node in kept if isinstance(node.op, Carry)}  # recomputing keeps these, too
     total, fixed = (sum(map(_elements, each)) for each in (kept, states))
-    # of n equal values sqrt(2 n) are held: every k-th, and fewer and fewer that are computed again
+    # of n equal values sqrt(2 n) are held at once: every k-th, and those between two of them
     again = math.isqrt(2 * (total - fixed) * _elements(largest)) if largest is not None else 0
     least = min(total, fixed + again)
     trained = {each.path for each in program.updates}

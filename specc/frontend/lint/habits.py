@@ -1,8 +1,8 @@
-"""What is doubtful in how a model is trained: its optimizer, its gradients, its memory, its data.
+"""Warnings about the training of a model: optimizer, gradients, memory and data.
 
     optimizer adam(lr = 0.5)        # warning[unusual-rate]
 
-In: the checked file and its program. Out: warnings in the report. `lint` asks for them.
+In: the checked file and its program. Out: warnings in the report.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from specc.recipe.sources import SOURCES
 from specc.source import Source, Span
 
 STEPS = 16
-"""Steps of a recurrence from which on a gradient may grow out of hand."""
+"""The fewest steps of a recurrence after which a gradient may explode."""
 
 
 def untrained(source: Source, program: Program, report: Report) -> None:
@@ -47,7 +47,7 @@ def untrained(source: Source, program: Program, report: Report) -> None:
         if node in done or isinstance(node.op, ops.Detach):
             continue
         done.add(node)
-        if isinstance(node.op, Carry):  # the state that a step of a cell has left
+        if isinstance(node.op, Carry):  # the state that the previous step of a cell left
             waiting.append(carries[node.op.label])
         if isinstance(node.op, Input) and node.op.role == Role.PARAM:
             reached.add(node.op.label)
@@ -143,7 +143,7 @@ def unusual_rate(train: ast.Train, scope: Scope, program: Program, report: Repor
 
 
 def unclipped(source: Source, program: Program, report: Report) -> None:
-    """Report states that go through weights for many steps, where nothing bounds the gradient."""
+    """Report states that pass through weights for many steps, if nothing bounds the gradient."""
     recipe = program.recipe
     if not program.updates or recipe.clip_norm is not None or recipe.clip_value is not None:
         return
@@ -183,7 +183,7 @@ def unclipped(source: Source, program: Program, report: Report) -> None:
 
 
 def _goes_through_weights(start: Node, following: Node) -> bool:
-    """Return whether a product stands between a state and what it is at the next step."""
+    """Return whether the next value of a state is computed from it by a product."""
     depends: dict[Node, bool] = {}
     for node in topological([following]):
         depends[node] = node is start or any(depends[each] for each in node.inputs)
@@ -210,7 +210,7 @@ def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
         if isinstance(each, int) and largest is not None and largest.source is train.span.source:
             taken = show_bytes(element_bytes("float") * each * batch)
             labels.append(Label(largest, f"{taken} for the values of a batch"))
-        # a step takes about twice the least
+        # a training step takes about twice the lower bound
         fitting = int((there - needed.parameters) * 0.25 / (needed.examples / batch))
         help_ = "make it smaller"
         if fitting > 0:
@@ -228,7 +228,7 @@ def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
 
 
 def data(program: Program, report: Report) -> None:
-    """Report what is known of the examples without a look at a file."""
+    """Report warnings about the data that need no look into a file."""
     recipe = program.recipe
     for each in same_data(recipe, lambda a, b: os.path.normpath(a) == os.path.normpath(b)):
         report.add(each)
@@ -247,7 +247,7 @@ def data(program: Program, report: Report) -> None:
 
 
 def _setting(call: ast.Call, definition: Any, name: str) -> ast.Expression | None:
-    """Return the value of a setting in a call, by its name or its place."""
+    """Return the value of a setting in a call, by its name or position."""
     names = signature_of(definition).setting_names
     for place, argument in enumerate(call.settings):
         place_name = names[place] if place < len(names) else ""

@@ -95,7 +95,7 @@ def _is_narrow(before: Layer, layer: Layer) -> bool:
         return False
     sizes = (before.input.elements, before.output.elements, layer.output.elements)
     if not all(isinstance(each, int) for each in sizes):
-        return True  # open sizes: who knows
+        return True  # it may be: the sizes are symbolic
     return sizes[1] < min(sizes[0], sizes[2])
 
 

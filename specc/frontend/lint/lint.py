@@ -1,4 +1,4 @@
-"""What is likely a mistake though it compiles: warnings about a file without errors.
+"""All warnings about a file without errors: code that compiles but is probably wrong.
 
 In: a checked file and its program. Out: warnings in the report.
 
@@ -19,7 +19,7 @@ from specc.ir.program import Program
 
 
 def lint(file: ast.File, program: Program | None, scope: Scope, report: Report) -> None:
-    """Report what is doubtful in a file without errors; `scope` has the words that it knows."""
+    """Report all warnings about a file without errors; `scope` has the functions that it knows."""
     found = Report()
     model = next((each for each in file.definitions if isinstance(each, ast.Model)), None)
     train = next((each for each in file.definitions if isinstance(each, ast.Train)), None)

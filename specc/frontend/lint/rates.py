@@ -1,4 +1,4 @@
-"""The values that a setting takes over a training, as far as they are known without running it.
+"""The values that a setting has in the course of a training, without running it.
 
 rates(scope, `cosine(0.1, 0)`, epochs=10)      # [0.1, 0.0975.., ..., 0.0]
 """
@@ -18,9 +18,9 @@ from specc.frontend.syntax import ast
 from specc.ir.graph import topological
 
 PARTS = 20
-"""Into how many parts a training is cut to look at its schedules."""
+"""The number of points in a training at which schedules are evaluated."""
 STEPS = 100
-"""Steps of an epoch, whose number is not known before there is data."""
+"""The assumed steps of an epoch: the true number is not known before there is data."""
 
 
 def rates(scope: Scope, setting: ast.Expression, epochs: int) -> list[float]:

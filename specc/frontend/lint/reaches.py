@@ -1,4 +1,4 @@
-"""How far the outputs reach that a loss compares with a target: the data must not lie beyond.
+"""The ranges of outputs that a loss compares with a target, which the target must not leave.
 
     loss mse(h -> dense(1) -> sigmoid, y)       # {"y": Reach("`sigmoid` gives", 0, 1)}
 
@@ -18,7 +18,7 @@ from specc.recipe.data_warnings import Reach
 
 
 def reaches(file: ast.File, scope: Scope) -> dict[str, Reach]:
-    """Return how far each `float` target may reach, as the words say that it meets in losses."""
+    """Return the range of each `float` target, as stated by the functions it is compared with."""
     model = next((each for each in file.definitions if isinstance(each, ast.Model)), None)
     if model is None:
         return {}

@@ -1,4 +1,4 @@
-"""Many saturating activations in a row, through which hardly any gradient comes back.
+"""Warnings about many saturating activations in a row, through which the gradient vanishes.
 
 let h = x -> 6 * (dense(8) -> tanh)     # warning[deep-saturation]
 """
@@ -14,7 +14,7 @@ from specc.ops.leaf import Input, Role
 from specc.source import Source
 
 SATURATED = 6
-"""Points of a stack of saturating activations that are too many: a sigmoid has 2, a tanh 1."""
+"""The points from which a stack of activations is reported: a sigmoid has 2, a tanh 1."""
 
 
 def deep_saturation(source: Source, program: Program, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""Which inputs go into products as they come, so that their scale is that of the gradients.
+"""The inputs that go directly into products, so that gradients are proportional to their scale.
 
 multiplied(program)     # {"image"}: `image -> flatten -> dense(10)`, but not `image / 255`
 """

@@ -1,4 +1,4 @@
-"""Results of softmax or sigmoid that are given to a loss which applies it itself.
+"""Warnings about results of softmax or sigmoid in a loss that applies the function itself.
 
     loss cross_entropy(softmax(scores), label)      # warning[double-softmax]
 
@@ -44,7 +44,7 @@ def _wrong_maker(use: WordUse, values: dict[str, ast.Expression], scope: Scope) 
     made = scope.word(made_by.text) if made_by is not None else None
     if word is None or made is None:
         return None
-    # the loss names words as its own file knows them
+    # the loss's definition names functions that its own file knows
     home = word.scope or scope
     known = [home.word(name) for name in not_after]
     is_one = any(each is not None and each.definition is made.definition for each in known)

@@ -2,9 +2,9 @@
 
     loss mbe(y, t)          # mean(y - t): its gradient is the same, whatever the targets are
 
-A loss is such a one where it is f(parameters, inputs) + g(targets, inputs): then no gradient
-depends on a target, and nothing can be learned from one. `cancelling` finds out by walking the
-graph from the leaves.
+If a loss is f(parameters, inputs) + g(targets, inputs), no gradient depends on a target, so the
+model cannot learn from its targets. `cancelling` finds such losses by walking the graph from the
+leaves.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from specc.frontend.syntax import ast
 
 
 def unused(file: ast.File, model: ast.Model | None, report: Report) -> None:
-    mentions = cache(_mentions)  # a statement is asked twice
+    mentions = cache(_mentions)  # each statement is looked at twice
     for definition in file.definitions:
         body = getattr(definition, "body", None)
         if isinstance(definition, ast.Model):
