@@ -19,7 +19,7 @@ from specc.passes import lower
 
 
 class MetricColumns:
-    """The columns of a model's report, and the record of numbers that they follow from."""
+    """The columns of a model's report, computed from the numbers that its programs record."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -34,10 +34,7 @@ class MetricColumns:
         )
 
     def report(self, means: np.ndarray) -> dict[str, float | np.ndarray]:
-        """The values that follow from means over the data.
-
-        `columns`, and metrics that are arrays.
-        """
+        """Return losses and metrics from means over the data: `columns`, and metrics with axes."""
         losses = len(self._program.losses)
         names = [name for name in self.columns if kind_of(name) != OutputKind.METRIC]
         values = dict(zip(names, means.tolist(), strict=False))
@@ -52,8 +49,10 @@ class MetricColumns:
         return values
 
     def watched(self, values: Mapping[str, float | np.ndarray], weights: Weights) -> float:
-        """The value that chooses the best epoch: the one that `monitor` names, or the loss without
-        penalties on weights."""
+        """Return the value that chooses the best epoch.
+
+        It is the one that `monitor` names, or the loss without penalties on weights.
+        """
         program = self._program
         if program.recipe.monitor is not None:
             return float(values[program.recipe.monitor.column])

@@ -79,14 +79,14 @@ class Net:
         self.programs = Programs(program, self.weights, batch, threads, Clock(), shards)
         self.prediction = Prediction(self.programs)
         self.training = Training(self.programs)
-        self.encoding = Encoding()  # what the training data taught of words and columns
-        self.epochs_done = 0  # of `fit`
+        self.encoding = Encoding()  # vocabularies and statistics of columns of the training data
+        self.epochs_done = 0  # the epochs that `fit` has done
         self.metrics = MetricColumns(program)
         self.columns, self.record_width = self.metrics.columns, self.metrics.record_width
         self._gradients, self._ready = Mutex(), Ready(self.programs, Kind.GRADIENTS)
         self._names = tuple(port.name for port in program.ports)
 
-    # Parts that not every model needs are imported when they are used: a start takes less.
+    # Parts that not every model needs are imported when they are used, for a quick start.
 
     @cached_property
     def decoding(self) -> Decoding:
@@ -107,7 +107,7 @@ class Net:
         return GradientsOf(self.programs)
 
     def __getstate__(self) -> dict[str, Any]:
-        """The program, weights and states: a copy compiles for itself."""
+        """Return the program, weights and states: a copy compiles its own machine code."""
         with self.weights.lock.reading:
             arrays = {
                 name: array.copy()
@@ -144,13 +144,13 @@ class Net:
     def set_params(self, values: Mapping[str, np.ndarray]) -> None:
         """Set parameters by path, all or none.
 
-        Raises ValueError for an unknown path, another shape, or values that are no real numbers.
+        Raises ValueError for an unknown path, another shape, or values that are not real numbers.
         """
         self.params.put(values)
 
     @property
     def steps_done(self) -> int:
-        """The training steps so far, from which schedules and random numbers go on."""
+        """The number of training steps so far; schedules and random numbers continue from it."""
         return self.training.steps_done
 
     @steps_done.setter
@@ -166,29 +166,29 @@ class Net:
 
     @property
     def working_threads(self) -> int:
-        """The threads that work on a batch: `threads`, or fewer if it is small."""
+        """The number of threads that work on a batch: `threads`, or fewer if it is small."""
         return self.programs.working_threads
 
     @property
     def settings_graph(self) -> Graph:
-        """The optimizer's settings, as a graph over step, epoch, progress and stale."""
+        """Return the optimizer's settings, as a graph over step, epoch, progress and stale."""
         return self.programs.settings_graph
 
     def graph(self, kind: str) -> Graph:
-        """The optimized graph of one program: the planner's input."""
+        """Return the optimized graph of one program: the planner's input."""
         return self.programs.graph(kind)
 
     def plan(self, kind: str, examples: int | None = None, shards: int | None = None) -> Plan:
-        """The plan of one program, for batches of `examples` in so many shards."""
+        """Return the plan of one program, for batches of `examples` in so many shards."""
         return self.programs.plan(kind, examples, shards)
 
     def compiled(
         self, kind: str, examples: int | None = None, shards: int | None = None
     ) -> CompiledProgram:
-        """One program, ready to run on batches of at most `examples`, in so many shards."""
+        """Return one program, ready to run on batches of at most `examples`, in so many shards."""
         return self.programs.compiled(kind, examples, shards)
 
-    # The calls of the training loop.
+    # Methods for the training loop.
 
     def train(
         self,
@@ -199,7 +199,7 @@ class Net:
         total_steps: int,
         stale: float = 0,
     ) -> np.ndarray:
-        """Optimizer steps over the rows `order`, a batch at a time; the last may be partial.
+        """Run optimizer steps over the rows `order`, a batch at a time; the last may be partial.
 
         Returns float64 [steps, record_width]: the means over each batch, before its update; the
         first is the loss. `report` makes metrics of their mean over many steps.
@@ -207,23 +207,23 @@ class Net:
         return self.training.run(data, order, first_step, steps_per_epoch, total_steps, stale)
 
     def lengths(self, data: Mapping[str, Column], total_steps: int) -> np.ndarray | None:
-        """The time steps of each example, if a training of `total_steps` is worth bucketing.
+        """Return the time steps of each example, if a training of `total_steps` uses bucketing.
 
-        None if not.
+        None if it does not.
         """
         return self.training.lengths(data, total_steps)
 
     def evaluate_rows(
         self, data: Mapping[str, Column], order: np.ndarray
     ) -> dict[str, float | np.ndarray]:
-        """The exact losses and metrics over all rows of `order`, in inference mode.
+        """Return the exact losses and metrics over all rows of `order`, in inference mode.
 
         See `report`.
         """
         return self.report(self.means_of(data, order))
 
     def means_of(self, data: Mapping[str, Column], order: np.ndarray) -> np.ndarray:
-        """The means of the records over all rows of `order`, in inference mode.
+        """Return the means of the records over all rows of `order`, in inference mode.
 
         `report` makes losses and metrics of them.
         """
@@ -235,21 +235,21 @@ class Net:
         return np.asarray(counts @ records / len(order))
 
     def report(self, means: np.ndarray) -> dict[str, float | np.ndarray]:
-        """The values that follow from means over the data.
-
-        `columns`, and metrics that are arrays.
-        """
+        """Return losses and metrics from means over the data: `columns`, and metrics with axes."""
         return self.metrics.report(means)
 
     def watched(self, values: Mapping[str, float | np.ndarray]) -> float:
-        """The value that chooses the best epoch: the one that `monitor` names, or the loss without
-        penalties on weights. `values` are those of `evaluate`, with the weights of now."""
+        """Return the value that chooses the best epoch.
+
+        It is the one that `monitor` names, or the loss without penalties on weights. `values` are
+        those of `evaluate`, with the current weights.
+        """
         return self.metrics.watched(values, self.weights)
 
     def predict_rows(
         self, data: Mapping[str, Column], slots: Mapping[str, np.ndarray] | None = None
     ) -> dict[str, np.ndarray]:
-        """The outputs for all rows, in inference mode: name -> `[n, *shape]`.
+        """Return the outputs for all rows, in inference mode: name -> `[n, *shape]`.
 
         `slots` maps each state of a stream to an array [batch, *shape]. Prediction continues from
         it and updates it in place.
@@ -266,36 +266,36 @@ class Net:
         stale: float = 0,
         training: bool = True,
     ) -> WordedCause | None:
-        """Why a training step, or an evaluation, is not finite: see `Inspection.diagnose`."""
+        """Say why a training step or an evaluation is not finite: see `Inspection.diagnose`."""
         return self.inspection.diagnose(
             data, rows, step, steps_per_epoch, total_steps, stale, training
         )
 
-    # Tables in, tables out.
+    # Methods that take and return tables.
 
     @cached_property
     def meanings(self) -> dict[str, Meaning]:
-        """The target that each output scores, by the output's name: see `specc.net.answers`."""
+        """Return the target that each output scores, by the output's name: see `net.answers`."""
         return meanings(self.program)
 
     def predict(self, data: object, temperature: float = 0.0, seed: int = 0) -> Any:
-        """Predictions for the rows of a table: a row for each, the classes by their names.
+        """Return predictions for the rows of a table: a row for each, the classes by their names.
 
         `data` is a frame (pandas, polars, pyarrow), a dict of arrays, a list of dicts or the path
         of a file; its columns are found by name and encoded as in the training. A frame gives a
         frame of the same kind, all else a dict of arrays. For an output that scores the classes of
-        a target `kind` there are `kind`, the likeliest class, and `kind_NAME`, the probability of
-        each; other outputs are as `forward` gives them. What a decoder writes is drawn with
-        `temperature`. Raises DataError for data that do not fit.
+        a target `kind` there are `kind`, the most likely class, and `kind_NAME`, the probability
+        of each; other outputs are as `forward` returns them. A decoder generates its targets with
+        `temperature`. Raises DataError for data that does not fit.
         """
         from specc.net import tables
 
         return tables.in_kind(tables.predict(self, data, temperature, seed), data)
 
     def evaluate(self, data: object) -> dict[str, float | np.ndarray]:
-        """The loss and the metrics over the rows of a table, by name, in inference mode.
+        """Return the loss and the metrics over the rows of a table, by name, in inference mode.
 
-        `data` is what `predict` takes, with the targets. Raises DataError for data that do not fit.
+        `data` is as for `predict`, with the targets. Raises DataError for data that does not fit.
         """
         from specc.net import tables
 
@@ -336,24 +336,23 @@ class Net:
         return saving.save(self, Path(folder))
 
     def gradients(self, /, of: str, by: str, **arrays: np.ndarray) -> np.ndarray:
-        """The gradient of a number that the model computes, in inference mode.
+        """Return the gradient of a number that the model computes, in inference mode.
 
         `of` is an element of an output, `scores[3]`, or `loss`; `by` an input or a parameter. By an
-        input: `[n, *shape]`, for each of the n given examples that of its own number. By a
-        parameter: that of the mean over the examples.
+        input it is `[n, *shape]`: for each of the n given examples the gradient of its own number.
+        By a parameter it is the gradient of the mean over the examples.
         """
         needed = self.gradients_of.needed(of, by)
         data = self.examples(arrays, needed)
         return self.gradients_of(of, by, data, count(data, least=1))
 
-    # The calls that people make.
+    # Methods that take and return arrays.
 
     def forward(self, /, **arrays: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs for n examples (0 too), in inference mode: name -> `[n, *shape]`.
+        """Return the outputs for n examples (also 0), in inference mode: name -> `[n, *shape]`.
 
-        Targets may be left out, but for those that an output reads (`previous(word)`): without them
-        `decode` writes them. Raises ValueError for arrays that do not fit, and for a model without
-        an output.
+        Only targets that an output reads (`previous(word)`) are needed; `decode` generates them.
+        Raises ValueError for arrays that do not fit, and for a model without an output.
         """
         if not self.program.outputs:
             raise ValueError(f"{self.name} has no `output`, so there is nothing to compute forward")
@@ -380,19 +379,19 @@ class Net:
 
     @property
     def written(self) -> list[Port]:
-        """The targets that the outputs read, and that `decode` writes."""
+        """The targets that the outputs read, and that `decode` generates."""
         return self.decoding.written
 
     def decode(
         self, temperature: float = 0.0, seed: int = 0, /, **arrays: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """The targets that the model writes itself, for n examples: name -> integers `[n, steps]`.
+        """Return the targets that the model generates for n examples: name -> int `[n, steps]`.
 
-        It is for a model whose outputs score, at each step, the next symbol of a target that it
-        reads one step late (`previous(word)`). With `temperature` 0 the likeliest symbol is taken,
-        otherwise one is drawn with p = softmax(scores / temperature). All steps of a sequence of
-        varying length are written: its text ends where its end symbol stands. Raises ValueError for
-        arrays that do not fit, and for a model that writes nothing.
+        The outputs of such a model score, at each time step, the next symbol of a target that it
+        reads one step late (`previous(word)`). With `temperature` 0 the most likely symbol is
+        taken, otherwise one is drawn with p = softmax(scores / temperature). All steps of a
+        variable-length sequence are generated; its text ends at its end symbol. Raises ValueError
+        for arrays that do not fit, and for a model that generates nothing.
         """
         targets = self.written
         if not targets:
@@ -413,11 +412,11 @@ class Net:
         seed: int = 0,
         ends: Mapping[str, int] | None = None,
     ) -> dict[str, np.ndarray]:
-        """The targets that the model writes itself: see `specc.runtime.decode.decode`."""
+        """Return the targets that the model generates: see `specc.runtime.decode.decode`."""
         return self.decoding.write(data, temperature, seed, ends)
 
     def loss_and_gradients(self, /, **arrays: np.ndarray) -> tuple[float, dict[str, np.ndarray]]:
-        """The mean loss over the n given examples, in training mode, and its gradients by path.
+        """Return the mean loss over n examples, in training mode, and its gradients by path.
 
         Raises ValueError for arrays that do not fit, and for a model without a loss.
         """
@@ -437,12 +436,12 @@ class Net:
         return float(records[0, 0]), gradients
 
     def step(self, /, **arrays: np.ndarray) -> float:
-        """One optimizer step on the n given examples; the loss before it.
+        """Do one optimizer step on the n given examples; return the loss before it.
 
-        `epoch`, `progress` and `stale` of a schedule stay 0 here: there is no epoch. A stream goes
-        on where the last step stopped (`**{"text.begin": ...}`, a truth value for each slot, lets
-        it begin anew). Raises ValueError for arrays that do not fit, and for a model that cannot be
-        trained.
+        `epoch`, `progress` and `stale` of a schedule stay 0 here, because there is no epoch. A
+        stream carries its state from the last step, unless `**{"text.begin": ...}`, a boolean for
+        each slot, lets it begin anew. Raises ValueError for arrays that do not fit, and for a model
+        that cannot be trained.
 
         If the loss is not finite, the weights, states and `steps_done` go back to those from before
         the step, or to the last copy of them (`specc.net.rollback`), and `Diverged` is raised,
@@ -459,7 +458,7 @@ class Net:
         raise diverged.error
 
     def _checked_step(self, arrays: Mapping[str, np.ndarray]) -> float:
-        """One step on whatever was given."""
+        """Do one step on arrays that are still to be checked."""
         if reason := untrainable(self.program):
             raise ValueError(f"{self.name} cannot be trained: {reason}")
         data = self.examples(arrays, self._names, begin=not self.steps_done)
@@ -475,14 +474,16 @@ class Net:
         return self.examples(arrays, self._names)
 
     def time(self, data: Mapping[str, Column], order: np.ndarray) -> StepTimes:
-        """Where the time of a training step over the rows `order` goes, kernel by kernel (without
-        an optimizer: of an evaluation, or of a prediction). The model is the same afterwards.
+        """Return the time of each kernel of a training step over the rows `order`.
+
+        Without an optimizer it is an evaluation, or a prediction. The model does not change.
         """
         return self.inspection.time(data, order)
 
     def flow(self, /, **arrays: np.ndarray) -> Flow:
-        """How gradients flow on the n given examples, in training mode, with the weights as they
-        are: see `specc.flow.Flow`. A stream begins anew.
+        """Return how gradients flow on the n given examples, in training mode: see `flow.Flow`.
+
+        A stream begins anew.
 
         Raises ValueError for arrays that do not fit, and for a model without a loss.
         """
@@ -497,5 +498,5 @@ class Net:
     def examples(
         self, arrays: Mapping[str, np.ndarray], needed: Iterable[str], begin: bool = True
     ) -> dict[str, Column]:
-        """The given arrays as columns, checked; a stream begins anew as `begin` says."""
+        """Return the given arrays as checked columns; `begin`: whether a stream begins anew."""
         return examples(self.name, self.ports, completed(self.ports, arrays, begin), needed)

@@ -1,8 +1,8 @@
-"""Predictions: which programs run for so many rows, and calls that are kept ready for small ones.
+"""Predictions: the choice of programs for a number of rows, and prepared calls for few rows.
 
 prediction = Prediction(programs, ports)
 prediction.run({"image": Column(images)})      # {"scores": [n, 10]}
-prediction.quick({"image": images})            # the same for arrays that fit as they are, or None
+prediction.quick({"image": images})            # equal, for arrays that need no conversion, or None
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from specc.recipe import Column
 from specc.system.lazy import cached_property
 from specc.system.locks import COMPILER
 
-MOST_KNOWN = 1024  # numbers of rows for which it is known how many are predicted at once
-MOST_SHARDS = 4  # of the rows that are predicted at once, as memory is reused between them
-FEW = 3  # rows that are predicted one by one: a vector for so few would be nearly empty
+MOST_KNOWN = 1024  # most numbers of rows whose division into batches is remembered
+MOST_SHARDS = 4  # most shards of a batch, because memory is reused from batch to batch
+FEW = 3  # up to this many rows are predicted one by one: a vector would be nearly empty
 
 
 class Prediction:
@@ -48,7 +48,7 @@ class Prediction:
         slots: Mapping[str, np.ndarray] | None = None,
         seed: int | None = None,
     ) -> dict[str, np.ndarray]:
-        """The outputs for all rows: name -> `[n, *shape]`.
+        """Return the outputs for all rows: name -> `[n, *shape]`.
 
         Random numbers follow from the `seed`, by default the net's. `slots`, from which streams go
         on, are changed.
@@ -65,14 +65,14 @@ class Prediction:
             outputs = {}
             for term in self._program.outputs:
                 array = found.get(f"output.{term.name}")
-                if array is None:  # the same for every example
-                    node = self.programs.graph(Kind.PREDICT).outputs[f"output.{term.name}"]
-                    array = np.broadcast_to(weights.value(node), (rows, *node.type.bound_shape))
+                if array is None:  # all examples share the value
+                    shape = rows, *term.node.type.bound_shape
+                    array = np.broadcast_to(weights.value(term.node), shape)
                 outputs[term.name] = array.view(bool) if array.dtype == np.uint8 else array
             return outputs
 
     def _ready(self, data: Mapping[str, Column], rows: int, batch: int | None) -> Sequence:
-        """The programs that predict so many rows, a `batch` at a time, or as suits them."""
+        """Return the programs for so many rows, with batches of `batch` (default: the best size)."""
         programs = self.programs
         if batch is None and self.at_once(rows) == 1:
             batch, shards = 1, self._of_one[-1]
@@ -84,8 +84,9 @@ class Prediction:
 
     @cached_property
     def _of_one(self) -> tuple[int | None, ...]:
-        """The shards of the programs for one example that the threads may run: one shard, and one
-        for each thread, of those that give the same bits as the program that suits the model.
+        """Return the numbers of shards with which one example can be predicted.
+
+        They are one, and one for each thread, if that gives the bits of the planner's own choice.
         """
         programs = self.programs
         usual = programs.compiled(Kind.PREDICT, 1)
@@ -101,11 +102,11 @@ class Prediction:
         )
 
     def at_once(self, rows: int) -> int:
-        """The rows that a step of a prediction computes, of so many in all."""
+        """Return the rows that a step of a prediction computes, of so many in all."""
         return self._divided(rows)[0]
 
     def _divided(self, rows: int) -> tuple[int, int | None]:
-        """The rows that a step of a prediction computes, of so many in all, and their shards."""
+        """Return the rows that a step of a prediction computes, of so many, and their shards."""
         found = self._at_once.get(rows)
         if found is None:
             if len(self._at_once) >= MOST_KNOWN:
@@ -122,7 +123,7 @@ class Prediction:
         if rows <= (1 if is_random else FEW):
             return 1, None
         if self.weights.slots or is_random:
-            return programs.batch, None  # the outputs depend on it
+            return programs.batch, None  # the outputs depend on the batch
         dtype = programs.dtype
         vector, item = this_machine().lanes(dtype), np.dtype(dtype).itemsize
 
@@ -134,15 +135,15 @@ class Prediction:
         batch = prediction_batch(rows, vector, fewest, planned, item, programs.profile.l2)
         if programs.shards or rows <= vector:
             return batch, None
-        # more rows are more shards, of as many rows
+        # a larger batch has more shards, each of as many rows
         lanes = -(-batch // fewest)
         shards = max(fewest, min(MOST_SHARDS, -(-rows // lanes)))
         return shards * lanes, shards
 
     def quick(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-        """The outputs for a few rows, of arrays that need no conversion.
+        """Return the outputs for a few rows, from arrays that need no conversion.
 
-        None if `run` is to be taken.
+        None if only `run` can predict them.
         """
         rows = rows_of(arrays)
         call = self._prepared.get(rows)
@@ -151,7 +152,7 @@ class Prediction:
             if call is None:
                 return None
         lock, me = self.weights.lock, get_ident()
-        try:  # the same as `with lock.reading`, in a third of the time
+        try:  # as `with lock.reading`, in a third of the time
             lock.readers.append(me)
             if lock.closed is not None:
                 lock.wait(me)
@@ -162,7 +163,7 @@ class Prediction:
                 lock.tell()
 
     def _prepare(self, rows: int) -> Fastest | prepared.PreparedPrediction | None:
-        """A call for so many rows that is kept ready; None if there is none."""
+        """Return the prepared call for so many rows; None if there is none."""
         programs = self.programs
         if rows < 1 or self.weights.slots or len(self._prepared) >= MOST_PREPARED:
             return None
@@ -170,7 +171,7 @@ class Prediction:
             return None
         batch, shards = self._divided(rows)
         if rows % batch and programs.sees_peers(Kind.PREDICT):
-            return None  # the last step takes another program
+            return None  # the last batch needs another program
         program = programs.compiled(Kind.PREDICT, batch, shards)
         ports = [self._ports[name] for name in program.ports]
         others = [port for name, port in self._ports.items() if name not in program.ports]

@@ -26,16 +26,14 @@ from specc.recipe import Column
 from specc.system.collection import uncollected
 from specc.system.locks import COMPILER
 
-# Programs that run one after the other, each with the number of examples in its batches.
+# Programs that run in turn, each with the number of examples in its batches.
 Sequence = tuple[tuple[CompiledProgram, int], ...]
 
-MOST_OF_PEERS = (
-    16  # programs that are kept, each for another number of examples that see each other
-)
+MOST_OF_PEERS = 16  # most programs that are kept for numbers of examples that see each other
 
 
 class Clock:
-    """The seconds that compiling has taken, of all programs of a model."""
+    """Counts the seconds that compiling the programs of a model has taken."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -43,7 +41,7 @@ class Clock:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Add the time of a block, once for blocks within each other; the caller holds COMPILER."""
+        """Add the time of a block, counted once if blocks are nested; the caller holds COMPILER."""
         start, self._depth = time.perf_counter(), self._depth + 1
         try:
             yield
@@ -74,7 +72,7 @@ class Programs:
         self._graphs: dict[str, Graph] = {}
         self._settings = Graph({})
         self._with_peers: dict[str, bool] = {}
-        # All plans of a model are made with one profile, and a run goes on with its own.
+        # All plans of a model are made with one profile, and a resumed run keeps its own.
         self.profile = this_profile()
 
     @contextmanager
@@ -86,7 +84,7 @@ class Programs:
 
     @uncollected
     def graph(self, kind: str) -> Graph:
-        """The optimized graph of one program: the planner's input."""
+        """Return the optimized graph of one program: the planner's input."""
         if kind not in self._graphs:
             with self._compiling():
                 if kind not in self._graphs:
@@ -98,13 +96,13 @@ class Programs:
 
     @property
     def settings_graph(self) -> Graph:
-        """The optimizer's settings, as a graph over step, epoch, progress and stale."""
+        """Return the optimizer's settings, as a graph over step, epoch, progress and stale."""
         if self.program.updates:
             self.graph(Kind.TRAIN)
         return self._settings
 
     def plan(self, kind: str, examples: int | None = None, shards: int | None = None) -> Plan:
-        """The plan of one program, for batches of `examples` in so many shards."""
+        """Return the plan of one program, for batches of `examples` in so many shards."""
         examples = examples or self.batch
         with self._compiling():
             is_alone = (kind, examples) == (Kind.PREDICT, 1)
@@ -115,15 +113,15 @@ class Programs:
 
     @property
     def working_threads(self) -> int:
-        """The threads that work on a batch: `threads`, or fewer if there are fewer shards."""
+        """Return how many threads work on a batch: `threads`, or fewer if it has fewer shards."""
         kind = Kind.TRAIN if self.program.updates else Kind.PREDICT
         program = self.compiled_ones.get((kind, self.batch, None))
         return min(self.threads, (program.plan if program else self.plan(kind)).shards)
 
     def sees_peers(self, kind: str) -> bool:
-        """Whether the examples of a batch see each other.
+        """Return whether the examples of a batch see each other.
 
-        Then a program is for one number of examples.
+        If so, a program is for one number of examples.
         """
         if kind not in self._with_peers:
             self._with_peers[kind] = sees_peers(self.graph(kind))
@@ -135,8 +133,10 @@ class Programs:
     def compiled(
         self, kind: str, examples: int | None = None, shards: int | None = None
     ) -> CompiledProgram:
-        """One program, ready to run on batches of at most `examples` (for 1, see `plan`), or of
-        exactly so many if they see each other, in `shards`, by default as suits them.
+        """Return one program, ready to run on batches of at most `examples` (for 1, see `plan`).
+
+        If the examples see each other, it is for exactly so many. `shards` is the number of
+        shards, by default the planner's choice.
         """
         key = kind, max(examples or 0, self.batch), shards
         if examples and (kind == Kind.PREDICT or self.sees_peers(kind)):
@@ -158,21 +158,21 @@ class Programs:
             return self.of_plan(self.plan(kind, examples, shards), ranks)
 
     def _make_room(self, kind: str) -> None:
-        """Forget the oldest of too many programs that are each for one number of examples."""
+        """Forget the oldest programs for one number of examples, if there are too many."""
         if self.sees_peers(kind):
             others = [key for key in self.compiled_ones if key[0] == kind and key[1] != self.batch]
             for key in others[: len(others) + 1 - MOST_OF_PEERS]:
                 del self.compiled_ones[key]
 
     def of_plan(self, plan: Plan, ranks: Ranks | None = None) -> CompiledProgram:
-        """A plan made ready to run on the weights."""
+        """Return a plan made ready to run on the weights."""
         params = self.weights.params
         return CompiledProgram(
             plan, self.dtype, self.weights.arrays, lambda: params.version, self.threads, ranks
         )
 
     def of_graph(self, graph: Graph, batch: int) -> CompiledProgram:
-        """A graph that is lowered, made ready to run on batches of `batch` examples."""
+        """Return a lowered graph made ready to run on batches of `batch` examples."""
         graph = run(Job(), after("select", graph), "prepare").graph
         with self._compiling():
             return self.of_plan(planned(graph, self._batch(batch, batch == 1)))
@@ -180,7 +180,7 @@ class Programs:
     def ready(
         self, kind: str, data: Mapping[str, Column], batch: int, shards: int | None = None
     ) -> CompiledProgram:
-        """One program, with nothing left to compile for runs on data like this."""
+        """Return one program, with all code compiled for runs on data like this."""
         program = self.compiled(kind, batch, shards)
         if not program.is_linked(data):
             with self._compiling(), self.clock.running():
@@ -188,9 +188,9 @@ class Programs:
         return program
 
     def all_ready(self, kind: str, data: Mapping[str, Column], batch: int, rows: int) -> Sequence:
-        """The programs that run over so many rows.
+        """Return the programs that run over so many rows.
 
-        One, or another one for the last batch, if fewer examples see each other there.
+        A second one is for the last batch, if examples see each other and it has fewer.
         """
         rest = rows % batch if self.sees_peers(kind) else 0
         sizes = [batch] if rows >= batch or not rest else []
@@ -211,9 +211,9 @@ class Programs:
         slots: Mapping[str, np.ndarray] | None = None,
         seed: int | None = None,
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The records and outputs of one program over the rows `order`.
+        """Return the records and outputs of one program over the rows `order`.
 
-        Streams begin anew without `slots`.
+        Without `slots`, streams begin anew.
         """
         slots = self.weights.new_slots(batch) if slots is None else slots
         if program.changes_weights:

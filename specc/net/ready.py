@@ -1,8 +1,8 @@
-"""Steps and gradients that are kept ready, each for another number of rows.
+"""Prepared calls of training steps and gradients, one for each number of rows.
 
 ready = Ready(programs, Kind.TRAIN)
-call = ready.call({"image": images, "label": labels})     # None: take the long way
-loss = call(arrays, first=step, settings=address)         # None, too, if the arrays do not fit
+call = ready.call({"image": images, "label": labels})     # None: there is no prepared call
+loss = call(arrays, first=step, settings=address)         # None if the arrays do not fit
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from specc.net.programs import Programs
 from specc.recipe import Port
 from specc.system.locks import COMPILER
 
-MOST_PREPARED = 16  # calls that are kept ready, each for another number of rows
-QUICK = 1024  # most rows of a call that is kept ready
-QUICK_ELEMENTS = 1 << 23  # most elements of the inputs of such a call, which it has memory for
+MOST_PREPARED = 16  # most prepared calls, one for each number of rows
+QUICK = 1024  # most rows of a prepared call
+QUICK_ELEMENTS = (
+    1 << 23
+)  # most elements of the inputs of a prepared call, which holds memory for them
 
 
 class Ready:
@@ -29,7 +31,7 @@ class Ready:
         self._calls: dict[int, Loss] = {}
 
     def call(self, arrays: Mapping[str, np.ndarray]) -> Loss | None:
-        """The call for such arrays; None if there is none."""
+        """Return the prepared call for such arrays; None if there is none."""
         rows = rows_of(arrays)
         found = self._calls.get(rows)
         return found if found is not None else self._made(rows)
@@ -54,14 +56,14 @@ class Ready:
 
 
 def rows_of(arrays: Mapping[str, np.ndarray]) -> int:
-    """The examples in arrays; 0 if they are none."""
+    """Return the number of examples in arrays; 0 if they are not arrays of examples."""
     for first in arrays.values():
         return len(first) if type(first) is np.ndarray and first.ndim else 0
     return 0
 
 
 def is_small(ports: tuple[Port, ...] | list[Port], rows: int, batch: int) -> bool:
-    """Whether so many rows are few enough for a call that is kept ready."""
+    """Return whether so many rows are few enough for a prepared call."""
     if not 0 < rows <= max(QUICK, batch):
         return False
     elements = sum(int(np.prod(port.shape, dtype=np.int64)) for port in ports)

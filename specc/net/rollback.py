@@ -1,4 +1,4 @@
-"""Weights to go back to: a copy of a model's arrays, taken now and then.
+"""Copies of a model's arrays at intervals, which are restored after a step that diverged.
 
     back = Rollback(weights.lasting, flops=3e8)
     back.keep(step, version)      # before a step: copies the arrays if a copy is due
@@ -20,16 +20,16 @@ import numpy as np
 from specc.ir.names import OutputKind, kind_of
 from specc.runtime.snapshot import Snapshot, is_sound
 
-SHARE = 0.005  # of the time of the steps, which copies may take
-COPY_RATE = 4e9  # bytes per second, at least, of a copy and its check
+SHARE = 0.005  # share of the time of training steps that copies may take
+COPY_RATE = 4e9  # lower bound of the rate of a copy and its check, in bytes per second
 COPY_CALL = 5e-6  # seconds that each array adds to a copy
-STEP_RATE = 1e12  # FLOPs per second, at most, of a step
-STEP_CALL = 20e-6  # seconds that a step takes at least
-LONGEST = 1000  # steps between two copies
+STEP_RATE = 1e12  # upper bound of the rate of a step, in FLOPs per second
+STEP_CALL = 20e-6  # lower bound of the time of a step, in seconds
+LONGEST = 1000  # most steps between two copies
 
 
 def interval(sizes: list[int], flops: float) -> int:
-    """The steps between two copies of arrays of these sizes, in bytes."""
+    """Return the number of steps between two copies of arrays of these sizes, in bytes."""
     copy = sum(sizes) / COPY_RATE + COPY_CALL * len(sizes)
     step = max(flops / STEP_RATE, STEP_CALL)
     return min(LONGEST, max(1, math.ceil(copy / step / SHARE)))

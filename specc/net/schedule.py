@@ -1,4 +1,4 @@
-"""The optimizer's settings for a stretch of training steps, computed ahead of them.
+"""The optimizer's settings for a range of training steps, computed in advance.
 
 schedule = Schedule(program.limits, programs.settings_graph)
 table = schedule(first=0, steps=100, steps_per_epoch=50, total=1000)     # float64 [100, settings]
@@ -13,23 +13,22 @@ from specc.diagnostics import Diagnostic, SpecError
 from specc.ir.graph import Graph
 from specc.ir.program import Limit
 
-AHEAD = 256  # steps whose settings are computed together, as short epochs ask for few
+AHEAD = 256  # fewest steps whose settings are computed together, for short epochs
 
 
 class Schedule:
-    """The settings as functions of step, epoch, progress and stale, with the bounds that they must
-    keep.
-    """
+    """The settings as functions of step, epoch, progress and stale, and their bounds."""
 
     def __init__(self, limits: tuple[Limit, ...], settings: Graph) -> None:
         self._limits, self._settings = limits, settings
         self._known: tuple[tuple[int, int, float], int, np.ndarray] | None = None
-        self._table, self._first = np.empty((0, 0)), -1  # of a stretch of steps
+        self._table, self._first = np.empty((0, 0)), -1  # settings of a range, and its first step
         self._address: int | None = None
 
     def address(self, step: int) -> int | None:
-        """The address of a step's settings, without epochs; None if one of the steps around it has
-        a setting out of its bounds.
+        """Return the address of a step's settings, without epochs.
+
+        None if a step near it has a setting outside of its bounds.
         """
         first = step - step % AHEAD
         if first != self._first:
@@ -46,7 +45,7 @@ class Schedule:
     def __call__(
         self, first: int, steps: int, steps_per_epoch: int = 0, total: int = 0, stale: float = 0
     ) -> np.ndarray:
-        """The settings of each step, float64 [steps, settings].
+        """Return the settings of each step, float64 [steps, settings].
 
         Raises SpecError if one leaves its bounds.
         """

@@ -1,4 +1,4 @@
-"""A decoder that runs step by step: machine code for one step, and the states of all examples.
+"""A decoder that runs one time step at a time, and keeps the states of all examples.
 
 steps = StepByStep(stepwise(graph, "word", "output.scores"), port, 32, "float32", compiled)
 scores_at = steps.over(data)                 # runs the encoder
@@ -44,7 +44,7 @@ class StepByStep:
         }
 
     def over(self, data: Mapping[str, Column]) -> Scores:
-        """What scores the symbols for some examples, step by step, from the first on."""
+        """Return a function that scores the symbols of some examples, step by step."""
         rows, batch = len(next(iter(data.values())).array), self.batch
         kept: dict[str, np.ndarray] = {}
         if self._before is not None:

@@ -44,8 +44,9 @@ def predict(
 def outputs(
     net: Net, data: object, temperature: float = 0.0, seed: int = 0
 ) -> tuple[dict[str, np.ndarray], Rows | None]:
-    """Return the outputs as `forward` gives them, or what a decoder writes, and the rows of the
-    data that they are for, if some were left out.
+    """Return the outputs, generated targets included, and the rows of the data that they are for.
+
+    The rows are None if none was left out.
     """
     try:
         part = part_of(net, data, inputs(net))
@@ -174,5 +175,5 @@ def in_kind(columns: dict[str, np.ndarray], data: Any) -> Any:
     }
     made = nw.from_dict(lists, backend=nw.get_native_namespace(frame)).to_native()
     if hasattr(data, "index") and hasattr(made, "index") and len(data.index) == len(made):
-        made.index = data.index  # of pandas: the rows keep their names
+        made.index = data.index  # in pandas, rows keep their names
     return made

@@ -1,8 +1,8 @@
-"""Training steps: an epoch's many for the training loop, or one for `net.step`.
+"""Training steps: all steps of an epoch for the training loop, or one for `net.step`.
 
 training = Training(programs)
 records = training.run(data, order, first_step=0, steps_per_epoch=50, total_steps=500)
-loss = training.step(data, rows)            # raises Diverged, with the weights of before
+loss = training.step(data, rows)            # if it diverges, restores weights and raises Diverged
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from specc.recipe import Column
 from specc.system.lazy import cached_property
 from specc.system.locks import COMPILER
 
-# Programs over fewer steps, for batches of short examples, are compiled for so long a training.
+# Bucketing compiles further programs, so it is used only in a training of at least this many steps.
 STEPS_WORTH_PROGRAMS = 1000
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Training:
         self.programs, self.weights = programs, programs.weights
         self.program = programs.program
         self.steps_done = 0
-        self.buckets: dict[Sizes, Programs] = {}  # programs over fewer steps
+        self.buckets: dict[Sizes, Programs] = {}  # programs over fewer time steps
         self._ready = Ready(programs, Kind.TRAIN)
         self._is_trainable = untrainable(self.program) is None
 
@@ -63,7 +63,7 @@ class Training:
         total_steps: int,
         stale: float = 0,
     ) -> np.ndarray:
-        """Steps over the rows `order`, a batch at a time; the last may be partial.
+        """Run steps over the rows `order`, a batch at a time; the last may be partial.
 
         Returns float64 [steps, record_width]: the means over each batch, before its update.
         """
@@ -90,17 +90,18 @@ class Training:
         return np.concatenate(records)
 
     def lengths(self, data: Mapping[str, Column], total_steps: int) -> np.ndarray | None:
-        """The time steps of each example, if a training of `total_steps` is worth batches of
-        examples of like length (bucketing), which run on programs over fewer time steps; None if
-        not.
+        """Return the time steps of each example, if a training of `total_steps` uses bucketing.
+
+        Batches of examples of like length then run on programs over fewer time steps. None if it
+        does not.
         """
         is_long = total_steps >= STEPS_WORTH_PROGRAMS and not self.weights.slots
         return steps_of(self.program.ports, data) if is_long else None
 
     def _over(self, sizes: Sizes) -> Programs:
-        """The programs over fewer time steps.
+        """Return the programs over fewer time steps.
 
-        Those over all of them if fewer compute something else.
+        If their results would differ, return the programs over all time steps.
         """
         if not sizes:
             return self.programs
@@ -122,10 +123,10 @@ class Training:
         return self.buckets[sizes]
 
     def step(self, data: Mapping[str, Column], rows: int, diagnose: Diagnose) -> float:
-        """One step on `rows` examples; the loss before it.
+        """Do one step on `rows` examples; return the loss before it.
 
-        If it is not finite, the weights go back to the last copy of them, and `Diverged` is raised;
-        its `loss` is the loss.
+        If the loss is not finite, the last copy of the weights is restored, and `StepDiverged` is
+        raised with the loss.
         """
         weights = self.weights
         program = self.programs.ready(Kind.TRAIN, data, rows)
@@ -146,9 +147,9 @@ class Training:
     def quick(
         self, arrays: Mapping[str, np.ndarray], columns: Columns, diagnose: Diagnose
     ) -> float | None:
-        """One step on arrays that need no conversion; None if `step` is to be taken.
+        """Do one step on arrays that need no conversion; None if only `step` can do it.
 
-        `columns` makes of them what `step` takes.
+        `columns` converts the arrays to the columns that `step` takes.
         """
         is_alone = self.programs.ranks is None
         call = self._ready.call(arrays) if self._is_trainable and is_alone else None
@@ -227,7 +228,7 @@ class StepDiverged(Exception):
 
 
 def untrainable(program: Program) -> str | None:
-    """Why a model cannot be trained; None if it can."""
+    """Return why a model cannot be trained; None if it can."""
     if not program.ports:
         return "it has no inputs"
     if not program.losses:

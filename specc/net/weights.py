@@ -1,4 +1,4 @@
-"""The arrays of a model: parameters, states and what streams carry from batch to batch.
+"""The arrays of a model: parameters, states, and states that streams carry between batches.
 
     weights = Weights(program, batch=64, dtype="float32", seed=0)
     weights.params["dense1.weight"], weights.states["adam.dense1.weight.m"]
@@ -27,8 +27,8 @@ class Weights:
     """The live arrays of a model, in C order.
 
     `arrays` has those that compiled programs know by name: "param.PATH", "state.PATH" and, once
-    gradients are wanted, "gradient.PATH". `slots` has what each slot of a stream's batch carries
-    on, by label.
+    gradients are wanted, "gradient.PATH". `slots` maps labels of states to the values that each
+    slot of a stream's batch carries to the next batch.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Weights:
         return then.type.bound_shape[1:]
 
     def new_slots(self, batch: int) -> dict[str, np.ndarray]:
-        """Slots of streams that begin anew."""
+        """Return slots of streams that begin anew."""
         return {
             label: np.zeros((batch, *array.shape[1:]), self.dtype)
             for label, array in self.slots.items()
@@ -98,11 +98,11 @@ class Weights:
         }
 
     def gradients(self) -> dict[str, np.ndarray]:
-        """Copies of the gradients by path."""
+        """Return copies of the gradients by path."""
         return {path: copy() for path, copy in self._copies.items()}
 
     def lasting(self) -> dict[str, np.ndarray]:
-        """The parameters, states and slots, which a training changes, by name."""
+        """Return the parameters, states and slots, which a training changes, by name."""
         kept = {
             name: array
             for name, array in self.arrays.items()
@@ -111,13 +111,13 @@ class Weights:
         return {**kept, **{f"slot.{label}": array for label, array in self.slots.items()}}
 
     def leaves(self) -> dict[tuple[str, str], np.ndarray]:
-        """The parameters and states, as the interpreter reads them."""
+        """Return the parameters and states, as the interpreter reads them."""
         found = {("param", path): array for path, array in self.params.items()}
         found.update({("state", path): array for path, array in self.states.items()})
         return found
 
     def value(self, node: Node) -> np.ndarray:
-        """The value of a node that no input goes into, in inference mode."""
+        """Return the value of a node that depends on no input, in inference mode."""
         graph = set_mode(Graph({"value": node}), training=False)
         found = evaluate(graph, self.leaves(), self.seed)["value"]
         return found.astype(self.dtype) if node.type.kind == "float" else found

@@ -3,8 +3,8 @@
     module = module_of(tree, "float32", "specc_relu", is_alone=True, functions=names.get)
 
 The result is `void specc_relu(int64 *args, int64 *control)`, which takes the kernel's arguments
-from `args` and calls the kernel itself; LLVM puts that in its place. Arguments and variables begin
-as places on the stack, which LLVM turns into registers.
+from `args` and calls the kernel itself, which LLVM inlines. Arguments and variables are first
+written as memory on the stack, which LLVM turns into registers.
 
 A variable has the type of its first value; for types of numbers see `values`.
 """
@@ -119,7 +119,7 @@ def _unpack(module: ir.Module, symbol: str, body: ir.Function, tree: Function) -
 
 
 def _sizes(tree: Function) -> set[str]:
-    """The arguments that the extents of arrays are made of: none of them is negative."""
+    """Return the arguments that the extents of arrays are made of: none of them is negative."""
     found: set[str] = set()
 
     def noted(part: Expression) -> None:
@@ -154,31 +154,31 @@ def _is_float(kind: ir.Type) -> bool:
 
 
 class _Module:
-    """What the functions of a module share."""
+    """The module that functions are written to, with the types and functions that they share."""
 
     def __init__(self, module: ir.Module, real: Number, functions: Callable[[str], Any]):
         self.module, self.real, self._functions = module, real, functions
         self._helpers: dict[str, ir.Function] = {}
 
     def number(self, name: str) -> Number:
-        """The type of this name in the language of kernels."""
+        """Return the type of this name in the language of kernels."""
         return self.real if name in ("real", "float") else INT if name == "int" else NAMED[name]
 
     def type_of(self, parameter: Any) -> ir.Type:
-        """The type in which a kernel gets an argument."""
+        """Return the type in which a kernel gets an argument."""
         if isinstance(parameter, Array):
             return self.number(parameter.element).ir.as_pointer()
         return I64.as_pointer() if isinstance(parameter, Control) else I64
 
     def function(self, name: str) -> Any:
-        """The intrinsic or helper of this name."""
+        """Return the intrinsic or helper of this name."""
         found = self._functions(name)
         if not isinstance(found, (LLVMIntrinsic, Helper)):
             raise LoweringError(f"there is no function `{name}`")
         return found
 
     def helper(self, name: str, helper: Helper) -> ir.Function:
-        """A function of the module itself; it is written when it is first called."""
+        """Return a function of the module itself; it is written when it is first called."""
         if name not in self._helpers:
             tree = parse.helper(helper.function)
             result = {None: ir.VoidType(), True: BOOL.ir, False: I64}[_returns(tree.body)]
@@ -190,7 +190,7 @@ class _Module:
 
 
 def _returns(block: Block) -> bool | None:
-    """Whether a function returns truth values; None if it returns nothing."""
+    """Return whether a function returns booleans; None if it returns nothing."""
     for each in block:
         inner: Block = ()
         if isinstance(each, Return) and each.value is not None:
@@ -211,7 +211,7 @@ class _Body(Formulas):
     def __init__(self, module: _Module, function: ir.Function, tree: Function):
         super().__init__(module, function)
         self._tree = tree
-        self._next: list[ir.Block] = []  # of each loop, where `continue` goes
+        self._next: list[ir.Block] = []  # for each open loop, the block that `continue` goes to
 
     def write(self) -> None:
         arguments = dict(
@@ -236,7 +236,7 @@ class _Body(Formulas):
                 self.b.unreachable()
 
     def _size(self, tree: Expression) -> Any:
-        """An extent: products and sums of sizes, none of which is negative."""
+        """Return an extent: products and sums of sizes, none of which is negative."""
         if isinstance(tree, Binary) and tree.operator in ("+", "*"):
             act = self.b.add if tree.operator == "+" else self.b.mul
             return act(self._size(tree.left), self._size(tree.right), flags=("nuw", "nsw"))
@@ -246,7 +246,7 @@ class _Body(Formulas):
 
     def _block(self, block: Block) -> None:
         for each in block:
-            if self.b.block.is_terminated:  # nothing comes here
+            if self.b.block.is_terminated:  # the statement cannot be reached
                 return
             _STATEMENTS[type(each)](self, each)
 
@@ -332,7 +332,7 @@ class _Body(Formulas):
         b.position_at_end(after)
 
     def _inside(self, body: Block, following: ir.Block) -> None:
-        """The body of a loop, and the way to its next iteration."""
+        """Write the body of a loop, and the branch to its next iteration."""
         self._next.append(following)
         self._block(body)
         self._next.pop()

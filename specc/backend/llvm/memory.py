@@ -31,7 +31,7 @@ def peek(typing, address):
 
 @intrinsic
 def poke(typing, address, value):
-    """Writes the int64 `value` at `address`."""
+    """Write the int64 `value` at `address`."""
 
     def codegen(context, b, signature, args):
         b.store(args[1], b.inttoptr(args[0], I64.as_pointer()))
@@ -52,7 +52,7 @@ def word(typing, table, index):
 
 @intrinsic
 def prefetch(typing, address):
-    """Asks for the cache line at the address, without waiting for it."""
+    """Prefetch the cache line at the address."""
 
     def codegen(context, b, signature, args):
         byte = ir.IntType(8).as_pointer()
@@ -66,7 +66,7 @@ def prefetch(typing, address):
 
 @intrinsic
 def call(typing, function, args, control):
-    """Calls the kernel at the address `function` with the addresses of its blocks."""
+    """Call the kernel at the address `function` with the addresses of its blocks."""
     kind = ir.FunctionType(ir.VoidType(), [I64, I64])
 
     def codegen(context, b, signature, args):
@@ -95,7 +95,7 @@ def atomic_poke(typing, address, value):
 
 @intrinsic
 def atomic_add(typing, address, value):
-    """Adds to the int64 at `address`; the value before."""
+    """Add to the int64 at `address`; return the value before."""
 
     def codegen(context, b, signature, args):
         return b.atomic_rmw("add", b.inttoptr(args[0], I64.as_pointer()), args[1], "seq_cst")
@@ -105,7 +105,7 @@ def atomic_add(typing, address, value):
 
 @intrinsic
 def replace(typing, address, old, new):
-    """Puts `new` at `address` if `old` stands there; whether it did."""
+    """Write `new` at `address` if it holds `old`; return whether it did."""
 
     def codegen(context, b, signature, args):
         pointer = b.inttoptr(args[0], I64.as_pointer())
@@ -116,7 +116,7 @@ def replace(typing, address, old, new):
 
 @intrinsic
 def pause(typing):
-    """A few dozen cycles of rest within a waiting loop."""
+    """Pause for a few dozen cycles within a waiting loop."""
 
     def codegen(context, b, signature, args):
         if _ARCHITECTURE in ("x86_64", "i686", "i386"):
@@ -130,7 +130,7 @@ def pause(typing):
 
 @intrinsic
 def doze(typing):
-    """Sleeps for the shortest time that the system knows (some 0.1 ms)."""
+    """Sleep for the shortest time that the system supports (about 0.1 ms)."""
 
     def codegen(context, b, signature, args):
         _doze(b)
@@ -149,9 +149,9 @@ CAN_SLEEP = sys.platform == "linux" and _FUTEX is not None
 
 @intrinsic
 def sleep_while(typing, address, value):
-    """Sleeps until `wake(address)`, unless something other than `value` stands there.
+    """Sleep until `wake(address)`, unless the address holds another value than `value`.
 
-    May end early: the caller looks again. Where there is no such sleep it is a `doze`.
+    It may end early, so the caller looks again. Without such a sleep in the system it is a `doze`.
     """
 
     def codegen(context, b, signature, args):
@@ -166,7 +166,7 @@ def sleep_while(typing, address, value):
 
 @intrinsic
 def wake(typing, address):
-    """Wakes all that sleep at the address."""
+    """Wake all threads that sleep at the address."""
 
     def codegen(context, b, signature, args):
         if CAN_SLEEP:
@@ -234,12 +234,10 @@ _FLUSH = 0x8040  # MXCSR: results and operands too small for a normal number cou
 
 @intrinsic
 def flush_tiny(typing):
-    """Let this thread take denormal numbers as 0, and return what `keep_tiny` needs to undo it.
+    """Flush denormal numbers to zero in this thread; return the previous mode for `keep_tiny`.
 
-    A denormal number costs a hundred times a normal one's time, and a decaying average of what has
-    become 0 is full of them.
-
-    Elsewhere than on x86 nothing changes.
+    Denormals are about 100 times slower, and decaying averages of values that became 0 are full of
+    them. On processors other than x86 nothing changes.
     """
 
     def codegen(context, b, signature, args):
@@ -262,7 +260,7 @@ def flush_tiny(typing):
 
 @intrinsic
 def keep_tiny(typing, before):
-    """Undoes `flush_tiny`, given what it returned."""
+    """Undo `flush_tiny`, given the mode that it returned."""
 
     def codegen(context, b, signature, args):
         if _ARCHITECTURE.startswith("x86"):

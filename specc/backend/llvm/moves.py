@@ -1,9 +1,9 @@
-"""Squares of numbers turned in vector registers, where data is brought into the order of the tiles.
+"""Squares of numbers, transposed in vector registers to bring data into the order of the tiles.
 
 transpose  out[j, i] = x[i, j]
-pack       the same of at most as many rows as a vector has elements: weights
-gather     the same of rows that stand anywhere, scaled: examples
-rows       the same of sums of rows that stand anywhere: vectors of words
+pack       transposes at most as many rows as a vector has elements: weights
+gather     transposes rows from any places, scaled: examples
+rows       transposes sums of rows from any places: vectors of words
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def pack_tile(dtype: str, width: int):
             w, out = code.pointer(w), code.pointer(out)
             last = b.sub(rows, I64(1))
             block = []
-            for i in range(width):  # rows that are not there are the last one again
+            for i in range(width):  # missing rows repeat the last one
                 row = b.select(b.icmp_signed("<", I64(i), last), I64(i), last)
                 block.append(code.load(code.at(w, b.mul(w_row, row))))
             for j, each in enumerate(code.transposed(block)):

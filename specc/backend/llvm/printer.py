@@ -62,7 +62,7 @@ _BINDING = {"+": 10, "-": 10, "*": 11, "/": 11, "//": 11, "%": 11, "**": 13}
 _BITS, _BITWISE = ("|", "^", "&", "<<", ">>"), 6
 _SIGN, _ATOM = 12, 15
 
-Text = tuple[str, int]  # of an expression, and how tightly its outermost operator binds
+Text = tuple[str, int]  # an expression's text, and how tightly its outermost operator binds
 
 
 def kernel(
@@ -127,7 +127,7 @@ class _Printer:
         return "\n".join(self._lines) + "\n"
 
     def imports(self, intrinsics: dict[str, Intrinsic]) -> str:
-        """The lines that define the functions which the printed kernel calls."""
+        """Return the lines that define the functions that the printed kernel calls."""
         needed: dict[str, set[str]] = {}
         for name in self._called:
             if hasattr(language, name):  # those of `vectormath` need no import
@@ -221,7 +221,7 @@ class _Printer:
         return _EXPRESSIONS[type(tree)](self, tree)[0]
 
     def _within(self, tree: Expression, binding: int) -> str:
-        """The text as an operand of an operator that binds so tightly."""
+        """Return the text as an operand of an operator that binds so tightly."""
         text, own = _EXPRESSIONS[type(tree)](self, tree)
         return text if own >= binding else f"({text})"
 

@@ -2,7 +2,7 @@
 
     identity()         # a hash of their texts
 
-The hash is part of every kernel's key. Reading some forty files takes 20 ms where files are slow,
+The hash is part of every kernel's key. Reading some forty files takes 20 ms on a slow file system,
 so the cache folder keeps the hash with the sizes and times of the files.
 """
 
@@ -20,7 +20,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__fil
 _HERE = os.path.join("backend", "llvm")
 _IMPORT = re.compile(r"from specc\.([\w.]+) import ([\w, ]*)")
 
-Stamps = dict[str, list[int]]  # of each file: its size and time
+Stamps = dict[str, list[int]]  # file -> its size and time of change
 
 
 @lru_cache
@@ -30,7 +30,7 @@ def identity() -> str:
     folder = private("sources")
     known = None
     if folder is not None:
-        # the place is part of the name: several installations may share the cache folder
+        # the name has the path of the package, as several installations may share the cache folder
         place = hashlib.sha256(_PACKAGE.encode()).hexdigest()[:16]
         known = folder / f"{place}.json"
         found = _unchanged(read(known), names)
@@ -66,7 +66,7 @@ def _texts(names: list[str]) -> tuple[Stamps, dict[str, str]]:
     while files:
         file = files.pop()
         stamp = _stamp(file)
-        if file in stamps or stamp is None:  # a name that is imported need not be a file
+        if file in stamps or stamp is None:  # an imported name need not be a file
             continue
         stamps[file] = stamp
         with open(os.path.join(_PACKAGE, file), encoding="utf-8") as opened:
