@@ -66,13 +66,13 @@ class Prediction:
             for term in self._program.outputs:
                 array = found.get(f"output.{term.name}")
                 if array is None:  # all examples share the value
-                    shape = rows, *term.node.type.bound_shape
-                    array = np.broadcast_to(weights.value(term.node), shape)
+                    node = self.programs.graph(Kind.PREDICT).outputs[f"output.{term.name}"]
+                    array = np.broadcast_to(weights.value(node), (rows, *node.type.bound_shape))
                 outputs[term.name] = array.view(bool) if array.dtype == np.uint8 else array
             return outputs
 
     def _ready(self, data: Mapping[str, Column], rows: int, batch: int | None) -> Sequence:
-        """Return the programs for so many rows, with batches of `batch` (default: the best size)."""
+        """Return the programs for so many rows; `batch` is by default the best size."""
         programs = self.programs
         if batch is None and self.at_once(rows) == 1:
             batch, shards = 1, self._of_one[-1]
