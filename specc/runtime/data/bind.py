@@ -163,7 +163,7 @@ def _floats(request: Request, port: Port, field: Field, array: np.ndarray) -> np
             f"{field.name} holds {_held(array)}, but `{port.name}` is {port_type(port)}",
             "save it with a numeric type",
         )
-    if array.dtype.kind == "f" and not _all_finite(array):
+    if array.dtype.kind == "f" and not field.is_finite and not _all_finite(array):
         _require(
             request,
             port,

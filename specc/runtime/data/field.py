@@ -67,6 +67,7 @@ class Field:
     words: np.ndarray | None = None  # the texts that `array` has the numbers of
     is_numbered: bool = False  # the numbers are final, as a formula made them
     classes: int | None = None  # their number, if a formula says so
+    is_finite: bool = False  # whether all numbers are known to be finite
 
     @property
     def is_part(self) -> bool:

@@ -298,6 +298,7 @@ class _Maker:
             argument=raws[0].argument,
             count=self.columns.count,
             words=words,
+            is_finite=all(each.is_finite for each in checked),
         )
 
     def _sizes(self, port: Port, names: Sequence[str]) -> list[int]:

@@ -42,6 +42,7 @@ class Raw:
     argument: int = 0
     is_image: bool = False
     are_names: bool = False  # words that are names, though they may look like numbers
+    is_finite: bool = False  # whether all numbers are known to be finite
 
     def __len__(self) -> int:
         return len(self.array)

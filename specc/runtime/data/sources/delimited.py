@@ -147,7 +147,10 @@ def _side_by_side(table: Any, names: Sequence[str], title: str) -> dict[str, Raw
         if part.dtype.kind == "f" and not np.isfinite(part).all():
             return None
         start += len(batch)
-    return {name: Raw(whole[:, place], None, None, title) for place, name in enumerate(names)}
+    return {
+        name: Raw(whole[:, place], None, None, title, is_finite=True)
+        for place, name in enumerate(names)
+    }
 
 
 def _table(form: _Form, names: Sequence[str], chosen: dict[str, Any]) -> Any:
