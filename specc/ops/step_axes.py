@@ -13,6 +13,7 @@ from specc.ir.graph import Node
 from specc.ir.sizes import same
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.contract import Affine, Contract
+from specc.ops.gather import Take
 from specc.ops.leaf import Input
 from specc.ops.reduce import Max
 from specc.ops.shape import Reshape, Transpose
@@ -48,6 +49,10 @@ def _axes(node: Node, found: dict[Node, Axes], sequences: Mapping[str, str]) -> 
         return tuple(name for axis, name in enumerate(inputs[0]) if axis not in op.axes)
     if isinstance(op, Contract):
         return _of_contract(op, inputs, rank)
+    if isinstance(op, Take):
+        rows, chosen = inputs[:2]
+        names = (*chosen, *rows[op.lead + 1 :])
+        return names if len(names) == rank else ("",) * rank
     if isinstance(op, Reshape):
         return _of_reshape(node, inputs[0])
     return tuple(

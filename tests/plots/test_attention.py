@@ -108,3 +108,21 @@ def test_the_weights_of_the_library_are_those_of_the_paper():
             e = np.exp(q @ k.T / np.sqrt(2))
             (table,) = part.tables
             assert table.values == pytest.approx(e / e.sum(1, keepdims=True), abs=1e-9)
+
+
+def test_attention_over_letters_has_their_names():
+    text = """
+    seq time = 4
+    model m {
+      input x: class(3)[time]
+      let y = x -> embed(4) -> learned_positions -> attention(causal=true) -> last -> dense(2)
+      output y
+    }"""
+    net = specc.compile(specc.loads(text))
+    columns = {"x": Column(np.array([[2, 0, 1, 1]]))}
+    subject = Subject(net.program, net, "m", "given", columns, np.arange(1), {"x": ("a", "b", "c")})
+    (panel,) = find("attention").draw(subject).parts
+    assert panel.x.names == panel.y.names == ("c", "a", "b", "b")
+    (table,) = panel.tables
+    assert table.values.sum(1) == pytest.approx(np.ones(4))
+    assert (np.triu(table.values, 1) == 0).all() and (np.tril(table.values)[3] > 0).all()
