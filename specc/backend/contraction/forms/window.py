@@ -144,7 +144,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
                 cycles = _cycles(problem, rows, pieces, classes)
                 plan = partial(_plan, problem, rows, pieces, classes)
                 usual = positions in _USUAL or positions == rows.size
-                yield Candidate((positions, rows.line.taps), cycles, plan, usual)
+                yield Candidate((positions, 1), cycles, plan, usual)
 
 
 def _read(problem: Problem, classes: list, rows: RowsOfResult) -> list:

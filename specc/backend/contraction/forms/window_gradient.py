@@ -75,7 +75,7 @@ def _of(problem: Problem, dy: Linear, x: Linear, tap: int, along: int) -> Iterat
             continue  # no vector is for more taps than one
         cycles = _cycles(problem, line, shape, row, tables)
         plan = partial(_plan, problem, (dy, x), line, shape, row, out.step(tap), tables)
-        yield Candidate(shape, cycles, plan)
+        yield Candidate((shape[0], taps), cycles, plan)
 
 
 def _segments(problem: Problem, summed: list[LoopAxis]) -> np.ndarray:
