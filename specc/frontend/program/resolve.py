@@ -112,16 +112,15 @@ def _visit(frame: BodyFrame, root: ast.Node) -> None:
     waiting: list[tuple[ast.Node, frozenset[str]]] = [(root, frozenset())]
     # what was said of indices says it of the names in it, too
     told = [
-        (each.span.start, each.span.end)
-        for each in frame.context.report.diagnostics
-        if each.name == "bad-index" and each.span.source is root.span.source
+        (each.start, each.end)
+        for each in frame.context.bad_indices
+        if root.span.start <= each.start < root.span.end and each.source is root.span.source
     ]
     while waiting:
         node, indices = waiting.pop()
         place = (node.span.start, node.span.end)
-        if place in told or (
-            isinstance(node, ast.Call) and any(place[0] < a and b < place[1] for a, b in told)
-        ):
+        is_call = isinstance(node, ast.Call)
+        if place in told or (is_call and any(place[0] < a and b < place[1] for a, b in told)):
             continue
         inner = indices | _indices(node)
         if isinstance(node, ast.Path):

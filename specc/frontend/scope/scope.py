@@ -56,6 +56,7 @@ class Context:
     uses: int = 0  # those of them that are not within the library's words
     draws: int = 0  # random numbers that are drawn at each step
     sees_steps: bool = False  # an index runs over the steps of a sequence
+    bad_indices: list[Span] = field(default_factory=list)  # places of mistakes with indices
     lists_layers: bool = True
     has_unknown_inputs: bool = False  # a definition is walked that no model uses
     is_incomplete: bool = False  # a part of the file could not be read
@@ -81,6 +82,8 @@ class Context:
     ) -> Poison:
         """Report a mistake; gives the value of what is wrong."""
         assert name in ERRORS, f"`{name}` is not in the table of errors; please report this"
+        if name == "bad-index":
+            self.bad_indices.append(span)
         self.report.error(
             name, message, span, labels=labels, notes=notes, help=help, fixes=fixes, about=about
         )
