@@ -84,10 +84,12 @@ class bound_names:
                     each.name, each.size, each.start, each.order, each.sequence
                 )
             self.frame.names[each.name] = counter(self.frame, each.index, each.span)
+            self.frame.running[each.name] = each.index
 
     def __exit__(self, *_) -> None:
         for each in self.binders:
             self.frame.names.pop(each.name, None)
+            self.frame.running.pop(each.name, None)
 
 
 def counter(frame: BodyFrame, index: RunningIndex, span: Span) -> Tensor:

@@ -251,18 +251,9 @@ def _concat(frame: BodyFrame, tree: ast.Over) -> Value:
 # Brackets
 
 
-def bound_indices(frame: BodyFrame) -> dict[str, RunningIndex]:
-    """Return the indices that are bound in a body."""
-    return {
-        name: value.counter
-        for name, value in frame.names.items()
-        if isinstance(value, Tensor) and value.counter is not None
-    }
-
-
 def reads_indices(frame: BodyFrame, tree: ast.Index, value: Value) -> bool:
     """Return whether indices stand in brackets, or belong to the value before them."""
-    names = bound_indices(frame)
+    names = frame.running
     if isinstance(value, Tensor) and value.within:
         return True
     return any(stands_in(each, names) for each in tree.items)
@@ -270,7 +261,7 @@ def reads_indices(frame: BodyFrame, tree: ast.Index, value: Value) -> bool:
 
 def read_with_indices(frame: BodyFrame, tree: ast.Index, value: Value) -> Value:
     """`x[c, 2 * i + u, :]`, `E[text[t], i]`."""
-    names = bound_indices(frame)
+    names = frame.running
     if value is POISON:
         return POISON
     if not isinstance(value, Tensor):

@@ -64,6 +64,7 @@ class BodyFrame:
     shared: Any = None  # the shared layer whose stages are walked
     hidden: frozenset[str] = frozenset()  # sequences to whose steps the body is applied
     known: dict[ast.Node, Value] = field(default_factory=dict)  # values within a formula
+    running: dict[str, RunningIndex] = field(default_factory=dict)  # the indices of a formula
     bound: dict[ast.Over, list[Any]] = field(default_factory=dict)  # the indices of reductions
     body: tuple[ast.Statement, ...] = ()  # the statements that are walked
 
