@@ -168,6 +168,13 @@ def column_texts(
         near = closest(name, known)
         hint = f"did you mean `{near}`?" if near else f"there are {', '.join(known) or 'none'}"
         raise ValueError(f"the data has no column `{name}` of words or classes; {hint}")
-    texts = np.array(table.read([name], [name]).raw[name].texts(), object)
+    if part.stored is not None:
+        raise ValueError(
+            "a run with `memory` does not keep which rows of the table it validates on, so"
+            f" `{name}` must be an input or target of classes"
+        )
+    texts = np.array(
+        [each.strip() for each in table.read([name], [name]).raw[name].texts()], object
+    )
     rows = part.numbers if part.source is None else part.source.kept[part.numbers]
     return texts[rows].tolist()

@@ -124,3 +124,17 @@ def test_lines_of_later_steps_are_dropped_when_a_training_goes_on(tmp_path):
     assert lines[0] == "step,seconds,val_loss"
     assert [each.split(",")[0] for each in lines[1:]] == ["2", "4", "6", "8", "10"]
     assert lines[3].endswith(",2")  # of the second training
+
+
+def test_groups_are_words_without_spaces_and_not_those_of_other_rows(tmp_path, monkeypatch, specc):
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{a:.3f},{b:.3f},{c:.3f},{y},{' Ulm' if k % 2 else 'Ulm '}"
+             for k, ((a, b, c), y) in enumerate(zip(X, Y, strict=True))]  # fmt: skip
+    (tmp_path / "a.csv").write_text("\n".join(["x_1,x_2,x_3,y,city", *lines]))
+    (tmp_path / "m.dl").write_text(TEXT.replace("train {", 'train { data csv("a.csv")'))
+    assert specc("train", "m.dl", "validate=0.75", "-q")[0] == 0
+    assert specc("eval", "@last", "--by", "city", "--format", "csv")[1].count("Ulm,50,") == 1
+    assert specc("train", "m.dl", "validate=0.75", "memory=1", "-q")[0] == 0
+    status, _, err = specc("eval", "@last", "--by", "city")
+    assert status == 2 and "does not keep which rows" in err
+    assert specc("eval", "@last", "--by", "y")[0] == 0
