@@ -39,6 +39,7 @@ from specc.passes.recompute import recompute
 from specc.passes.round_operands import into_products, round_operands
 from specc.passes.simplify import simplify
 from specc.passes.stream import streamed
+from specc.passes.tabulate import tabulate
 
 WORTH_RECOMPUTING = 0.95  # of the memory, which recomputation must leave at most
 
@@ -166,6 +167,11 @@ def _set_mode(made: Made, job: Job) -> Made:
     return replace(made, graph=lower.set_mode(made.graph, job.kind.is_training))
 
 
+def _tabulate(made: Made, job: Job) -> Made:
+    examples = _batch(made).examples if job.kind.is_training else None
+    return replace(made, graph=tabulate(made.graph, examples))
+
+
 def _differentiate(made: Made, job: Job) -> Made:
     return replace(made, graph=lower.differentiate(made.graph, _program(job), _is_step(made, job)))
 
@@ -218,6 +224,10 @@ def _is_rounded(made: Made, job: Job) -> bool:
     return job.program is not None and job.program.recipe.precision == "bfloat16"
 
 
+def _knows_batch(made: Made, job: Job) -> bool:
+    return made.batch is not None and not _is_rounded(made, job)
+
+
 def _is_step(made: Made, job: Job) -> bool:
     return job.kind == Kind.TRAIN
 
@@ -228,6 +238,7 @@ PASSES = (
     Pass("set_mode", _set_mode, is_verified=False),
     Pass("derive", on_graph(derive), is_verified=False),
     Pass("hoist", on_graph(hoist), is_verified=False),
+    Pass("tabulate", _tabulate, _knows_batch, is_verified=False),
     Pass("autodiff", _differentiate, lambda made, job: job.kind.is_training, is_verified=False),
     Pass("round_operands", on_graph(round_operands), _is_rounded, is_verified=False),
     Pass("update", _update, _is_step, is_verified=False),
@@ -273,7 +284,7 @@ def optimized(job: Job, batch: Batch) -> Made:
     """A program through "prepare", with gradient checkpointing if the model asks for it and it
     saves memory for a batch.
     """
-    selected = run(job, through="select")
+    selected = run(job, through="select", batch=batch)
     plain = run(job, selected, "prepare")
     if not (_program(job).recipe.recompute and job.kind.is_training):
         return plain

@@ -148,6 +148,7 @@ class Step:
     phases: int = (
         0  # of a loop that a team divides: those of each iteration, after one for the start
     )
+    once: bool = False  # it follows from weights that no run changes: it runs ahead of one
 
     @property
     def within_arena(self) -> Step:

@@ -188,7 +188,12 @@ class Put(WithKernel, WithoutArithmetic):
         return _is_of_each_example(node)
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
-        return kernels.put_sum if self.sum_batch else kernels.put
+        if not self.sum_batch:
+            return kernels.put
+        dy, index = types
+        rows = lanes > 1 and not self.lead and dy.batched and index.batched
+        large = rows and sizes.count(dy.shape[index.rank :]) >= width
+        return kernels.put_sum_rows if large else kernels.put_sum
 
     def arguments(self, types: Types, lanes: int) -> dict[str, int]:
         dy, index = types

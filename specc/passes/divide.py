@@ -126,8 +126,10 @@ def completes(part: Node, shards: int, lanes: int, team: bool = False) -> bool:
         return False
     if part.type.shape[0] < fewest * shards or not all(each.type.batched for each in part.inputs):
         return False
+    activations = shards * lanes * sum(each.type.elements for each in part.inputs)
+    is_larger = team or elements >= activations * (WEIGHT if shards > 1 else 1)
     if isinstance(op, Put):
-        return op.lead == 0
+        return op.lead == 0 and is_larger
     read = [index for map_ in (op.left, op.right) for each in map_ for index, _ in each.terms]
     kept = [
         each.terms[0][0]
@@ -136,5 +138,4 @@ def completes(part: Node, shards: int, lanes: int, team: bool = False) -> bool:
     ]
     plain = len(set(kept)) == len(op.out) and set(kept) <= set(range(len(op.extents))) == set(read)
     whole = all(op.extents[i] == size for i, size in zip(kept, op.shape, strict=False))
-    activations = shards * lanes * sum(each.type.elements for each in part.inputs)
-    return plain and whole and (team or elements >= activations * (WEIGHT if shards > 1 else 1))
+    return plain and whole and is_larger

@@ -80,9 +80,12 @@ def shard_count(graph: Graph, batch: int, vector: int) -> int:
 def _flops(graph: Graph, batch: int) -> float:
     """The floating-point operations of a batch, and what updates cost, in FLOPs."""
     work = 0
+    keeps_weights = not any(kind_of(name) in LEARNING for name in graph.outputs)
     for node in graph.nodes:
         is_batched = node.type.batched or any(each.type.batched for each in node.inputs)
-        work += bound(node.op.flops(node)) * (batch if is_batched else 1)
+        # what follows from weights alone is computed ahead of a program that keeps them
+        times = batch if is_batched else not keeps_weights
+        work += bound(node.op.flops(node)) * times
     trained = (node for name, node in graph.outputs.items() if kind_of(name) == OutputKind.PARAM)
     return work + UPDATE * sum(bound(node.type.elements) for node in trained)
 

@@ -63,7 +63,9 @@ def emit(
             reader = steps.pop(0) if steps and reads_rows(steps[0], step) else None
             calls.extend(shard_of.rows(step, reader))
         elif shard == 0:
-            calls.extend(shard_of.step(step))
+            calls.extend(
+                replace(call, once=True) if step.once else call for call in shard_of.step(step)
+            )
         elif step.mode != Mode.SINGLE:
             calls.extend(shard_of.step(step.within_arena if step.mode == Mode.EACH else step))
     calls.extend(each for each in outputs(shard_of) if has_examples or not each.nodes)

@@ -5,12 +5,13 @@ calls = product_calls(node, shard, out, phase)      # operands packed, then the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from specc.backend.contraction.plan import plan_contraction
+from specc.backend.contraction.plan import candidates, plan_contraction
 from specc.backend.contraction.problem import Problem
 from specc.backend.contraction.tiling import (
     PREFETCHED,
@@ -58,25 +59,38 @@ def product_calls(
     )
     once = _is_kept(node, shard)
     left, right = operands
+    lanes, used = shard.plan.lanes, shard.plan.examples
+    if not any(each.batched for each in (left, right, result)):
+        # a product of what is one for all examples is that of one example
+        lanes, used = 1, 0
+        result = replace(result, batched=True)
     problem = Problem(
         node.op_as(Contract),
         left,
         right,
         result,
-        shard.plan.lanes,
+        lanes,
         shard.target,
         calls=loop.steps if loop is not None and ahead else 1,
-        used=shard.plan.examples,
+        used=used,
         part=part,
         wanted=shard.common.parts_read.get(node),
         kept=once,
     )
-    plan = plan_contraction(problem)
+    plan = plan_contraction(problem) if left.batched or right.batched else _of_weights(problem)
     if plan is None:
         return []
     ahead = (ahead or once) and plan.packing is not None
     lasting = shard.lasting(plan.packed) if ahead else None
     return _calls(plan, node, places, out, phase, lasting, once=once)
+
+
+def _of_weights(problem: Problem) -> ContractionPlan | None:
+    """Return the plan of a product of weights, either of which may be taken for an example's."""
+    left, right = (replace(each, batched=True) for each in (problem.left, problem.right))
+    both = [replace(problem, left=left), replace(problem, right=right)]
+    best = [min((each.cycles for _, each in candidates(each)), default=math.inf) for each in both]
+    return plan_contraction(both[best[1] < best[0]])
 
 
 def _is_kept(node: Node, shard: Shard) -> bool:

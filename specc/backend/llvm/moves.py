@@ -4,6 +4,7 @@ transpose  out[j, i] = x[i, j]
 pack       transposes at most as many rows as a vector has elements: weights
 gather     transposes rows from any places, scaled: examples
 rows       transposes sums of rows from any places: vectors of words
+put        adds transposed columns to rows at any places: gradients of vectors of words
 """
 
 from __future__ import annotations
@@ -149,5 +150,31 @@ def rows_tile(dtype: str, width: int):
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 7), codegen
+
+    return tile
+
+
+@lru_cache
+def put_tile(dtype: str, width: int):
+    """tile(dy, dy_row, index, out, row)
+
+    out[index[i]*row + j] += dy[j*dy_row + i] for j < width, and i < width in this order. `index` is
+    int32."""
+
+    @intrinsic
+    def tile(typing, dy, dy_row, index, out, row):
+        def codegen(context, b, signature, args):
+            dy, dy_row, index, out, row = args
+            code = Vectors(b, dtype, width)
+            dy, out = code.pointer(dy), code.pointer(out)
+            index = b.inttoptr(index, ir.IntType(32).as_pointer())
+            block = [code.load(code.at(dy, b.mul(dy_row, I64(j)))) for j in range(width)]
+            for i, each in enumerate(code.transposed(block)):
+                at = b.sext(b.load(b.gep(index, [I64(i)])), I64)
+                place = code.at(out, b.mul(at, row))
+                code.store(b.fadd(code.load(place), each), place)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 5), codegen
 
     return tile

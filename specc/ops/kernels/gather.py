@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import no_type_check
 
+from specc.target.language import int32, real, view
+
 
 @no_type_check
 def take(
@@ -188,6 +190,46 @@ def put_sum(
             for lane in range(lanes):
                 for r in range(rest):
                     out[o, index[o, k, lane * index_step], r] += dy[o, k, r, lane * value_step]
+
+
+@no_type_check
+def put_sum_rows(
+    dy: "int",
+    index: "int",
+    out: "int",
+    size: "int",
+    count: "int",
+    rest: "int",
+    lanes: "int",
+    vector: "int",
+    item: "int",
+    *,
+    tile: "moves.put_tile(dtype, width)",
+    dtype: "constant",
+    width: "constant",
+):
+    # squares of as many elements of a row as a vector has lanes, which are transposed, and then
+    # what is left
+    table = view(out, (size * rest,), real)
+    for i in range(size * rest):
+        table[i] = 0.0
+    squares = rest // vector
+    for k in range(count):
+        at = view(index + 4 * k * lanes, (lanes,), int32)
+        values = view(dy + item * k * rest * lanes, (rest * lanes,), real)
+        for block in range(lanes // vector):
+            lane = block * vector
+            for n in range(squares):
+                tile(
+                    dy + item * ((k * rest + n * vector) * lanes + lane),
+                    lanes,
+                    index + 4 * (k * lanes + lane),
+                    out + item * n * vector,
+                    rest,
+                )
+        for lane in range(lanes):
+            for r in range(squares * vector, rest):
+                table[at[lane] * rest + r] += values[r * lanes + lane]
 
 
 @no_type_check

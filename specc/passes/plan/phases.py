@@ -67,7 +67,8 @@ def _reads_after_writes(
     for s in scheduled:
         for root in s.reads:
             if root in maker:
-                edges.append((maker[root], s, sharing.crosses(maker[root], s, root)))
+                crosses = not maker[root].once and sharing.crosses(maker[root], s, root)
+                edges.append((maker[root], s, crosses))
         for root in {root: None for node in s.group.nodes for root in awaited(node)}:
             edges.append((maker[root], s, False))
     return edges

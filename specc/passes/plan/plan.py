@@ -17,7 +17,7 @@ from specc.passes.layout import Layout, Packed
 from specc.passes.plan.meetings import meetings
 from specc.passes.plan.phases import assign_phases, delay_rows, ordered
 from specc.passes.plan.places import insides, places_of
-from specc.passes.plan.scheduled import Scheduled, is_partial, reads
+from specc.passes.plan.scheduled import Scheduled, is_partial, reads, set_once
 from specc.passes.plan.sharing import sharing_of
 
 
@@ -33,6 +33,9 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
     targets = _targets(graph, records, bytes_of_float)
     scheduled = [Scheduled(group, sharing.mode(group), [], reads(group, views)) for group in groups]
     sharing.divide(scheduled, targets)
+    keeps_weights = not any(kind_of(name) in LEARNING for name in graph.outputs)
+    if keeps_weights:
+        set_once(scheduled, {views[node].root for node in graph.outputs.values()})
     assign_phases(scheduled, sharing, targets)
     delay_rows(scheduled)
     layout = Layout(bytes_of_float, division.lanes)
@@ -64,6 +67,7 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
                 s.group.loop.steps if s.group.loop else 1,
                 s.by_channels,
                 s.phases,
+                s.once,
             )
             for s in order
         ),
@@ -76,7 +80,7 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
         shared_bytes=layout.shared,
         records=records,
         emits=emits,
-        keeps_weights=not any(kind_of(name) in LEARNING for name in graph.outputs),
+        keeps_weights=keeps_weights,
         sharing=sharing,
         meetings=meetings(order, views, division),
         strides={node: c_strides(whole.type.bound_shape) for node, (whole, _) in inside.items()},

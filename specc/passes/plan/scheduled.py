@@ -5,12 +5,12 @@ Scheduled(group, mode, [], reads(group, views))
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from specc.ir.graph import Node
-from specc.ir.plan import Group, Mode, Place, Step, View
-from specc.ops.leaf import Const
+from specc.ir.plan import Group, GroupKind, Mode, Place, Step, View
+from specc.ops.leaf import Const, Input, Role
 from specc.ops.shape import Concat
 from specc.ops.views import root_of
 
@@ -34,6 +34,7 @@ class Scheduled:
     stages: tuple[
         int, ...
     ] = ()  # of a loop that a team divides: the phase of each group in an iteration
+    once: bool = False  # see Step
 
     @property
     def phases(self) -> int:
@@ -44,6 +45,22 @@ class Scheduled:
     def span(self) -> int:
         """The number of phases that the group takes."""
         return 1 + self.phases * self.group.repeated.steps if self.stages else 1
+
+
+def set_once(scheduled: Sequence[Scheduled], given: Collection[Node]) -> None:
+    """Let what follows from the weights alone run ahead of a program that changes none of them.
+
+    What the program gives to somebody stays in it.
+    """
+    made: set[Node] = set()
+    for s in scheduled:
+        follows = s.group.kind in (GroupKind.NEST, GroupKind.CONTRACT) and all(
+            root in made or (isinstance(root.op, Input) and root.op.role == Role.PARAM)
+            for root in s.reads
+        )
+        if follows and s.reads and not any(node in given for node in s.group.stored):
+            s.once, s.mode = True, Mode.SINGLE
+            made.update(s.group.stored)
 
 
 def reads(group: Group, views: dict[Node, View]) -> set[Node]:

@@ -110,6 +110,9 @@ class ByExamples(PlannedSharing):
             return Mode.SHARD
         if is_partial(group.nodes[0]):
             return Mode.SHARD
+        if group.kind == GroupKind.CONTRACT:
+            products = sizes.product(group.nodes[0].op_as(Contract).extents)
+            return Mode.SPLIT if products >= teams.PRODUCTS_FROM else Mode.SINGLE
         elements = sizes.product(group.domain)
         plain = group.kind in (GroupKind.NEST, GroupKind.CONCAT) and not any(
             node.op.form is Form.END for node in group.nodes
