@@ -23,8 +23,8 @@ from pathlib import Path
 import click
 import llvmlite.binding as llvm
 
+from specc.backend.contraction import across
 from specc.backend.contraction.forms import (
-    across,
     dot,
     window,
     window_gradient,

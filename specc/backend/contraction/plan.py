@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from specc.backend.contraction.forms import (
     across,
+    across_lanes,
     batched,
     contract,
     dot,
@@ -40,7 +41,7 @@ _HARDLY, _NOTHING = 1.02, 100
 FORMS = tuple(
     each.FORM
     for each in (
-        contract, packed, winograd, window,  # Kind.LANES
+        contract, packed, across_lanes, winograd, window,  # Kind.LANES
         across, dot, run, rows, winograd_run,  # Kind.SINGLE
         batched,  # Kind.BATCHED
         outer, transposed, winograd_gradient, window_gradient,  # Kind.GRADIENT

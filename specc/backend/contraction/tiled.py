@@ -17,7 +17,13 @@ from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.contract import contract_kernel, pack_kernel, packed_kernel
 from specc.backend.contraction.problem import Candidate
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiling import PREFETCHED, ContractionPlan, LoopAxis, runs_from
+from specc.backend.contraction.tiling import (
+    PREFETCHED,
+    ContractionPlan,
+    LoopAxis,
+    cut_of_rows,
+    runs_from,
+)
 from specc.system.lazy import cached_property
 
 # Products that one block of rows adds up without a break; more in slices, as a long float32 sum
@@ -253,6 +259,8 @@ def packed_plan(
         pack_kernel(target),
         (names["w"], "packed", "classes", len(classes), "w_at", "runs", rows.size, w_row, most, r),
         tables,
+        copied=packed * target.bytes,
+        cut=cut_of_rows(r, lists, w_row, target.bytes) if longest <= most else None,
     )
     # fmt: off
     parameters = (

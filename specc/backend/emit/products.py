@@ -147,7 +147,8 @@ def _calls(
     for each in plan.packing.in_order() if plan.packing is not None else ():
         arguments = _arguments(each, known)
         call = KernelCall(each.kernel, arguments, phase, (node,), scratch, packs=True)
-        calls.append(replace(call, lasting=lasting, once=once, copied=each.copied))
+        call = replace(call, lasting=lasting, once=once)
+        calls.append(replace(call, copied=each.copied, cut=each.cut))
     for each in plan.before:
         arguments = _arguments(each, known)
         call = KernelCall(each.kernel, arguments, phase, (node,), scratch, packs=True)

@@ -2,7 +2,7 @@
 
     shards = with_shared_copies(shards, barrier=2048)      # the calls of each shard
 
-A product that rounds its operands copies them first (see `contraction.forms.rounded`). Where the
+A product may want its weights packed, a value transposed or its operands rounded first. Where the
 shards of a step read the same operand, which is a weight or a value that they share, each copies a
 part of it into memory that all read, in a phase of its own just before that of the product.
 """
@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from specc.backend.contraction.tiling import Cut
 from specc.backend.emit.calls import Address, ConstantArray, KernelCall, Value
 from specc.backend.llvm.kernel import Kernel
 from specc.ir.graph import Node
@@ -103,7 +104,8 @@ def _rewritten(
 
 def _key(call: KernelCall) -> Key | None:
     """What a copy is made of, and when; None for other calls, and for what a shard has alone."""
-    if not call.copied or call.once or call.loop is not None:
+    is_whole = call.cut is None and "table" not in dict(call.arguments)
+    if not call.copied or call.once or call.loop is not None or is_whole:
         return None
     values = []
     for name, value in call.arguments:
@@ -130,6 +132,8 @@ def _out(call: KernelCall) -> Address:
 
 def _part(call: KernelCall, place: Address, number: int, shards: int) -> list[KernelCall]:
     """The call that makes a shard's part of a copy: some of the runs, or a part of the only one."""
+    if call.cut is not None:
+        return _cut(call, call.cut, place, number, shards)
     numbers = dict(call.arguments)
     table, rows, run = numbers["table"], numbers["rows"], numbers["run"]
     assert isinstance(table, ConstantArray) and isinstance(rows, int) and isinstance(run, int)
@@ -153,5 +157,25 @@ def _part(call: KernelCall, place: Address, number: int, shards: int) -> list[Ke
         }
     if count <= 0:
         return []
+    arguments = tuple((name, changed.get(name, value)) for name, value in call.arguments)
+    return [replace(call, arguments=arguments, lasting=0)]
+
+
+def _cut(call: KernelCall, cut: Cut, place: Address, number: int, shards: int) -> list[KernelCall]:
+    """The call that makes a shard's part of a copy whose entries are divided in whole blocks."""
+    numbers = dict(call.arguments)
+    size, source = numbers[cut.count], numbers[cut.source]
+    assert isinstance(size, int) and isinstance(source, Address)
+    blocks = max(size // cut.block, 1)
+    first, count = share(blocks, number, shards)
+    if count <= 0:
+        return []
+    start = first * cut.block
+    end = size if first + count == blocks else start + count * cut.block
+    changed: dict[str, Value] = {
+        cut.count: end - start,
+        cut.source: source.moved(start * cut.source_bytes),
+        "out": place.moved(start * cut.out_bytes),
+    }
     arguments = tuple((name, changed.get(name, value)) for name, value in call.arguments)
     return [replace(call, arguments=arguments, lasting=0)]

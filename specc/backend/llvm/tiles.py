@@ -274,13 +274,15 @@ def across_tile(
     dtype: str,
     width: int,
     prefetches: bool = False,
+    padded: bool = False,
     pin: str = "",
 ):
     """tile(x, w, x_at, count, out, out_row, rows, later)
 
     out[k*out_row + q] = sum_p w[p*vectors*width + k] * x[x_at[p] + q*step] for `positions` q and
     the first `rows` of `vectors * width` rows k, which the vectors lie across; p runs through the
-    `count` >= 1 entries of x_at. If it `prefetches`, it prefetches the lines that a tile at `later`
+    `count` >= 1 entries of x_at. If it is `padded`, the last q is written up to the end of a
+    vector. If it `prefetches`, it prefetches the lines that a tile at `later`
     in the place of x reads. For `pin` see `packed_tile`."""
 
     @intrinsic
@@ -312,7 +314,9 @@ def across_tile(
                         for q in range(first, min(first + width, positions))
                     ]
                     used = len(block)
-                    block = code.transposed(block + [code.zero] * (width - used))
+                    rest = block[-1] if padded else code.zero
+                    block = code.transposed(block + [rest] * (width - used))
+                    used = width if padded else used
                     for j in range(width):
                         k = v * width + j
                         with b.if_then(b.icmp_signed(">", rows, I64(k)), likely=True):

@@ -29,13 +29,14 @@ def across(
     out_row: "int",
     run: "int",
     *,
-    tile: "tiles.across_tile(tile_positions, vectors, x_step, dtype, width, prefetches, pin)",
-    tile_positions: "constant",
+    tile: "tiles.across_tile(positions_, vectors, x_step, dtype, width, prefetches, padded, pin)",
+    positions_: "constant",
     vectors: "constant",
     x_step: "constant",
     dtype: "constant",
     width: "constant",
     prefetches: "constant",
+    padded: "constant",
     pin: "constant",
     ahead: "constant",
     step: "constant",
@@ -57,8 +58,8 @@ def across(
                         for i in range(run):
                             row[i] = 0.0
                 else:
-                    for n in range((run + tile_positions - 1) // tile_positions):
-                        i = min(n * tile_positions, run - tile_positions)
+                    for n in range((run + positions_ - 1) // positions_):
+                        i = min(n * positions_, run - positions_)
                         tile(
                             x_q + item * i * x_step,
                             w_b,
@@ -160,12 +161,17 @@ def dot(
 
 
 def across_kernel(
-    target: Target, shape: tuple[int, int], x_step: int, prefetches: bool = False
+    target: Target,
+    shape: tuple[int, int],
+    x_step: int,
+    prefetches: bool = False,
+    padded: bool = False,
 ) -> Kernel:
     """Return the kernel of `across` tiles along runs of the result, `x_step` elements of x apart.
 
     If it `prefetches`, it prefetches what the tiles some runs ahead read, because other threads
-    have written it.
+    have written it. If it is `padded`, a run has a tile, and its last result is written up to the
+    end of a vector.
 
     classes     [n, 5]  first tap, number of taps, where their weights begin, first position, end
     x_at                offsets of the taps from the position's
@@ -173,16 +179,17 @@ def across_kernel(
     run                 the length of each
     """
     positions, vectors = shape
-    name = f"across_{positions}x{vectors}" + "_prefetching" * prefetches
+    name = f"across_{positions}x{vectors}" + "_prefetching" * prefetches + "_padded" * padded
     return target.kernel(
         across,
         name,
-        tile_positions=positions,
+        positions_=positions,
         vectors=vectors,
         x_step=x_step,
         step=vectors * target.width,
         ahead=_RUNS_AHEAD * prefetches,
         prefetches=prefetches,
+        padded=padded,
     )
 
 
