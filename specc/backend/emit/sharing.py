@@ -82,7 +82,8 @@ def _rewritten(
     moved: dict[Address, Address] = {}  # from the shard's own memory
     nodes: tuple[Node, ...] = ()
     for call in calls:
-        if call.nodes != nodes:  # another product has the scratch memory
+        # another product has the scratch memory; what needs none may stand between its pieces
+        if call.scratch and call.nodes != nodes:
             nodes = call.nodes
             moved = {own: all_ for own, all_ in moved.items() if own.space == "lasting"}
         phase = call.phase + int(np.searchsorted(phases, call.phase, side="right"))
