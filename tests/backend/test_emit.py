@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 import specc
-from specc.backend.emit.calls import Address
+from specc.backend.emit.calls import Address, ConstantArray
 from specc.backend.emit.emit import emit
+from specc.backend.emit.shard import Common
 from specc.ir.plan import Plan
 from specc.ir.sharing import share
 from specc.passes import team
@@ -32,6 +35,49 @@ def test_a_kernel_is_named_after_the_formulas_that_it_joins():
     names = {call.kernel.name for call in calls_of(plan, 0)}
     assert {"each_tanh_mul_add_sin_more", "copy"} <= names or {"each_tanh_mul_add", "copy"} <= names
     assert not any("copy_" in name or "_copy" in name for name in names)
+
+
+def plain(call):
+    """What a call does: tables as numbers, and no offsets of memory that nothing else uses."""
+    arguments = []
+    for name, value in call.arguments:
+        if isinstance(value, ConstantArray):
+            value = value.array.tolist()
+        elif isinstance(value, Address) and value.space == "lasting":
+            value = "lasting"
+        arguments.append((name, value))
+    return call.kernel, arguments, call.phase, call.nodes, call.packs, call.once
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "model m { input x: float[3, 9, 9] target y: class(5)"
+        " let z = x -> conv(8, kernel=3) -> batchnorm -> dropout(0.3) -> flatten -> dense(5)",
+        "seq time = 4 model m { input x: class(9)[time] target y: class(5)"
+        " let z = x -> embed(8) -> lstm(20) -> dropout(0.2) -> last -> dense(5)",
+    ],
+    ids=["images", "words"],
+)
+def test_a_shard_that_follows_the_first_makes_the_calls_that_it_makes_by_itself(start):
+    text = f"""{start} output z loss cross_entropy(z, y) }}
+        train {{ data npz("x.npz") optimizer adam(lr = 0.01) }}"""
+    plan = compiled(text, 3, batch=48).plan("train")
+    assert plan.shards == 3
+    columns = {"x": "float32" if "float" in start else "int64", "y": "int64"}
+    common = Common(plan)
+    for shard in range(plan.shards):
+        following = emit(plan, "float32", shard, columns, common)
+        alone = emit(plan, "float32", shard, columns)
+        assert [*map(plain, following)] == [*map(plain, alone)]
+        starts = {n: {} for n in (0, 1)}
+        for n, calls in enumerate((following, alone)):
+            for call in calls:
+                for name, value in call.arguments:
+                    if isinstance(value, Address) and value.space == "lasting" and name == "out":
+                        starts[n].setdefault(value.offset, call.lasting)
+            ends = sorted(starts[n].items())
+            assert all(end <= after for (_, end), (after, _) in itertools.pairwise(ends))
 
 
 def test_elements_side_by_side_are_read_without_a_stride():

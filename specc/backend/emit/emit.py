@@ -52,7 +52,8 @@ def emit(
     shards are emitted, they share `common`. Without `has_examples` they are the calls that compute
     the shard's part of what is one for all examples.
     """
-    shard_of = _Emitter(plan, dtype, shard, columns, common or Common(plan))
+    common = common or Common(plan)
+    shard_of = _Emitter(plan, dtype, shard, columns, common, common.lasting_bytes)
     calls = [each for each in inputs(shard_of) if has_examples or _is_setting(each)]
     steps = list(plan.steps)
     while steps:
@@ -62,13 +63,20 @@ def emit(
         if step.mode == Mode.ROWS:
             reader = steps.pop(0) if steps and reads_rows(steps[0], step) else None
             calls.extend(shard_of.rows(step, reader))
+        elif step in common.calls:
+            calls.extend(map(shard_of.own, common.calls[step]))
         elif shard == 0:
-            calls.extend(
-                replace(call, once=True) if step.once else call for call in shard_of.step(step)
-            )
+            made = list(shard_of.step(step))
+            if step.once:
+                made = [replace(call, once=True) for call in made]
+            elif step.mode == Mode.SHARD:
+                common.calls[step] = made
+            calls.extend(made)
         elif step.mode != Mode.SINGLE:
             calls.extend(shard_of.step(step.within_arena if step.mode == Mode.EACH else step))
     calls.extend(each for each in outputs(shard_of) if has_examples or not each.nodes)
+    if shard == 0:
+        common.lasting_bytes = shard_of.lasting_bytes
     return calls
 
 
@@ -94,6 +102,16 @@ def _made_of(group: Group, step: Step) -> Hashable:
 
 class _Emitter(Shard):
     """The calls of a shard, group by group."""
+
+    def own(self, call: KernelCall) -> KernelCall:
+        """The call that does for this shard's examples what another shard's call does for its."""
+        if not any(name == "first_example" for name, _ in call.arguments):
+            return call
+        arguments = tuple(
+            (name, self.first_example if name == "first_example" else value)
+            for name, value in call.arguments
+        )
+        return replace(call, arguments=arguments)
 
     def step(self, step: Step, loop: Repeated | None = None) -> Iterator[KernelCall]:
         group = step.group

@@ -10,11 +10,11 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from specc.backend.contraction.target import Target
-from specc.backend.emit.calls import Address, element_bytes
+from specc.backend.emit.calls import Address, KernelCall, element_bytes
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine import this_machine
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT, GroupKind, Place, Plan
+from specc.ir.plan import ALIGNMENT, GroupKind, Place, Plan, Step
 from specc.ops.views import parts_read
 from specc.system.lazy import cached_property
 
@@ -23,11 +23,15 @@ from specc.system.lazy import cached_property
 class Common:
     """What the shards of a plan have in common, found out once.
 
-    `kernels` are those of nests, by what they are made of.
+    `kernels` are those of nests, by what they are made of. `calls` are those that the first shard
+    makes for its own examples: the others do the same for theirs. `lasting_bytes` is the memory
+    that these use alone.
     """
 
     plan: Plan
     kernels: dict[Hashable, Kernel] = field(default_factory=dict)
+    calls: dict[Step, list[KernelCall]] = field(default_factory=dict)
+    lasting_bytes: int = 0
 
     @cached_property
     def parts_read(self) -> dict[Node, tuple[tuple[int, int], ...]]:
