@@ -44,16 +44,19 @@ def computable():
     return [name for name in NETS if MACHINE.multiplies_bfloat16 or name not in ROUNDED]
 
 
-def trained(name: str, threads: int, barrier: int | None, monkeypatch):
-    """A net after three steps; copies are shared where that saves a barrier, or never (None)."""
+def trained(name: str, threads: int, barrier: int | None, monkeypatch, in_threads: bool = True):
+    """A net after three steps; copies are shared where that saves a barrier, or never (None), and
+    by the shards of a thread."""
     with monkeypatch.context() as patch:
+        if barrier is None or not in_threads:
+            patch.setattr(programs, "with_copies_of_a_thread", lambda shards, _: shards)
         made = sharing.with_shared_copies
         patch.setattr(
             programs,
             "with_shared_copies",
             lambda shards, _: [*map(list, shards)] if barrier is None else made(shards, barrier),
         )
-        shards = 8 if name == "float32 loop" else None
+        shards = {"float32 loop": 8, "float32 team": 4}.get(name)
         net = specc.compile(
             driver.load(Source("x.dl", NETS[name])),
             batch=BATCH,
@@ -77,11 +80,10 @@ def copies(shards) -> int:
     found = 0
     for calls in shards:
         for call in calls:
-            numbers, cut = dict(call.arguments), call.cut
-            if cut is not None:
-                found += numbers[cut.count] * cut.out_bytes // 4
-            elif call.copied and "run" in numbers:
-                found += numbers["rows"] * numbers["run"]
+            numbers = dict(call.arguments)
+            if call.copied and not call.loop:
+                rounded = "table" in numbers
+                found += numbers["rows"] * numbers["run"] if rounded else call.copied // 4
     return found
 
 
@@ -97,13 +99,21 @@ def test_shared_copies_are_made_once_and_change_no_bit(name, monkeypatch):
 
 
 def test_copies_that_save_less_than_a_barrier_are_not_shared(monkeypatch):
-    _, own = trained("float32 team", 1, None, monkeypatch)
-    _, shards = trained("float32 team", 1, 10**9, monkeypatch)
+    _, own = trained("team", 1, None, monkeypatch)
+    _, shards = trained("team", 1, 10**9, monkeypatch, in_threads=False)
     assert copies(shards) == copies(own)
 
 
+def test_shards_of_other_threads_have_copies_of_their_own(monkeypatch):
+    found = []
+    for threads in (1, 2, 4):
+        _, shards = trained("float32 team", threads, 10**9, monkeypatch)
+        found.append(copies(shards))
+    assert found[0] < found[1] < found[2]
+
+
 def test_every_shard_reads_a_shared_copy_a_phase_after_it_was_made(monkeypatch):
-    _, shards = trained("team", 1, 0, monkeypatch)
+    _, shards = trained("team", 1, 0, monkeypatch, in_threads=False)
     made, read = {}, {}
     for calls in shards:
         for call in calls:

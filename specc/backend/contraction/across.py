@@ -16,7 +16,7 @@ from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.single import across_kernel, pack_across_kernel
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiled import LINE
-from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, cut_of_rows, runs_from
+from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, runs_from
 from specc.system.lazy import cached_property
 
 # Not every number: each is one more kernel to compile.
@@ -103,7 +103,6 @@ class Across:
             (w, "packed", "classes", len(classes), "w_at", "runs", rows.size, w_row),
             tables,
             copied=packed * target.bytes,
-            cut=cut_of_rows(line, classes, w_row, target.bytes),
         )
         # fmt: off
         parameters = (

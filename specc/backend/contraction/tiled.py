@@ -21,7 +21,6 @@ from specc.backend.contraction.tiling import (
     PREFETCHED,
     ContractionPlan,
     LoopAxis,
-    cut_of_rows,
     runs_from,
 )
 from specc.system.lazy import cached_property
@@ -260,7 +259,6 @@ def packed_plan(
         (names["w"], "packed", "classes", len(classes), "w_at", "runs", rows.size, w_row, most, r),
         tables,
         copied=packed * target.bytes,
-        cut=cut_of_rows(r, lists, w_row, target.bytes) if longest <= most else None,
     )
     # fmt: off
     parameters = (

@@ -55,20 +55,6 @@ class Within:
     space: str = "scratch"
 
 
-@dataclass(frozen=True)
-class Cut:
-    """How the work of a kernel that makes a copy can be divided.
-
-    The parameter `count` is the number of entries, in whole blocks of `block` but for the last;
-    from one entry to the next are so many bytes at the parameter `source`, and at "out"."""
-
-    count: str
-    block: int
-    source: str
-    source_bytes: int
-    out_bytes: int
-
-
 @dataclass(frozen=True, eq=False)
 class ContractionPlan:
     """A kernel and what to call it with.
@@ -92,7 +78,6 @@ class ContractionPlan:
     )
     before: tuple[ContractionPlan, ...] = ()
     copied: int = 0  # bytes of the copy of an operand that the kernel makes at its `out`
-    cut: Cut | None = None  # how shards can divide the making of that copy, if not as in `rounded`
 
     def in_order(self) -> Iterator[ContractionPlan]:
         """The plans of all kernels, in the order in which they are called."""
@@ -261,14 +246,6 @@ def runs_from(offsets: np.ndarray, width: int) -> np.ndarray:
     """For each offset whether it and those that follow are `width` in a row, int64."""
     breaks = np.concatenate([[0], np.cumsum(np.diff(offsets) != 1), np.full(width, -1)])
     return (breaks[: len(offsets)] == breaks[width - 1 : width - 1 + len(offsets)]).astype(np.int64)
-
-
-def cut_of_rows(block: int, lists: list, w_row: int, item: int) -> Cut | None:
-    """How the packing of blocks of rows of weights is divided, if there is one list of taps."""
-    if len(lists) != 1:
-        return None
-    taps, _ = lists[0]
-    return Cut("rows", block, "w", w_row * item, len(taps) * item)
 
 
 def components(op: Contract, without: Sequence[int]) -> list[tuple[list[int], list[int]]]:

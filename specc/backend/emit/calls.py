@@ -13,7 +13,6 @@ from itertools import groupby
 
 import numpy as np
 
-from specc.backend.contraction.tiling import Cut
 from specc.backend.llvm.kernel import Kernel
 from specc.ir import types
 from specc.ir.graph import Node
@@ -89,7 +88,6 @@ class KernelCall:
     packs: bool = False  # it only copies weights for the product that comes next, or for a loop
     lasting: int = 0  # bytes up to the end of what it writes to memory that nothing else uses
     copied: int = 0  # bytes of the copy of an operand that it makes at `out`
-    cut: Cut | None = None  # how shards can divide the making of that copy
     prefetches: bool = False  # it prefetches what other shards have written
     once: bool = (
         False  # it packs what no run changes: it runs ahead of one, when weights have changed

@@ -147,8 +147,7 @@ def _calls(
     for each in plan.packing.in_order() if plan.packing is not None else ():
         arguments = _arguments(each, known)
         call = KernelCall(each.kernel, arguments, phase, (node,), scratch, packs=True)
-        call = replace(call, lasting=lasting, once=once)
-        calls.append(replace(call, copied=each.copied, cut=each.cut))
+        calls.append(replace(call, lasting=lasting, once=once, copied=each.copied))
     for each in plan.before:
         arguments = _arguments(each, known)
         call = KernelCall(each.kernel, arguments, phase, (node,), scratch, packs=True)

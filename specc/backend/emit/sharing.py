@@ -1,20 +1,23 @@
-"""Copies of operands that all shards would make alike, made once by all of them together.
+"""Copies of operands that several shards would make alike.
 
-    shards = with_shared_copies(shards, barrier=2048)      # the calls of each shard
+    shards = with_copies_of_a_thread(shards, threads=[0, 0, 1, 1])    # the calls of each shard
+    shards = with_shared_copies(shards, barrier=2048)
 
-A product may want its weights packed, a value transposed or its operands rounded first. Where the
-shards of a step read the same operand, which is a weight or a value that they share, each copies a
-part of it into memory that all read, in a phase of its own just before that of the product.
+A product may want its weights packed, a value transposed or its operands rounded first, and shards
+often want the same: they read one weight, or a value that they share. The shards that one thread
+runs, one after the other, pack and transpose once: the first of them makes the copy and the others
+read it, so nothing is fetched from another core and nobody waits. Rounded copies, which cost as
+much as the products of a narrow shard, are made by all shards together: each copies a part into
+memory that all read, in a phase of its own just before that of the product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
-import numpy as np
-
-from specc.backend.contraction.tiling import Cut
 from specc.backend.emit.calls import Address, ConstantArray, KernelCall, Value
 from specc.backend.llvm.kernel import Kernel
 from specc.ir.graph import Node
@@ -27,20 +30,51 @@ _LINE = 4  # cycles to copy 64 bytes
 Key = tuple[int, Kernel, tuple[object, ...]]
 """The phase of a copy, its kernel, and what the kernel reads."""
 
+Keys = Callable[[KernelCall], Key | None]
+"""The key of a call that makes a copy which others may make, too; None of any other call."""
+
+Makes = Callable[[KernelCall, Address], list[KernelCall]]
+"""The calls by which a shard makes a copy, or its part of it, at an address."""
+
+
+def with_copies_of_a_thread(
+    shards: Sequence[Sequence[KernelCall]], threads: Sequence[int]
+) -> list[list[KernelCall]]:
+    """Return the calls of all shards, with packed and transposed operands made once a thread.
+
+    `threads` has the thread that runs each shard, in ascending order."""
+    found: list[list[KernelCall]] = []
+    end = shared_bytes(shards)
+    for thread in sorted({*threads}):
+        own = [calls for calls, runs in zip(shards, threads, strict=True) if runs == thread]
+        wanted = [{key: call.copied for call in calls if (key := _plain(call))} for calls in own]
+        places: dict[Key, Address] = {}
+        for n, keys in enumerate(wanted):
+            again = {key for others in wanted[n + 1 :] for key in others}
+            for key, size in keys.items():
+                if key in again and key not in places:
+                    places[key] = Address(SPACE, end)
+                    end += -(-size // ALIGNMENT) * ALIGNMENT
+        made: set[Key] = set()
+        found += [
+            _rewritten(calls, places, _plain, _whole, made) if places else [*calls] for calls in own
+        ]
+    return found
+
 
 def with_shared_copies(
     shards: Sequence[Sequence[KernelCall]], barrier: int
 ) -> list[list[KernelCall]]:
-    """Return the calls of all shards, with copies shared where that saves more than a `barrier`
-    costs, in cycles."""
+    """Return the calls of all shards, with rounded copies shared where that saves more than a
+    `barrier` costs, in cycles."""
     given = [list(calls) for calls in shards]
     if len(given) < 2 or any(c.loop is not None and c.loop.phases for cs in given for c in cs):
         return given
-    everywhere = set.intersection(*(set(filter(None, map(_key, calls))) for calls in given))
+    everywhere = set.intersection(*(set(filter(None, map(_rounded, calls))) for calls in given))
     sizes = {
         key: call.copied
         for call in given[0]
-        if (key := _key(call)) in everywhere and key is not None
+        if (key := _rounded(call)) in everywhere and key is not None
     }
     saved: dict[int, float] = {}
     for key, size in sizes.items():
@@ -48,13 +82,24 @@ def with_shared_copies(
         saved[key[0]] = saved.get(key[0], 0.0) + cycles
     phases = sorted(phase for phase, cycles in saved.items() if cycles > 2 * barrier)
     places: dict[Key, Address] = {}
-    end = 0
+    end = shared_bytes(given)
     for key, size in sizes.items():
         if key[0] in phases:
             places[key] = Address(SPACE, end)
             end += -(-size // ALIGNMENT) * ALIGNMENT
-    inserted = np.array(phases, np.int64)
-    return [_rewritten(calls, n, len(given), places, inserted) for n, calls in enumerate(given)]
+    if not places:
+        return given
+
+    def phase_of(phase: int) -> int:
+        return phase + bisect_right(phases, phase)
+
+    def part(number: int, call: KernelCall, place: Address) -> list[KernelCall]:
+        return _part(replace(call, phase=phase_of(call.phase) - 1), place, number, len(given))
+
+    return [
+        _rewritten(calls, places, _rounded, partial(part, number), set(), phase_of)
+        for number, calls in enumerate(given)
+    ]
 
 
 def shared_bytes(shards: Sequence[Sequence[KernelCall]]) -> int:
@@ -70,15 +115,17 @@ def shared_bytes(shards: Sequence[Sequence[KernelCall]]) -> int:
 
 
 def _rewritten(
-    calls: Sequence[KernelCall],
-    number: int,
-    shards: int,
+    calls: Iterable[KernelCall],
     places: dict[Key, Address],
-    phases: np.ndarray,
+    key_of: Keys,
+    make: Makes,
+    made: set[Key],
+    phase_of: Callable[[int], int] = int,
 ) -> list[KernelCall]:
-    """One shard's calls: its part of each copy once, and products that read the shared copies."""
+    """One shard's calls: what it has to do for each copy, and products that read the copies.
+
+    Of those that are `made` already, nothing."""
     found: list[KernelCall] = []
-    made: set[Key] = set()
     moved: dict[Address, Address] = {}  # from the shard's own memory
     nodes: tuple[Node, ...] = ()
     for call in calls:
@@ -86,27 +133,45 @@ def _rewritten(
         if call.scratch and call.nodes != nodes:
             nodes = call.nodes
             moved = {own: all_ for own, all_ in moved.items() if own.space == "lasting"}
-        phase = call.phase + int(np.searchsorted(phases, call.phase, side="right"))
-        key = _key(call)
+        key = key_of(call)
         place = places.get(key) if key is not None else None
         if key is not None and place is not None:
             moved[_out(call)] = place
             if key not in made:
                 made.add(key)
-                found += _part(replace(call, phase=phase - 1), place, number, shards)
+                found += make(call, place)
             continue
-        arguments = tuple(
-            (name, moved.get(value, value) if isinstance(value, Address) else value)
-            for name, value in call.arguments
-        )
-        found.append(replace(call, phase=phase, arguments=arguments))
+        phase, arguments = phase_of(call.phase), call.arguments
+        if moved:
+            arguments = tuple(
+                (name, moved.get(value, value) if isinstance(value, Address) else value)
+                for name, value in arguments
+            )
+        if moved or phase != call.phase:
+            call = replace(call, phase=phase, arguments=arguments)
+        found.append(call)
     return found
+
+
+def _whole(call: KernelCall, place: Address) -> list[KernelCall]:
+    """The call that makes all of a copy."""
+    arguments = tuple((name, place if name == "out" else value) for name, value in call.arguments)
+    return [replace(call, arguments=arguments, lasting=0)]
+
+
+def _plain(call: KernelCall) -> Key | None:
+    """The key of a call that packs or transposes."""
+    return None if "table" in dict(call.arguments) else _key(call)
+
+
+def _rounded(call: KernelCall) -> Key | None:
+    """The key of a call that rounds."""
+    return _key(call) if "table" in dict(call.arguments) else None
 
 
 def _key(call: KernelCall) -> Key | None:
     """What a copy is made of, and when; None for other calls, and for what a shard has alone."""
-    is_whole = call.cut is None and "table" not in dict(call.arguments)
-    if not call.copied or call.once or call.loop is not None or is_whole:
+    if not call.copied or call.once or call.loop is not None:
         return None
     values = []
     for name, value in call.arguments:
@@ -133,8 +198,6 @@ def _out(call: KernelCall) -> Address:
 
 def _part(call: KernelCall, place: Address, number: int, shards: int) -> list[KernelCall]:
     """The call that makes a shard's part of a copy: some of the runs, or a part of the only one."""
-    if call.cut is not None:
-        return _cut(call, call.cut, place, number, shards)
     numbers = dict(call.arguments)
     table, rows, run = numbers["table"], numbers["rows"], numbers["run"]
     assert isinstance(table, ConstantArray) and isinstance(rows, int) and isinstance(run, int)
@@ -158,25 +221,5 @@ def _part(call: KernelCall, place: Address, number: int, shards: int) -> list[Ke
         }
     if count <= 0:
         return []
-    arguments = tuple((name, changed.get(name, value)) for name, value in call.arguments)
-    return [replace(call, arguments=arguments, lasting=0)]
-
-
-def _cut(call: KernelCall, cut: Cut, place: Address, number: int, shards: int) -> list[KernelCall]:
-    """The call that makes a shard's part of a copy whose entries are divided in whole blocks."""
-    numbers = dict(call.arguments)
-    size, source = numbers[cut.count], numbers[cut.source]
-    assert isinstance(size, int) and isinstance(source, Address)
-    blocks = max(size // cut.block, 1)
-    first, count = share(blocks, number, shards)
-    if count <= 0:
-        return []
-    start = first * cut.block
-    end = size if first + count == blocks else start + count * cut.block
-    changed: dict[str, Value] = {
-        cut.count: end - start,
-        cut.source: source.moved(start * cut.source_bytes),
-        "out": place.moved(start * cut.out_bytes),
-    }
     arguments = tuple((name, changed.get(name, value)) for name, value in call.arguments)
     return [replace(call, arguments=arguments, lasting=0)]

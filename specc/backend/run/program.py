@@ -21,7 +21,11 @@ from specc.backend.emit import feed
 from specc.backend.emit.calls import KernelCall, in_order, phase_of
 from specc.backend.emit.emit import emit
 from specc.backend.emit.shard import Common
-from specc.backend.emit.sharing import shared_bytes, with_shared_copies
+from specc.backend.emit.sharing import (
+    shared_bytes,
+    with_copies_of_a_thread,
+    with_shared_copies,
+)
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine.here import this_profile
 from specc.backend.run import executor
@@ -276,7 +280,9 @@ class CompiledProgram:
         calls = [
             emit(self.plan, self.dtype, shard, columns, common) for shard in range(self.plan.shards)
         ]
-        return with_shared_copies(calls, this_profile().barrier)
+        threads = executor.threads_of(self.plan.shards, self.threads)
+        shared = with_shared_copies(calls, this_profile().barrier)
+        return with_copies_of_a_thread(shared, threads)
 
     def _types(self, data: Mapping[str, Column]) -> tuple[np.dtype, ...]:
         return tuple([data[name].array.dtype for name in self.ports])

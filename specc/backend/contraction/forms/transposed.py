@@ -13,7 +13,7 @@ from specc.backend.contraction.loops.contract import contract_kernel, turn_kerne
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiled import USUAL
-from specc.backend.contraction.tiling import PREFETCHED, ContractionPlan, Cut
+from specc.backend.contraction.tiling import PREFETCHED, ContractionPlan
 
 _MOST = 8 << 20  # bytes that are transposed at most
 
@@ -70,7 +70,6 @@ def _plan(target: Target, shape: tuple[int, int], sums: Sums) -> ContractionPlan
         (x.name, "packed", "ends", len(ends), length, taps.size, taps.steps[1], turned_row),
         {"ends": np.ascontiguousarray(ends[:, 1] + x.constant)},
         copied=turned,
-        cut=Cut("columns", target.width, "x", taps.steps[1] * target.bytes, target.bytes),
     )
     parameters = (
         "packed", dy.name, "out", "scratch", "classes", 1, "x_at", "w_at", "positions",
