@@ -127,9 +127,9 @@ def completes(part: Node, shards: int, lanes: int, team: bool = False) -> bool:
     if part.type.shape[0] < fewest * shards or not all(each.type.batched for each in part.inputs):
         return False
     activations = shards * lanes * sum(each.type.elements for each in part.inputs)
+    if isinstance(op, Put):  # or all shards write their parts, and read all of them
+        return op.lead == 0 and (team or shards * elements >= activations)
     is_larger = team or elements >= activations * (WEIGHT if shards > 1 else 1)
-    if isinstance(op, Put):
-        return op.lead == 0 and is_larger
     read = [index for map_ in (op.left, op.right) for each in map_ for index, _ in each.terms]
     kept = [
         each.terms[0][0]
