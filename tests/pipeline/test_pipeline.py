@@ -46,6 +46,10 @@ LATE = (
     "cell late(x: float[n]) { state before: float[n] = 0 next before = x return before }"
     " seq time = 3 model m { input x: float[time, 2] output x -> late }"
 )
+WORDS = (
+    "seq time = 3 model words { input text: class(4)[time] target label: class(2)"
+    " let z = text -> embed(3) -> dense(2) output z loss cross_entropy(last(z), label) }"
+)
 WIDE = DENSE.replace("float[3]", "float[128]").replace("dense(4)", "dense(256)")
 # the pass -> a model that it changes, the kind of program, and the batch
 CASES = {
@@ -53,6 +57,7 @@ CASES = {
     "stream": (STREAM, Kind.TRAIN, BATCH),
     "set_mode": ("model drop { input x: float[3] output x -> dropout(0.5) }", Kind.PREDICT, BATCH),
     "hoist": (CELL, Kind.TRAIN, BATCH),
+    "tabulate": (WORDS, Kind.TRAIN, BATCH),
     "autodiff": (DENSE, Kind.GRADIENTS, BATCH),
     "round_operands": (DENSE, Kind.GRADIENTS, BATCH),
     "update": (DENSE, Kind.TRAIN, BATCH),
