@@ -150,6 +150,8 @@ KINDS = (
          (_examples, _attention), is_slow=True, options=("example",)),
     FigureKind("flow", "gradients from layer to layer, and along time", through_time.flow,
                (_examples, _losses), is_slow=True),
+    FigureKind("activations", "how the values of each layer are distributed", layers.activations,
+         (_examples, _found(layers.active)), is_slow=True),
     FigureKind("weights", "how the parameters are distributed", layers.weights),
 )  # fmt: skip
 """All figures, in the order of a report."""

@@ -18,6 +18,7 @@ from specc.recipe import Column
 MOST_FILTERS, MOST_MAPS, MOST_UNITS, MOST_EXAMPLES = 64, 16, 8, 500
 STRONGEST = 9
 MOST_OUTPUTS = 16
+MOST_HISTOGRAMS, SOME_EXAMPLES = 12, 64
 ASCENT_STEPS, ASCENT_RATE, ASCENT_DECAY = 60, 0.15, 0.03
 
 
@@ -126,20 +127,49 @@ def weights(subject: Subject) -> Figure:
     panels: list[Part] = []
     for path in subject.net.params:
         values = np.ravel(np.asarray(subject.net.params[path], np.float64))
-        if values.size < 2 or len(panels) == 12:
-            continue
-        counts, edges = np.histogram(values, bins=min(40, max(5, values.size // 4)))
-        middle, width = (edges[1:] + edges[:-1]) / 2, float(edges[1] - edges[0])
-        titles = tuple(
-            f"{low:.3g} to {high:.3g}: {count:,}"
-            for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
-        )
-        spread = f"mean {values.mean():.3g}, deviation {values.std():.3g}"
-        panels.append(
-            Panel((Bars(middle, counts, width, titles=titles),), path, Axis(spread), Axis())
-        )
+        if values.size >= 2 and len(panels) < MOST_HISTOGRAMS:
+            panels.append(_histogram(path, values))
     caption = f"The parameters of {subject.name}: how many have which value."
     return Figure("weights", "Weights", tuple(panels), caption, columns=2)
+
+
+def _histogram(title: str, values: np.ndarray, note: str = "") -> Panel:
+    counts, edges = np.histogram(values, bins=min(40, max(5, values.size // 4)))
+    middle, width = (edges[1:] + edges[:-1]) / 2, float(edges[1] - edges[0])
+    titles = tuple(
+        f"{low:.3g} to {high:.3g}: {count:,}"
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    )
+    spread = f"mean {values.mean():.3g}, deviation {values.std():.3g}{note}"
+    return Panel((Bars(middle, counts, width, titles=titles),), title, Axis(spread), Axis())
+
+
+def activations(subject: Subject) -> Figure:
+    """How the values that each layer gives are distributed, over some examples."""
+    rows = np.arange(min(subject.count, SOME_EXAMPLES))
+    values = subject.of_layers([layer.path for layer in active(subject)], rows)
+    panels = []
+    for path, found in list(values.items())[:MOST_HISTOGRAMS]:
+        flat = np.ravel(found)
+        zeros = float((flat == 0).mean())
+        panels.append(_histogram(path, flat, f", {zeros:.0%} are 0" if zeros > 0.01 else ""))
+    caption = (
+        f"What the layers give for {len(rows):,} {subject.part} examples: how many values are how"
+        " large."
+    )
+    return Figure("activations", "Activations", tuple(panels), caption, columns=2)
+
+
+def active(subject: Subject) -> list[Layer]:
+    """The layers that give numbers for each example; raises LookupError if there is none."""
+    found: dict[Node, Layer] = {}
+    for layer in subject.program.layers:
+        kind = layer.node.type
+        if kind.batched and kind.kind == "float" and kind.bound_elements > 1:
+            found.setdefault(layer.node, layer)
+    if not found:
+        raise LookupError("no layer gives numbers for each example")
+    return list(found.values())
 
 
 def features(subject: Subject, layer: str = "") -> Figure:

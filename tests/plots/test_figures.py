@@ -47,7 +47,7 @@ def test_every_figure_that_fits_is_drawn(subject):
     drawn = [kind.name for kind in KINDS if not kind.why_not(subject)]
     assert drawn == [
         "curves", "confusion", "classes", "roc", "calibration", "mistakes", "embedding", "filters",
-        "maps", "features", "saliency", "flow", "weights",
+        "maps", "features", "saliency", "flow", "activations", "weights",
     ]  # fmt: skip
     for name in drawn:
         figure = find(name).draw(subject)
@@ -155,6 +155,17 @@ def test_a_unit_behind_a_relu_is_sought_from_the_example_that_excites_it_most():
     assert (layers.ascent(given, layers.unit_node(node, 0), "image") == images.mean(0)).all()
     found = layers.ascent(given, layers.unit_node(node, 0), "image", images[3:4])
     assert found[0].max() == found[0, 2, 5] > 1
+
+
+def test_activations_count_what_layers_give(subject):
+    panels = {part.title: part for part in layers.activations(subject).parts}
+    assert list(panels) == ["conv1", "tanh1", "avgpool1", "flatten1", "dense1", "dense2"]
+    found = scores(subject, np.arange(64))
+    (bars,) = panels["dense2"].marks
+    edges = np.append(bars.x - bars.width / 2, bars.x[-1] + bars.width / 2)
+    assert edges[[0, -1]] == pytest.approx([found.min(), found.max()], rel=1e-4)
+    assert bars.heights.sum() == 640 and abs(bars.heights - np.histogram(found, edges)[0]).sum() < 9
+    assert panels["dense2"].x.label.startswith(f"mean {found.mean():.3g}, ")
 
 
 def test_maps_are_what_layers_give(subject):

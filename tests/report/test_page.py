@@ -80,7 +80,7 @@ def test_a_report_is_one_whole_page(run, specc):
         "Receiver operating characteristic", "Calibration",
         *(["The surest mistakes"] if "The surest mistakes" in reader.headings else []),
         "Predicted and true values", "Decision boundary", "Embedding", "Flow of gradients",
-        "Weights",
+        "Activations", "Weights",
     ]  # fmt: skip
     for address in reader.addresses:
         assert address.startswith(("#", "data:")), address
