@@ -73,12 +73,18 @@ class Grade:
         """Whether no check failed."""
         return all(each.passed is not False for each in self.checks)
 
+    @property
+    def skipped(self) -> list[str]:
+        """The names of the checks that could not be made: nobody knows whether they would fail."""
+        return [each.name for each in self.checks if each.passed is None]
+
     def to_record(self) -> dict[str, Any]:
         """Return the report as plain data."""
         return {
             "answer": self.answer,
             "reference": self.reference,
             "passed": self.passed,
+            "skipped": self.skipped,
             "checks": [each.to_record() for each in self.checks],
         }
 

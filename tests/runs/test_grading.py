@@ -124,3 +124,13 @@ def test_the_command_prints_text_or_json_and_exits_with_the_verdict(files, specc
     assert status == 1 and record["passed"] is False
     assert record["checks"][0]["name"] == "function" and record["checks"][0]["expected"]
     assert specc("grade", wrong)[0] == 2
+
+
+def test_what_was_not_compared_is_said(files, specc):
+    """A check alone that cannot be made is no proof that nothing differs."""
+    answer, reference = files(BY_HAND.replace("(10)", "(11)"))
+    status, printed, _ = specc("grade", answer, "--against", reference, "--check", "function")
+    assert status == 0
+    assert printed.endswith("no difference, but not compared: function\n")
+    report = grade(answer, reference, Wanted(("function",)))
+    assert report.skipped == ["function"] == report.to_record()["skipped"]
