@@ -110,6 +110,9 @@ def compile(
     are rounded to the `precision`, "float32" or "bfloat16", by default the file's. A batch is
     divided into `shards`, which the threads share: by default as many as suit the model and the
     batch. The bits of a result depend on the shards, and not on the threads.
+
+    >>> compile(load("models/linear.dl"), batch=16, dtype="float64")
+    <Net linear: 650 parameters, float64, batch 16>
     """
     from specc import driver
 
@@ -190,6 +193,13 @@ def sweep(
     The result has the `trials`, the `best` of them, its `run`, the `text` of the file with the best
     values, and the `importance` of each search. Raises `SpecError` for mistakes in the file, at any
     combination of values. Needs Optuna, by `pip install 'specc-nn[sweep]'`.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> text = Path("models/linear.dl").read_text().replace("lr = 0.5", "lr = search(0.1, 0.5)")
+    >>> result = sweep(text, sampler="grid", epochs=1, runs=tempfile.mkdtemp())
+    >>> len(result.trials), result.best.state
+    (2, 'complete')
     """
     from specc.sweeps.python import sweep as carried_out
 

@@ -1,6 +1,7 @@
 """A compiled model: weights, machine code, and the methods of `Net`.
 
 net              the face of a model: `specc.compile` returns a `Net`
+rows             its part for the training loop: weights, programs and rows of columns
 arrays           checks of the arrays that callers pass
 weights          the live arrays of a model, and the lock that guards them
 programs         graphs, plans and compiled programs, each made when it is first needed

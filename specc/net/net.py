@@ -16,38 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specc.backend.run.program import CompiledProgram
-from specc.ir.graph import Graph
-from specc.ir.names import OutputKind, kind_of
-from specc.ir.plan import Plan
-from specc.ir.program import Program
 from specc.net.answers import Meaning, meanings
-from specc.net.arrays import completed, count, examples
-from specc.net.metrics import MetricColumns
-from specc.net.prediction import Prediction
-from specc.net.programs import Clock, Programs
-from specc.net.ready import Ready
-from specc.net.training import StepDiverged, Training, untrainable
-from specc.net.weights import Weights
+from specc.net.arrays import count
+from specc.net.rows import RowNet
+from specc.net.training import StepDiverged, untrainable
 from specc.pipeline import Kind
 from specc.recipe import Column, Port
-from specc.runtime.encoding import Encoding
 from specc.system import plotter
 from specc.system.lazy import cached_property
-from specc.system.locks import Mutex
 
 if TYPE_CHECKING:
     from specc.backend.measure.timing import StepTimes
     from specc.flow import Flow
-    from specc.net.decoding import Decoding
-    from specc.net.divergence import WordedCause
     from specc.net.fitting import Callback
-    from specc.net.gradients_of import GradientsOf
-    from specc.net.inspection import Inspection
     from specc.runtime.metrics import Epoch
 
 
-class Net:
+class Net(RowNet):
     """A model in machine code, for batches of `batch` examples on `threads` threads.
 
     `params` and `states` map paths to live arrays in C order, in the layouts of the library:
@@ -59,223 +44,16 @@ class Net:
     `params` or `states` is no call: nothing else may run meanwhile.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        batch: int,
-        dtype: str,
-        threads: int,
-        seed: int,
-        values: Mapping[str, np.ndarray] | None = None,
-        shards: int | None = None,
-    ):
-        self.program, self.batch, self.dtype = program, batch, dtype
-        self.threads, self.seed = threads, seed
-        self.name, self.ports = program.name, program.ports
-        self.on_divergence = "raise"  # or "warn"
-        self.weights = Weights(program, batch, dtype, seed, values)
-        self.params, self.states = self.weights.params, self.weights.states
-        self.slots = self.weights.slots
-        self.programs = Programs(program, self.weights, batch, threads, Clock(), shards)
-        self.prediction = Prediction(self.programs)
-        self.training = Training(self.programs)
-        self.encoding = Encoding()  # vocabularies and statistics of columns of the training data
-        self.epochs_done = 0  # the epochs that `fit` has done
-        self.metrics = MetricColumns(program)
-        self.columns, self.record_width = self.metrics.columns, self.metrics.record_width
-        self._gradients, self._ready = Mutex(), Ready(self.programs, Kind.GRADIENTS)
-        self._names = tuple(port.name for port in program.ports)
-
-    # Parts that not every model needs are imported when they are used, for a quick start.
-
-    @cached_property
-    def decoding(self) -> Decoding:
-        from specc.net.decoding import Decoding
-
-        return Decoding(self.programs, self.prediction)
-
-    @cached_property
-    def inspection(self) -> Inspection:
-        from specc.net.inspection import Inspection
-
-        return Inspection(self.training)
-
-    @cached_property
-    def gradients_of(self) -> GradientsOf:
-        from specc.net.gradients_of import GradientsOf
-
-        return GradientsOf(self.programs)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the program, weights and states: a copy compiles its own machine code."""
-        with self.weights.lock.reading:
-            arrays = {
-                name: array.copy()
-                for name, array in self.weights.arrays.items()
-                if kind_of(name) in (OutputKind.PARAM, OutputKind.STATE)
-            }
-            return {
-                "program": self.program,
-                "batch": self.batch,
-                "dtype": self.dtype,
-                "threads": self.threads,
-                "seed": self.seed,
-                "values": arrays,
-                "shards": self.programs.shards,
-                "slots": {label: array.copy() for label, array in self.slots.items()},
-                "steps_done": self.steps_done,
-                "on_divergence": self.on_divergence,
-                "encoding": self.encoding,
-                "epochs_done": self.epochs_done,
-            }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        made = ("program", "batch", "dtype", "threads", "seed", "values", "shards")
-        Net.__init__(self, **{name: state[name] for name in made})
-        for label, array in state["slots"].items():
-            self.slots[label][...] = array
-        self.steps_done, self.on_divergence = state["steps_done"], state["on_divergence"]
-        self.encoding, self.epochs_done = state["encoding"], state["epochs_done"]
-
-    def __repr__(self) -> str:
-        count = sum(each.size for each in dict.values(self.params))
-        return f"<Net {self.name}: {count:,} parameters, {self.dtype}, batch {self.batch}>"
-
-    def set_params(self, values: Mapping[str, np.ndarray]) -> None:
-        """Set parameters by path, all or none.
-
-        Raises ValueError for an unknown path, another shape, or values that are not real numbers.
-        """
-        self.params.put(values)
-
-    @property
-    def steps_done(self) -> int:
-        """The number of training steps so far; schedules and random numbers continue from it."""
-        return self.training.steps_done
-
-    @steps_done.setter
-    def steps_done(self, steps: int) -> None:
-        self.training.steps_done = steps
-
-    # The programs.
-
-    @property
-    def compile_seconds(self) -> float:
-        """The seconds that compiling has taken."""
-        return self.programs.clock.seconds
-
-    @property
-    def working_threads(self) -> int:
-        """The number of threads that work on a batch: `threads`, or fewer if it is small."""
-        return self.programs.working_threads
-
-    @property
-    def settings_graph(self) -> Graph:
-        """Return the optimizer's settings, as a graph over step, epoch, progress and stale."""
-        return self.programs.settings_graph
-
-    def graph(self, kind: str) -> Graph:
-        """Return the optimized graph of one program: the planner's input."""
-        return self.programs.graph(kind)
-
-    def plan(self, kind: str, examples: int | None = None, shards: int | None = None) -> Plan:
-        """Return the plan of one program, for batches of `examples` in so many shards."""
-        return self.programs.plan(kind, examples, shards)
-
-    def compiled(
-        self, kind: str, examples: int | None = None, shards: int | None = None
-    ) -> CompiledProgram:
-        """Return one program, ready to run on batches of at most `examples`, in so many shards."""
-        return self.programs.compiled(kind, examples, shards)
-
-    # Methods for the training loop.
-
-    def train(
-        self,
-        data: Mapping[str, Column],
-        order: np.ndarray,
-        first_step: int,
-        steps_per_epoch: int,
-        total_steps: int,
-        stale: float = 0,
-    ) -> np.ndarray:
-        """Run optimizer steps over the rows `order`, a batch at a time; the last may be partial.
-
-        Returns float64 [steps, record_width]: the means over each batch, before its update; the
-        first is the loss. `report` makes metrics of their mean over many steps.
-        """
-        return self.training.run(data, order, first_step, steps_per_epoch, total_steps, stale)
-
-    def lengths(self, data: Mapping[str, Column], total_steps: int) -> np.ndarray | None:
-        """Return the time steps of each example, if a training of `total_steps` uses bucketing.
-
-        None if it does not.
-        """
-        return self.training.lengths(data, total_steps)
-
-    def evaluate_rows(
-        self, data: Mapping[str, Column], order: np.ndarray
-    ) -> dict[str, float | np.ndarray]:
-        """Return the exact losses and metrics over all rows of `order`, in inference mode.
-
-        See `report`.
-        """
-        return self.report(self.means_of(data, order))
-
-    def means_of(self, data: Mapping[str, Column], order: np.ndarray) -> np.ndarray:
-        """Return the means of the records over all rows of `order`, in inference mode.
-
-        `report` makes losses and metrics of them.
-        """
-        programs = self.programs.all_ready(Kind.EVALUATE, data, self.batch, len(order))
-        with self.weights.lock.reading:
-            records, _ = self.programs.run_all(programs, data, order)
-        counts = np.full(len(records), self.batch)
-        counts[-1] = len(order) - self.batch * (len(records) - 1)
-        return np.asarray(counts @ records / len(order))
-
-    def report(self, means: np.ndarray) -> dict[str, float | np.ndarray]:
-        """Return losses and metrics from means over the data: `columns`, and metrics with axes."""
-        return self.metrics.report(means)
-
-    def watched(self, values: Mapping[str, float | np.ndarray]) -> float:
-        """Return the value that chooses the best epoch.
-
-        It is the one that `monitor` names, or the loss without penalties on weights. `values` are
-        those of `evaluate`, with the current weights.
-        """
-        return self.metrics.watched(values, self.weights)
-
-    def predict_rows(
-        self, data: Mapping[str, Column], slots: Mapping[str, np.ndarray] | None = None
-    ) -> dict[str, np.ndarray]:
-        """Return the outputs for all rows, in inference mode: name -> `[n, *shape]`.
-
-        `slots` maps each state of a stream to an array [batch, *shape]. Prediction continues from
-        it and updates it in place.
-        """
-        return self.prediction.run(data, slots)
-
-    def diagnose(
-        self,
-        data: Mapping[str, Column],
-        rows: np.ndarray,
-        step: int,
-        steps_per_epoch: int = 0,
-        total_steps: int = 0,
-        stale: float = 0,
-        training: bool = True,
-    ) -> WordedCause | None:
-        """Say why a training step or an evaluation is not finite: see `Inspection.diagnose`."""
-        return self.inspection.diagnose(
-            data, rows, step, steps_per_epoch, total_steps, stale, training
-        )
-
     # Methods that take and return tables.
 
     @cached_property
     def meanings(self) -> dict[str, Meaning]:
-        """Return the target that each output scores, by the output's name: see `net.answers`."""
+        """Return the target that each output scores, by the output's name: see `net.answers`.
+
+        >>> net = specc.compile(specc.load("models/linear.dl"))
+        >>> net.meanings["f"].target.name, net.meanings["f"].holds
+        ('label', 'scores')
+        """
         return meanings(self.program)
 
     def predict(self, data: object, temperature: float = 0.0, seed: int = 0) -> Any:
@@ -287,6 +65,11 @@ class Net:
         a target `kind` there are `kind`, the most likely class, and `kind_NAME`, the probability
         of each; other outputs are as `forward` returns them. A decoder generates its targets with
         `temperature`. Raises DataError for data that does not fit.
+
+        >>> net = specc.compile(specc.load("models/linear.dl"))
+        >>> found = net.predict({"x": np.zeros((3, 64))})
+        >>> found["label"], round(float(found["label_7"][0]), 3)
+        (array([0, 0, 0]), 0.1)
         """
         from specc.net import tables
 
@@ -296,6 +79,11 @@ class Net:
         """Return the loss and the metrics over the rows of a table, by name, in inference mode.
 
         `data` is as for `predict`, with the targets. Raises DataError for data that does not fit.
+
+        >>> net = specc.compile(specc.load("models/linear.dl"))
+        >>> found = net.evaluate({"x": np.zeros((3, 64)), "label": [0, 1, 2]})
+        >>> round(found["loss"], 4), round(found["accuracy"], 4)
+        (2.3026, 0.3333)
         """
         from specc.net import tables
 
@@ -314,6 +102,11 @@ class Net:
         for it. With validation the model ends with the weights of its best epoch. Each of
         `callbacks` is called with the `Epoch` after each epoch; one that returns True stops the
         training. Returns the epochs, with their figures.
+
+        >>> net = specc.compile(specc.load("models/linear.dl"))
+        >>> epochs = net.fit({"x": np.zeros((3, 64)), "label": [0, 1, 2]}, epochs=2)
+        >>> [round(each.training["loss"], 4) for each in epochs]
+        [2.3026, 2.1889]
         """
         from specc.net import fitting
 
@@ -323,6 +116,10 @@ class Net:
         """A figure of the model, which a notebook shows: `net.plot("confusion", frame)`.
 
         See `specc.plot`, which also draws what a net does not know: the history of a run.
+
+        >>> net = specc.compile(specc.load("models/linear.dl"))
+        >>> net.plot("weights")
+        <Figure weights: Weights>
         """
         return plotter.draw(self, kind, data, **options)
 
@@ -330,6 +127,12 @@ class Net:
         """Write the model with its weights to a new folder, from which `specc.open` reads it.
 
         Raises `RunError` if there is something else in the folder, or it cannot be written.
+
+        >>> import tempfile
+        >>> net = specc.compile(specc.load("models/linear.dl"))
+        >>> folder = net.save(tempfile.mkdtemp())
+        >>> specc.open(folder)
+        <Net linear: 650 parameters, float32, batch 32>
         """
         from specc.net import saving
 
@@ -341,6 +144,12 @@ class Net:
         `of` is an element of an output, `scores[3]`, or `loss`; `by` an input or a parameter. By an
         input it is `[n, *shape]`: for each of the n given examples the gradient of its own number.
         By a parameter it is the gradient of the mean over the examples.
+
+        >>> net = specc.compile(specc.load("models/linear.dl"))
+        >>> net.gradients("f[3]", "x", x=np.zeros((2, 64))).shape
+        (2, 64)
+        >>> net.gradients("loss", "b", x=np.zeros((1, 64)), label=[0])[:2].round(4)
+        array([-0.9,  0.1], dtype=float32)
         """
         needed = self.gradients_of.needed(of, by)
         data = self.examples(arrays, needed)
@@ -353,6 +162,10 @@ class Net:
 
         Only targets that an output reads (`previous(word)`) are needed; `decode` generates them.
         Raises ValueError for arrays that do not fit, and for a model without an output.
+
+        >>> net = specc.compile(specc.load("models/linear.dl"))
+        >>> net.forward(x=np.zeros((2, 64)))["f"].shape
+        (2, 10)
         """
         if not self.program.outputs:
             raise ValueError(f"{self.name} has no `output`, so there is nothing to compute forward")
@@ -370,6 +183,11 @@ class Net:
         """The outputs of `count` examples of a model that has no input: name -> `[count, *shape]`.
 
         What it draws follows from the seed. Raises ValueError for a model with an input.
+
+        >>> text = "model m { target y: float[2] param w: float[2] = 7 output w loss mse(w, y) }"
+        >>> net = specc.compile(specc.loads(text))
+        >>> net.draw(1)
+        {'w': array([[7., 7.]], dtype=float32)}
         """
         inputs = [port.name for port in self.ports if port.role == "input"]
         if inputs:
@@ -379,7 +197,15 @@ class Net:
 
     @property
     def written(self) -> list[Port]:
-        """The targets that the outputs read, and that `decode` generates."""
+        """The targets that the outputs read, and that `decode` generates.
+
+        >>> text = "seq steps = 3 model speller { input x: float[2] target word: class(5)[steps]"
+        >>> text += " let scores = previous(word) -> embed(3) -> gru(h=dense(x; 4); 4) -> dense(5)"
+        >>> text += " output scores loss cross_entropy(scores, word) }"
+        >>> net = specc.compile(specc.loads(text))
+        >>> [port.name for port in net.written]
+        ['word']
+        """
         return self.decoding.written
 
     def decode(
@@ -392,6 +218,13 @@ class Net:
         taken, otherwise one is drawn with p = softmax(scores / temperature). All steps of a
         variable-length sequence are generated; its text ends at its end symbol. Raises ValueError
         for arrays that do not fit, and for a model that generates nothing.
+
+        >>> text = "seq steps = 3 model speller { input x: float[2] target word: class(5)[steps]"
+        >>> text += " let scores = previous(word) -> embed(3) -> gru(h=dense(x; 4); 4) -> dense(5)"
+        >>> text += " output scores loss cross_entropy(scores, word) }"
+        >>> net = specc.compile(specc.loads(text))
+        >>> net.decode(x=np.zeros((2, 2)))["word"].shape
+        (2, 3)
         """
         targets = self.written
         if not targets:
@@ -412,13 +245,26 @@ class Net:
         seed: int = 0,
         ends: Mapping[str, int] | None = None,
     ) -> dict[str, np.ndarray]:
-        """Return the targets that the model generates: see `specc.runtime.decode.decode`."""
+        """Return the targets that the model generates: see `specc.runtime.decode.decode`.
+
+        >>> text = "seq steps = 3 model speller { input x: float[2] target word: class(5)[steps]"
+        >>> text += " let scores = previous(word) -> embed(3) -> gru(h=dense(x; 4); 4) -> dense(5)"
+        >>> text += " output scores loss cross_entropy(scores, word) }"
+        >>> net = specc.compile(specc.loads(text))
+        >>> net.write(net.examples({"x": np.zeros((2, 2))}, ["x"]))["word"].shape
+        (2, 3)
+        """
         return self.decoding.write(data, temperature, seed, ends)
 
     def loss_and_gradients(self, /, **arrays: np.ndarray) -> tuple[float, dict[str, np.ndarray]]:
         """Return the mean loss over n examples, in training mode, and its gradients by path.
 
         Raises ValueError for arrays that do not fit, and for a model without a loss.
+
+        >>> net = specc.compile(specc.load("models/linear.dl"))
+        >>> loss, gradients = net.loss_and_gradients(x=np.zeros((1, 64)), label=[0])
+        >>> round(loss, 4), gradients["b"][:2].round(4)
+        (2.3026, array([-0.9,  0.1], dtype=float32))
         """
         self._check_loss()
         if (call := self._ready.call(arrays)) is not None:
@@ -446,6 +292,10 @@ class Net:
         If the loss is not finite, the weights, states and `steps_done` go back to those from before
         the step, or to the last copy of them (`specc.net.rollback`), and `Diverged` is raised,
         which names the operation; with `net.on_divergence = "warn"` it is a RuntimeWarning.
+
+        >>> net = specc.compile(specc.load("models/linear.dl"))
+        >>> [round(net.step(x=np.zeros((3, 64)), label=[0, 1, 2]), 4) for _ in range(2)]
+        [2.3026, 2.1889]
         """
         try:
             loss = self.training.quick(arrays, self._columns, self.diagnose)
@@ -477,6 +327,12 @@ class Net:
         """Return the time of each kernel of a training step over the rows `order`.
 
         Without an optimizer it is an evaluation, or a prediction. The model does not change.
+
+        >>> net = specc.compile(specc.load("models/linear.dl"))
+        >>> data = net.examples({"x": np.zeros((3, 64)), "label": [0, 1, 2]}, ["x", "label"])
+        >>> times = net.time(data, np.arange(3))
+        >>> times.step > 0, times.calls[0].kernel
+        (True, 'gather_float')
         """
         return self.inspection.time(data, order)
 
@@ -486,6 +342,10 @@ class Net:
         A stream begins anew.
 
         Raises ValueError for arrays that do not fit, and for a model without a loss.
+
+        >>> net = specc.compile(specc.load("models/linear.dl"))
+        >>> net.flow(x=np.zeros((3, 64)), label=[0, 1, 2]).verdict
+        ['the norm of all gradients is 0.483']
         """
         self._check_loss()
         data = self.examples(arrays, self._names)
@@ -494,9 +354,3 @@ class Net:
     def _check_loss(self) -> None:
         if not self.program.losses:
             raise ValueError(f"{self.name} has no `loss`, so there are no gradients")
-
-    def examples(
-        self, arrays: Mapping[str, np.ndarray], needed: Iterable[str], begin: bool = True
-    ) -> dict[str, Column]:
-        """Return the given arrays as checked columns; `begin`: whether a stream begins anew."""
-        return examples(self.name, self.ports, completed(self.ports, arrays, begin), needed)

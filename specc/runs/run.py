@@ -34,7 +34,11 @@ class Metrics(list[dict[str, float]]):
 
     @property
     def columns(self) -> list[str]:
-        """The names of the columns."""
+        """The names of the columns.
+
+        >>> Metrics([{"epoch": 1, "train_loss": 0.5}]).columns
+        ['epoch', 'train_loss']
+        """
         return list(super().__getitem__(0)) if self else []
 
     def __getitem__(self, place: Any) -> Any:
@@ -81,7 +85,13 @@ class Run:
 
     @property
     def metrics(self) -> Metrics:
-        """The figures of each epoch: see `Metrics`."""
+        """The figures of each epoch: see `Metrics`.
+
+        >>> import tempfile
+        >>> run = specc.train("models/linear.dl", epochs=1, runs=tempfile.mkdtemp(), quiet=True)
+        >>> run.metrics["epoch"], run.metrics.columns[:4]
+        ([1], ['epoch', 'step', 'seconds', 'train_loss'])
+        """
         columns = curves(self.folder)
         whole = ("epoch", "step")
         return Metrics(
@@ -91,7 +101,13 @@ class Run:
 
     @property
     def net(self) -> Net:
-        """The trained model, with the weights of the best epoch."""
+        """The trained model, with the weights of the best epoch.
+
+        >>> import tempfile
+        >>> run = specc.train("models/linear.dl", epochs=1, runs=tempfile.mkdtemp(), quiet=True)
+        >>> run.net
+        <Net linear: 650 parameters, float32, batch 32>
+        """
         if self._net is None:
             from specc.runs.opened import open_net
 
@@ -99,12 +115,24 @@ class Run:
         return self._net
 
     def plot(self, kind: str, **options: Any) -> Any:
-        """A figure of the run, which a notebook shows: `run.plot("curves")`. See `specc.plot`."""
+        """A figure of the run, which a notebook shows: `run.plot("curves")`. See `specc.plot`.
+
+        >>> import tempfile
+        >>> run = specc.train("models/linear.dl", epochs=1, runs=tempfile.mkdtemp(), quiet=True)
+        >>> run.plot("curves")
+        <Figure curves: Curves>
+        """
         return plotter.draw(self, kind, **options)
 
     @property
     def summary(self) -> Summary:
-        """The run at a glance: its figures at the best epoch, its status and its time."""
+        """The run at a glance: its figures at the best epoch, its status and its time.
+
+        >>> import tempfile
+        >>> run = specc.train("models/linear.dl", epochs=1, runs=tempfile.mkdtemp(), quiet=True)
+        >>> run.summary.epochs, run.summary.best_epoch
+        (1, 1)
+        """
         return summary(self.folder, str(self.folder))
 
     def __repr__(self) -> str:

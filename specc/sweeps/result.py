@@ -53,18 +53,42 @@ class Result:
 
     @property
     def best(self) -> Tried | None:
-        """The complete trial with the best value; None if there is none."""
+        """The complete trial with the best value; None if there is none.
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> text = Path("models/linear.dl").read_text().replace("lr = 0.5", "lr = search(0.1, 0.5)")
+        >>> result = specc.sweep(text, sampler="grid", epochs=1, runs=tempfile.mkdtemp())
+        >>> result.best.state, result.best.value == min(each.value for each in result.trials)
+        ('complete', True)
+        """
         found = [each for each in self.trials if each.state == "complete" and each.is_finite]
         return min(found, key=self._rank) if found else None
 
     def ranked(self) -> list[Tried]:
-        """Return the trials that have a value, the best first; complete ones before others."""
+        """Return the trials that have a value, the best first; complete ones before others.
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> text = Path("models/linear.dl").read_text().replace("lr = 0.5", "lr = search(0.1, 0.5)")
+        >>> result = specc.sweep(text, sampler="grid", epochs=1, runs=tempfile.mkdtemp())
+        >>> result.ranked()[0] == result.best
+        True
+        """
         found = [each for each in self.trials if each.value is not None]
         return sorted(found, key=lambda each: (each.state != "complete", self._rank(each)))
 
     @property
     def run(self) -> Run:
-        """The best run, as `specc.train` returns it. Raises ValueError if no trial is complete."""
+        """The best run, as `specc.train` returns it. Raises ValueError if no trial is complete.
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> text = Path("models/linear.dl").read_text().replace("lr = 0.5", "lr = search(0.1, 0.5)")
+        >>> result = specc.sweep(text, sampler="grid", epochs=1, runs=tempfile.mkdtemp())
+        >>> result.run.metrics["epoch"]
+        [1]
+        """
         from specc.runs.run import Run
 
         best = self.best
@@ -80,6 +104,13 @@ class Result:
         """Return the file with the best values in the place of its searches.
 
         Raises ValueError if no trial is complete.
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> text = Path("models/linear.dl").read_text().replace("lr = 0.5", "lr = search(0.1, 0.5)")
+        >>> result = specc.sweep(text, sampler="grid", epochs=1, runs=tempfile.mkdtemp())
+        >>> "search" in result.text()
+        False
         """
         best = self.best
         if best is None:
@@ -91,6 +122,13 @@ class Result:
 
         The shares are those of PED-ANOVA (Watanabe et al., 2023), by Optuna. They are empty with
         fewer than ten complete trials, and leave out searches that are not asked in each trial.
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> text = Path("models/linear.dl").read_text().replace("lr = 0.5", "lr = search(0.1, 0.5)")
+        >>> result = specc.sweep(text, sampler="grid", epochs=1, runs=tempfile.mkdtemp())
+        >>> result.importance()  # of two trials
+        {}
         """
         return importance(self.plan, self.trials)
 
