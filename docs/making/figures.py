@@ -19,8 +19,8 @@ UNROLLED = ("frames", "translate", "caption", "sentiment", "char_rnn")
 """Models of sequences that are drawn step by step."""
 STEPS = 4
 LECTURE = (
-    "activations", "boundaries", "convolution", "depth", "distances", "fading", "features", "l2",
-    "representations",
+    "activations", "attention", "boundaries", "convolution", "depth", "distances", "fading",
+    "features", "l2", "representations", "sums",
 )  # fmt: skip
 WITH_DATA = {"words": "sentiment", "samples": "tinyshakespeare.txt"}
 """Scripts that take data, and where these are beside the project."""

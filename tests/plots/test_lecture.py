@@ -119,3 +119,19 @@ def test_longer_figures_are_drawn(name):
         for panel in figure.parts:
             for way in panel.marks[1:-1]:
                 assert np.isfinite(way.x).all() and abs(way.y[-1]) < 3
+
+
+def test_attention_that_writes_backwards_looks_along_the_other_diagonal():
+    (panel,) = made("attention")["figure"]().parts
+    (table,) = panel.marks
+    assert np.argmax(table.values, axis=1).tolist() == [7, 6, 5, 4, 3, 2, 1, 0]
+
+
+def test_a_small_gpt_looks_only_back_and_finds_both_digits_of_a_sum():
+    panels = made("sums")["figure"]().parts
+    weights = np.array([panel.marks[0].values for panel in panels])
+    assert np.triu(np.nan_to_num(weights), 1).max() < 1e-6
+    names = panels[0].y.names
+    (at,) = [k for k, name in enumerate(names) if name == "=" and k > 4]
+    most = weights[:, at].max(axis=0)  # of the heads; if they looked everywhere alike, 1 / 11
+    assert most[at - 1] > 0.3 and most[at - 3] > 0.3
