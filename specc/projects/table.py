@@ -257,7 +257,11 @@ def model_for(look: TableLook, name: str, file: str, target: str | None = None) 
     ]
     wide = [each for each in others if each.role == "input" and each not in embedded]
     if not wide and not embedded:
-        raise ValueError(f"`{look.path.name}` has no column to predict `{wanted.name}` from")
+        texts = [f"`{each.name}`" for each in others if each.holds == "words"]
+        raise ValueError(
+            f"`{look.path.name}` has no column to predict `{wanted.name}` from"
+            + (f"; if {texts[0]} holds sentences, begin with models/sentiment.dl" if texts else "")
+        )
     names: dict[str, str] = {}
     taken = ["x", "all_inputs", "hidden", "features", "scores", "guess", "center", "spread"]
     for each in (wanted, *embedded):

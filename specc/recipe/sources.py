@@ -130,7 +130,8 @@ SOURCES: dict[str, DataSource] = {
         names_ports=True,
         more_files=True,
         doc="A JSON object on each line: its members are the columns. A list of equally many"
-        " numbers on each line is a vector." + _BY_NAME,
+        " numbers on each line is a vector; lists of different lengths, of numbers or of equally"
+        " long vectors, are a sequence `[<= time]`." + _BY_NAME,
     ),
     "parquet": DataSource(
         _FILE,
@@ -154,7 +155,8 @@ SOURCES: dict[str, DataSource] = {
         settings=(SCALE, SHIFT, *TEXT),
         names_ports=True,
         doc="Arrays that `numpy.savez` wrote, with the examples along the first axis. An array is"
-        ' bound to the input or target of its name; `image = "x_train"` names another array.',
+        ' bound to the input or target of its name; `image = "x_train"` names another array. In a'
+        " sequence `[<= time]` of numbers, steps that are NaN are past the end of an example.",
     ),
     "npy": DataSource(
         _FILE,

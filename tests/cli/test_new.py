@@ -106,6 +106,7 @@ def test_a_table_becomes_a_model_that_trains(table, monkeypatch, specc, tmp_path
         (["x", "--from", "people.csv", "--target", "scor"], "did you mean `score`?"),
         (["x", "--target", "score"], "--target names a column of the table that --from gives"),
         (["x", "--from", "one.csv"], "has no column to predict `a` from"),
+        (["x", "--from", "said.csv", "--target", "a"], "`b` holds sentences, begin with models/"),
     ],
 )
 def test_wrong_usage_is_explained(table, tmp_path, monkeypatch, specc, arguments, message):
@@ -113,6 +114,7 @@ def test_wrong_usage_is_explained(table, tmp_path, monkeypatch, specc, arguments
     Path("there").mkdir()
     Path("there/file").write_text("")
     Path("one.csv").write_text("a\n1\n2\n")
+    Path("said.csv").write_text("a,b\n" + "".join(f"{k % 2},this is {k}\n" for k in range(40)))
     status, out, err = specc("new", *arguments)
     assert (status, out) == (2, "") and message in err
     assert not Path("x").exists()

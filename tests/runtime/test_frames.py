@@ -98,7 +98,7 @@ def test_categories_and_lists_of_a_frame():
         ("a.csv", TypeError, "not str"),
         ({"x": [1, 2], "y": [1]}, ValueError, "equally many rows, but there are 2 in `x`, 1 in"),
         ({"x": [1, "a"]}, TypeError, "column `x` mixes values of the types int, str"),
-        ({"x": [[1, 2], [3]]}, ValueError, "the rows of column `x` differ in length"),
+        ({"x": [[1, 2], ["a"]]}, ValueError, "the rows of column `x` differ in length, and are no"),
         ({3: [1]}, TypeError, "the name of a column must be a text, not 3"),
         ({"x": np.array([1j])}, TypeError, "complex128, which no input takes"),
         (np.zeros((2, 2)), TypeError, "an array without names"),

@@ -12,6 +12,7 @@ vocabulary, the sorted words of the training part.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -20,7 +21,7 @@ from specc.diagnostics import closest
 from specc.recipe import Column, Port
 from specc.recipe.binding import fits, port_type
 from specc.runtime.data import tokens
-from specc.runtime.data.field import Field, Texts
+from specc.runtime.data.field import Field, Texts, is_sequence
 from specc.runtime.data.request import Request, listed
 from specc.runtime.errors import DataError
 
@@ -40,6 +41,7 @@ def column(
     """The field as a column of the port; raises `DataError`. `vocabulary` is for words."""
     if field.texts is not None:
         return Column(_padded(request, port, field, field.texts, vocabulary))
+    field = _whole_steps(request, port, field)
     array = _shaped(request, port, field)
     if port.kind == "float":
         return Column(_floats(request, port, field, array), float(field.scale), float(field.shift))
@@ -80,7 +82,69 @@ def lengths(port: Port, field: Field) -> np.ndarray:
     """The number of steps that each example has of a sequence of varying length: int32 [N]."""
     if field.texts is not None:
         return np.array([len(each) for each in field.texts.parts], np.int32)
-    return np.full(len(field.array), port.shape[0], np.int32)
+    if not _may_end(port, field):
+        return np.full(len(field.array), port.shape[0], np.int32)
+    array = field.array
+    if array.dtype.kind != "f":
+        return np.full(len(array), field.shape[0], np.int32)
+    found = np.zeros(len(array), np.int32)
+    rows = max(1, LOOKED_AT // max(1, prod(array.shape[1:])))
+    for start in range(0, len(array), rows):
+        piece = array[start : start + rows]
+        there = ~np.isnan(piece).reshape(*piece.shape[:2], -1).all(axis=2)
+        last = piece.shape[1] - np.argmax(there[:, ::-1], axis=1)
+        found[start : start + rows] = np.where(there.any(axis=1), last, 0)
+    return found
+
+
+def varies(request: Request, port: Port) -> bool:
+    """Whether a port is a sequence of varying length."""
+    owners = {each.length_of for each in request.derived}
+    return port.sequence is not None and any(
+        each.name in owners and each.sequence == port.sequence for each in request.ports
+    )
+
+
+def _may_end(port: Port, field: Field) -> bool:
+    """Whether an example may have fewer steps than the port, or NaN past its end."""
+    has_steps = is_sequence(port) and len(field.shape) == len(port.shape)
+    return has_steps and field.words is None and not field.is_finite and not field.is_image
+
+
+def _whole_steps(request: Request, port: Port, field: Field) -> Field:
+    """The field with as many steps as the port, and zeros past the end of each example.
+
+    Steps at the end that are NaN throughout are past it. Raises `DataError` for an example that has
+    more steps than the port, and for one that has fewer where its length does not vary.
+    """
+    if not _may_end(port, field) or field.shape[1:] != port.shape[1:]:
+        return field
+    if field.shape == port.shape and (field.array.dtype.kind != "f" or _all_finite(field.array)):
+        return field
+    own, steps = lengths(port, field), port.shape[0]
+    can_vary = varies(request, port)
+    if not can_vary and (field.shape[0] != steps or (own == steps).all()):
+        return field
+    wrong = own > steps if can_vary else own != steps
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        most = f"at most {steps}" if can_vary else str(steps)
+        raise _error(
+            request,
+            port,
+            field,
+            f"{field.place(row, 0)}: {own[row]} steps, but `{port.name}` has {most}",
+            f"`seq {port.sequence} = {own.max()}` holds the longest"
+            if can_vary
+            else f"`[<= {port.sequence}]` is a sequence of varying length",
+        )
+    array = np.zeros((len(own), *port.shape), field.array.dtype)
+    kept = min(steps, field.shape[0])
+    array[:, :kept] = field.array[:, :kept]
+    array[np.arange(steps) >= own[:, None]] = 0
+    if port.kind == "class" and (array == np.floor(array)).all():
+        array = array.astype(np.int64)
+    return replace(field, array=array)
 
 
 def _padded(

@@ -14,7 +14,7 @@ import numpy as np
 from specc.diagnostics import Diagnostic
 from specc.recipe import Column, Port
 from specc.runtime.data import bind
-from specc.runtime.data.field import Field
+from specc.runtime.data.field import Field, is_sequence
 from specc.runtime.data.request import Request
 from specc.runtime.errors import AllMissing, DataError
 
@@ -53,7 +53,7 @@ def columns_of(
             lengths = bind.lengths(first, fields[first.name])
             columns[port.name] = Column(lengths)
             for other in request.ports:
-                if other.sequence == first.sequence and fields[other.name].texts is not None:
+                if other.sequence == first.sequence and other is not first:
                     _check_equal(request, first, lengths, other, fields[other.name], found)
         elif port.begin_of:  # without an order each example is a stream of its own
             columns[port.name] = Column(np.ones(len(fields[port.begin_of].array), np.uint8))
@@ -86,11 +86,12 @@ def _check_equal(
 
 def _check_lengths(request: Request, port: Port, field: Field) -> None:
     """Refuses texts without a symbol, and texts of another length where it does not vary."""
-    if field.texts is None:
+    if field.texts is None and not is_sequence(port):
         return
-    names = {each.length_of for each in request.derived}
     lengths = bind.lengths(port, field)
-    varies = any(each.name in names and each.sequence == port.sequence for each in request.ports)
+    varies = bind.varies(request, port)
+    if field.texts is None and not varies:
+        return
     wrong = lengths < 1 if varies else lengths != port.shape[0]
     if wrong.any():
         row = int(np.argmax(wrong))

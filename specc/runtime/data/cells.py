@@ -15,6 +15,7 @@ import numpy as np
 
 from specc.recipe import Port
 from specc.runtime.data.columns.values import truth_of
+from specc.runtime.data.field import is_sequence
 from specc.runtime.data.request import Request
 from specc.runtime.data.table import Raw
 from specc.runtime.errors import DataError
@@ -43,11 +44,19 @@ class Cells:
             gaps = np.isnan(raw.array.reshape(len(raw.array), -1)).any(axis=1)
         if gaps is None or not gaps.any():
             return raw
+        if missing is None and self._has_steps():
+            return replace(raw, missing=None)  # `bind` tells gaps from what is past the end
         if missing is None or self.port.kind != "float":
             raise self._missing(int(np.argmax(gaps)))
         array = raw.array.astype(np.float64)
-        array[gaps] = missing
+        if raw.shape:
+            array[np.isnan(array)] = missing
+        else:
+            array[gaps] = missing
         return replace(raw, array=array, missing=None)
+
+    def _has_steps(self) -> bool:
+        return bool(self.raw.shape) and is_sequence(self.port)
 
     def error(self, row: int, message: str, help: str | None = None, element: int = 0) -> DataError:
         """Return the error of a cell."""
@@ -112,7 +121,7 @@ class Cells:
             if not self.is_made and not raw.are_names:
                 self._check_words()
             return raw
-        if raw.array.dtype.kind == "f" and raw.missing is not None:
+        if raw.array.dtype.kind == "f" and raw.missing is not None and not self._has_steps():
             raw = whole(raw)
         if raw.array.dtype.kind == "f" and not raw.shape and self.noun == "column":
             row = int(np.argmax(~raw.gaps()))

@@ -85,6 +85,11 @@ class Field:
         return self.array.shape[1:]
 
 
+def is_sequence(port: Port) -> bool:
+    """Whether an example of a port has steps, each a number or an array of numbers."""
+    return port.kind in ("float", "class") and port.sequence is not None and bool(port.shape)
+
+
 def takes_texts(port: Port) -> bool:
     """Whether a text may stand for an example of a port: it is a sequence of classes."""
     return port.kind == "class" and port.sequence is not None and len(port.shape) == 1

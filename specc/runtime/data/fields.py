@@ -19,7 +19,7 @@ from specc.recipe.binding import port_type
 from specc.runtime.data import cells, match, tokens
 from specc.runtime.data.columns.evaluate import Needed, Statistics, evaluate, needed
 from specc.runtime.data.columns.values import Value
-from specc.runtime.data.field import Field, Rows, Texts, takes_texts
+from specc.runtime.data.field import Field, Rows, Texts, is_sequence, takes_texts
 from specc.runtime.data.readers import table_of_source
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.table import Columns, Raw, Table
@@ -149,7 +149,9 @@ def read(
     columns = table.read([*used, *plan.names, *by], texts | plan.texts, vectors)
     if columns.examples == 0 and columns.count is None:
         raise request.error(f"{_first_title(columns, table)} holds no examples", argument=0)
-    strict = [*used, *(name for name in plan.names if name not in plan.may_be_missing)]
+    steps = {name for port in ports if is_sequence(port) for name in names[port.name]}
+    required = [name for name in used if name not in steps or not columns.raw[name].shape]
+    strict = [*required, *(name for name in plan.names if name not in plan.may_be_missing)]
     try:
         columns, rows = _without_gaps(request, table, columns, strict, settings)
     except AllMissing:

@@ -11,7 +11,8 @@ A table is:
 - an iterable, such as a generator, of any of these: the batches are put together, in their order.
 
 Numbers, truth values, texts and dates keep their kind. `None`, NaN, NaT and the nulls of a frame
-are missing values. Names of columns are texts. Anything else raises `TypeError`; columns of
+are missing values. Rows of different lengths, `[steps, ..]` each, are one array with NaN past the
+end of each. Names of columns are texts. Anything else raises `TypeError`; columns of
 different lengths raise `ValueError`.
 """
 
@@ -71,7 +72,7 @@ def _place(title: str, raw: Raw, row: int, name: str, at: int) -> str:
 
 def _as_text(raw: Raw) -> Raw:
     """Return the column as words."""
-    if raw.words is not None:
+    if raw.words is not None or raw.shape:
         return raw
     return coded([str(each) for each in raw.array.tolist()], raw.missing, raw.title)
 
@@ -112,13 +113,18 @@ def is_table(data: object) -> bool:
 
 
 def _is_records(data: object) -> bool:
-    """Return whether the object is a list of dicts of single values, one for each row."""
+    """Return whether the object is a list of dicts, one for each row.
+
+    At least one of their values is single: dicts of lists alone are batches.
+    """
     if not isinstance(data, list | tuple) or not data:
         return False
-    return all(isinstance(each, Mapping) for each in data) and not any(
-        np.ndim(value) or isinstance(value, list | tuple)
-        for value in data[0].values()
-        if not isinstance(value, str)
+    if not all(isinstance(each, Mapping) for each in data):
+        return False
+    first = data[0].values()
+    return not first or any(
+        isinstance(each, str) or not (isinstance(each, list | tuple) or np.ndim(each))
+        for each in first
     )
 
 
@@ -151,6 +157,8 @@ def column_of(values: object, name: str) -> Raw:
         return Raw(array.astype("datetime64[us]"), None, missing if missing.any() else None, title)
     if kind == "U" and array.ndim == 1:
         return coded(array.tolist(), title=title)
+    if kind == "O" and array.ndim == 1 and _are_rows(array):
+        return column_of(_array([np.asarray(each) for each in array], name), name)
     if kind == "O" and array.ndim == 1:
         return _objects(array.tolist(), name)
     raise TypeError(f"{title} has values of the type {array.dtype}, which no input takes")
@@ -166,7 +174,31 @@ def _array(values: object, name: str) -> np.ndarray:
     try:
         return np.asarray(values)
     except ValueError:
-        raise ValueError(f"the rows of column `{name}` differ in length") from None
+        return _ragged(values, name)
+
+
+def _ragged(values: Any, name: str) -> np.ndarray:
+    """Return rows of different lengths as one array of floats, with NaN past the end of each."""
+    try:
+        rows = [np.asarray(each) for each in values]
+        kind = np.result_type(np.float32, *{each.dtype for each in rows if each.size})
+        inner = {each.shape[1:] for each in rows if each.size}
+        if len(inner) != 1 or kind.kind != "f" or not all(each.ndim for each in rows):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"the rows of column `{name}` differ in length, and are no lists of numbers or of"
+            " equally long vectors"
+        ) from None
+    found = np.full((len(rows), max(map(len, rows)), *inner.pop()), np.nan, kind)
+    for row, each in zip(found, rows, strict=True):
+        if each.size:
+            row[: len(each)] = each
+    return found
+
+
+def _are_rows(array: np.ndarray) -> bool:
+    return bool(len(array)) and all(isinstance(each, list | tuple | np.ndarray) for each in array)
 
 
 def _objects(values: list[Any], name: str) -> Raw:

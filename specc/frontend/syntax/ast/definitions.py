@@ -43,6 +43,7 @@ class Seq(Node):
     Layers and functions are applied to each step of a sequence separately; a `cell` runs along it,
     and functions such as `last`, `mean` and `attention` look at all of it. An axis
     `[<= time]` is a sequence of variable length, of at most `time` steps.
+    Without a length it is the longest of the data.
 
     Example:
 

@@ -2,8 +2,9 @@
 
     {"rooms": 3, "city": "Ulm", "sold": "2024-01-31"}
 
-Members may be numbers, truth values, texts, null, or lists of equally many numbers. A member that a
-line leaves out is missing there. The text is UTF-8, plain or compressed.
+Members may be numbers, truth values, texts, null, or lists of numbers or of equally long vectors. A
+list of another length on each line is a sequence of varying length. A member that a line leaves out
+is missing there. The text is UTF-8, plain or compressed.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def table_of(
                         argument=0,
                         help="take numbers, texts or lists of numbers",
                     )
-            if name in texts:
+            if name in texts and not any(isinstance(each, list) for each in values):
                 gaps = np.array([each is None for each in values], bool)
                 shown = ["" if each is None else str(each) for each in values]
                 raw[name] = coded(shown, gaps if gaps.any() else None)

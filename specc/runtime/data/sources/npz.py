@@ -171,7 +171,8 @@ def _array(request: Request, path: Path, archive: NpzFile, name: str) -> Part:
             raise request.error(
                 f"the array `{name}` of `{path.name}` holds Python objects, not numbers",
                 argument=0,
-                help="save it with a numeric type: `x.astype(numpy.float32)`",
+                help="save it with a numeric type: `x.astype(numpy.float32)`; series of different"
+                " lengths go into one array, with NaN past the end of each",
             ) from None
         raise _unreadable(request, path, error) from None
     return _with_examples(request, path, name, array), None
