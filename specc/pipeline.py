@@ -11,7 +11,7 @@ run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -40,6 +40,7 @@ from specc.passes.round_operands import into_products, round_operands
 from specc.passes.simplify import simplify
 from specc.passes.stream import streamed
 from specc.passes.tabulate import tabulate
+from specc.system.records import dataclass
 
 WORTH_RECOMPUTING = 0.95  # of the memory, which recomputation must leave at most
 

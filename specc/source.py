@@ -11,7 +11,9 @@ the half-open ranges of offsets that every syntax node and every diagnostic carr
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

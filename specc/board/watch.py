@@ -12,11 +12,12 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from specc.runs.summary import curves, summary
+from specc.system.records import dataclass
 
 FILES = ("run.json", "metrics.csv", "best.safetensors")
 OFTEN = 0.5

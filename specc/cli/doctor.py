@@ -6,11 +6,13 @@ import json
 import os
 import platform
 import textwrap
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     from specc.backend.machine.profile import Profile

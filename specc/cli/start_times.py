@@ -15,11 +15,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+
+from specc.system.records import dataclass
 
 Compiled = tuple[str, float, float, float]
 """A kernel's name, and the processor seconds of its lowering, LLVM's passes and code generation."""

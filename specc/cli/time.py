@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from specc.cli.session import (
     run_program,
 )
 from specc.frontend.syntax.reading import read_source
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
 
 from specc.diagnostics.excerpt import Paint, page, plain
 from specc.source import Span
+from specc.system.records import dataclass
 
 Severity = Literal["error", "warning"]
 

@@ -14,9 +14,9 @@ error[unknown-name]: `labl` is not defined
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from specc.source import Source, Span
+from specc.system.records import dataclass
 
 WIDEST = 160
 """Characters of a line that are shown."""

@@ -5,8 +5,10 @@ Diagram("net", [a, b], [Arrow(a, b, "[64]")], frames=[], summary="4,810 paramete
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
+
+from specc.system.records import dataclass
 
 
 @dataclass(eq=False)

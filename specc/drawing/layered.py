@@ -11,9 +11,11 @@ drawing directed graphs, 1993.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from typing import Generic, TypeVar
+
+from specc.system.records import dataclass
 
 Key = TypeVar("Key", bound=Hashable)
 

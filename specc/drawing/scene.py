@@ -6,7 +6,9 @@ each has one by day and one by night.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+
+from specc.system.records import dataclass
 
 Point = tuple[float, float]
 SMALL = 6.2

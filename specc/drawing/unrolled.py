@@ -12,13 +12,14 @@ all steps, and with `causal=true` to those before.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specc.drawing.boxes import Arrow, Box, Diagram
 from specc.drawing.placed import GAP, ROUND, TIP, boxed, height, page, width
 from specc.drawing.scene import Curve, Item, Point, Scene, Words
 from specc.ir.program import Program
 from specc.ir.sizes import Size
+from specc.system.records import dataclass
 
 BETWEEN = 34.0
 """Between columns."""

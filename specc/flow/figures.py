@@ -5,10 +5,12 @@ rms(gradient)      # the root of the mean square of its elements
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 import numpy as np
+
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

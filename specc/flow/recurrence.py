@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -28,6 +27,7 @@ from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Concat, Slice
 from specc.ops.steps import one_step, step_of
 from specc.passes.autodiff import gradients
+from specc.system.records import dataclass
 
 LARGEST_JACOBIAN = 512
 """The most elements of a state whose Jacobian is computed: eigenvalues take cubic time."""

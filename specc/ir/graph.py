@@ -10,13 +10,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
 from specc.ir.op import Op
 from specc.ir.types import Type
 from specc.source import Span
 from specc.system.lazy import cached_property
+from specc.system.records import dataclass
 
 _SomeOp = TypeVar("_SomeOp", bound=Op)
 _ClassOf = type[_SomeOp]

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

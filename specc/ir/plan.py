@@ -9,13 +9,14 @@ the arena of each shard; a value that is shared by the batch is stored in C orde
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from specc.ir.graph import Graph, Node
 from specc.ir.sharing import Sharing
 from specc.ir.show import show_node
 from specc.ir.sizes import Shape, bound
+from specc.system.records import dataclass
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 

@@ -8,7 +8,7 @@ their role (see `specc.ops.leaf`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, ClassVar, Protocol
 
 from specc.diagnostics import Diagnostic
@@ -18,6 +18,7 @@ from specc.ir.types import Type
 from specc.recipe import Port, Recipe
 from specc.source import Source, Span
 from specc.system.lazy import cached_property
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

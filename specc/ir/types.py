@@ -6,10 +6,9 @@ Type("float", (84, 120))                     # a weight: one for the whole batch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from specc.ir import sizes
 from specc.ir.sizes import Shape, Size
+from specc.system.records import dataclass
 
 # "byte" never appears in a .dl file: it is how ops keep a small index (an argmax within a window).
 KINDS = ("float", "int", "bool", "byte")

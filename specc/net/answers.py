@@ -11,7 +11,6 @@ What an output means follows from the losses: the target that it is compared wit
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from specc.ir.program import Program, Term
 from specc.ops.leaf import Input
 from specc.recipe import Port
 from specc.runtime.encoding import Encoding
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ cause; a NaN that follows from it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +28,7 @@ from specc.ops.elementwise import Select
 from specc.ops.leaf import Const, Input, Role
 from specc.ops.peers import Peers, bind_batch
 from specc.source import Span
+from specc.system.records import dataclass
 
 SHOWN = 4  # most examples, and most operands, that a message lists
 

@@ -5,13 +5,13 @@ apply(After(), x, dy)      # x, but whoever reads it here waits for dy
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from specc.ir.graph import Node
 from specc.ir.op import Form, Gradients, Strides, Types, WithoutArithmetic, WithoutSteps
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ apply(Order(), x)            # the places of the smallest element, of the next o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from specc.ir import sizes
@@ -17,6 +17,7 @@ from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.ops.kernels import along as kernels
 from specc.ops.shape import Slice, lead
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

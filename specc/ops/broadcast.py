@@ -8,7 +8,7 @@ sum_batch(x)                           # one value for the whole batch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from specc.ir import sizes
@@ -17,6 +17,7 @@ from specc.ir.op import Form, Gradients, Op, ShapeError, Strides, Types, Without
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.shape import lead
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,7 @@ depend on the state is outside of the loop by construction, and so are the gradi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from specc.ir import sizes
@@ -26,6 +26,7 @@ from specc.ops.broadcast import Broadcast, broadcast_scalar
 from specc.ops.elementwise import add, mul
 from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Concat, Reshape, Slice
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,7 @@ operand, so the op is closed under differentiation:
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from specc.ir import sizes
@@ -23,6 +23,7 @@ from specc.ir.op import Form, Gradients, Op, ShapeError, Types
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.rounding import Bfloat16
+from specc.system.records import dataclass
 
 BFLOAT16 = Bfloat16()
 

@@ -5,12 +5,12 @@ apply(Derivative(), y, x)      # dy / dx, a value like any other, of the shape o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from specc.ir.graph import Node
 from specc.ir.op import Form, Gradients, ShapeError, Types, WithoutArithmetic, WithoutSteps
 from specc.ir.types import Type
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

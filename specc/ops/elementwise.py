@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -23,6 +23,7 @@ from specc.ir.sizes import Polynomial, Size
 from specc.ir.types import Type
 from specc.ops.broadcast import broadcast_scalar
 from specc.ops.leaf import Const, constant
+from specc.system.records import dataclass
 from specc.target import evaluate
 from specc.target.expressions import (
     Convert,

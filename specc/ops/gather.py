@@ -7,7 +7,7 @@ apply(Take(), weight, tokens)        # one row of an embedding for each token
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from specc.ir import sizes
@@ -26,6 +26,7 @@ from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast
 from specc.ops.kernels import gather as kernels
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

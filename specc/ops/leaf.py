@@ -7,7 +7,7 @@ Const(0.5)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from specc.ir.op import (
 from specc.ir.sizes import Polynomial, Shape, Size
 from specc.ir.types import Type
 from specc.ops.kernels import leaf as kernels
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

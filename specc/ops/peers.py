@@ -11,7 +11,7 @@ right without knowing about batches.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from specc.ir import sizes
@@ -28,6 +28,7 @@ from specc.ir.op import (
 from specc.ir.sizes import Polynomial, Size
 from specc.ir.types import Type
 from specc.ops.kernels import peers as kernels
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from specc.ir import sizes
@@ -19,6 +19,7 @@ from specc.ir.op import Gradients, Kernel, Op, Types, WithKernel, WithoutArithme
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.kernels import random as kernels
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ What one index has alone, a transposed axis or a slice are the ops of these name
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from specc.ir import sizes
@@ -20,6 +20,7 @@ from specc.ir.types import Type
 from specc.ops.contract import Affine, Contract, Map, index
 from specc.ops.leaf import constant
 from specc.ops.shape import Reshape, Slice, Transpose, lead
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ The sum is in `broadcast`, because the two are each other's transposes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from specc.ir import sizes
@@ -31,6 +31,7 @@ from specc.ops.elementwise import div, equal, mul, select
 from specc.ops.kernels import reduce as kernels
 from specc.ops.leaf import constant
 from specc.ops.shape import lead
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

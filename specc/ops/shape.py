@@ -7,7 +7,7 @@ Axes count from 0 and never include the batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, overload
 
 from specc.ir import sizes
@@ -25,6 +25,7 @@ from specc.ir.op import (
 )
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

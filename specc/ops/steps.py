@@ -9,7 +9,7 @@ A node that does not depend on what is lifted stays as it is: it is the same at 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from specc.ir.graph import Node, apply, topological
 from specc.ir.op import ShapeError
@@ -18,6 +18,7 @@ from specc.ops.broadcast import Broadcast
 from specc.ops.carry import Carry, Loop
 from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Concat, Slice
+from specc.system.records import dataclass
 
 
 class NoStep(ShapeError):

@@ -8,7 +8,7 @@ Windows move over the last two axes; those before, of channels and steps, stay a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from specc.ir import sizes
@@ -17,6 +17,7 @@ from specc.ir.op import Gradients, Kernel, Op, ShapeError, Types, WithKernel, Wi
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.kernels import window as kernels
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,7 @@ as the gradient of a dense layer's input does:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from specc.ir.graph import Graph, Node, rebuild
@@ -24,6 +24,7 @@ from specc.ops.contract import Contract
 from specc.ops.gather import Put
 from specc.ops.reduce import AllReduce
 from specc.passes.team import sums_over_rows
+from specc.system.records import dataclass
 
 SMALLEST = 1 << 14  # smallest gradient, in elements, whose rows shards complete
 FEWEST_ROWS = 32  # fewest rows of a gradient that a shard completes

@@ -9,8 +9,6 @@ added in the order of the shards, so a model gives the same bits on any number o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from specc.ir.graph import Graph, Node
 from specc.ir.names import LEARNING, OutputKind, kind_of
 from specc.ir.sizes import bound
@@ -18,6 +16,7 @@ from specc.ops.leaf import Input, Role
 from specc.ops.reduce import AllReduce
 from specc.passes import team as teams
 from specc.passes.divide import completes
+from specc.system.records import dataclass
 
 MOST = 16  # shards of a batch
 # A shard has at least so many FLOPs: some 50 us, because shards meet some ten times a step.

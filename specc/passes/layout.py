@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from dataclasses import dataclass
 
 import numpy as np
 
 from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, Place
 from specc.ir.types import element_bytes
+from specc.system.records import dataclass
 
 MOST_PACKED = 4000  # most values to pack, because packing time is quadratic in their number
 

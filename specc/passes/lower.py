@@ -15,7 +15,7 @@ batch, next to nothing on lanes that repeat an example. So the mean of a partial
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from specc.ir.graph import Graph, Node, rebuild, rewrite, topological
 from specc.ir.names import RECORDED, OutputKind, kind_of, label_of
@@ -39,6 +39,7 @@ from specc.ops.reduce import BatchMean
 from specc.passes.autodiff import gradients
 from specc.passes.clip import clipped
 from specc.passes.objectives import by_objective, updated
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.names import RECORDED, kind_of
@@ -32,6 +31,7 @@ from specc.ops.flops import flops
 from specc.ops.leaf import Input
 from specc.ops.random import Uniform
 from specc.ops.views import is_view, root_of
+from specc.system.records import dataclass
 
 MOST_CUTS = 160  # most places for cuts that are compared
 WORTH = 0.9  # recompute only if the kept values shrink to at most this fraction

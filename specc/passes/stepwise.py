@@ -12,7 +12,7 @@ returns None, and each new symbol takes a pass over all steps.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from specc.ir.graph import Graph, Node, apply, topological
 from specc.ir.types import Type
@@ -22,6 +22,7 @@ from specc.ops.elementwise import select
 from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Reshape, Slice
 from specc.ops.steps import moved_by_one
+from specc.system.records import dataclass
 
 BEGIN = "step.begin"  # the port that is true at the first step
 KEPT = "kept."

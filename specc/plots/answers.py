@@ -7,13 +7,12 @@ roc(found.truth == 3, found.probabilities[:, 3])
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from specc.plots.heads import Head
 from specc.plots.subject import Subject
 from specc.system.lazy import cached_property
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

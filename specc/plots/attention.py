@@ -9,8 +9,6 @@ user's own are drawn like those of the library.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from specc.ir.graph import Node, topological
@@ -21,6 +19,7 @@ from specc.ops.step_axes import step_axes
 from specc.plots.marks import Axis, Figure, Heatmap, Panel, Part
 from specc.plots.subject import Subject
 from specc.plots.through_time import symbols
+from specc.system.records import dataclass
 
 MOST_STEPS, MOST_PANELS = 60, 12
 

@@ -8,13 +8,12 @@ An output answers a target if a loss or metric compares the two, and their shape
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from specc.ir.program import Program
 from specc.net.answers import compared, sigmoid, softmax
 from specc.recipe import Port
+from specc.system.records import dataclass
 
 KINDS = {"class": "classes", "bool": "truth"}
 

@@ -10,11 +10,11 @@ A kind is one entry here and one function: `specc plot`, the report and `net.plo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from specc.plots import answers, attention, classes, curves, layers, space, sweep, through_time
 from specc.plots.marks import Figure
 from specc.plots.subject import Subject
+from specc.system.records import dataclass
 
 Needs = Callable[[Subject], str]
 """Says what a subject lacks for a figure; an empty text if it lacks nothing."""

@@ -12,7 +12,7 @@ model has neither. At most `MOST` of them are predicted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from specc.plots.heads import Head, heads
 from specc.recipe import Column, Port
 from specc.system.lazy import cached_property
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     from specc.ir.program import Program

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from specc.runtime.data.columns.numerals import NumberForm, form_of
 from specc.runtime.data.readers import request_of, table_of_source
 from specc.runtime.data.table import TRUTH, Raw
 from specc.runtime.given import source
+from specc.system.records import dataclass
 
 SAMPLE = 2**24  # bytes that are looked at
 FEW_WORDS = 20  # that become one-hot vectors

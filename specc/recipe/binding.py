@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from specc.recipe.recipe import Port
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from specc.diagnostics import closest
 from specc.recipe.binding import by_kind, fits, port_type
 from specc.recipe.recipe import DataCall, Port
 from specc.recipe.sources import FRAME, SETTING_SYNONYMS, SOURCES, source_of
+from specc.system.records import dataclass
 
 NO_DATA = (".dl", ".py", ".md")
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")

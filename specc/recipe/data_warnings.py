@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from specc.diagnostics import Diagnostic, Label
 from specc.recipe.binding import port_type
 from specc.recipe.recipe import DataCall, Port, Recipe
 from specc.recipe.sources import SOURCES
 from specc.source import Span
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

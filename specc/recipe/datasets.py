@@ -5,7 +5,7 @@ DATASETS["mnist"].files[0].name       # "train-images-idx3-ubyte.gz"
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

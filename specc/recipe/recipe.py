@@ -8,10 +8,11 @@ Nothing here knows graphs: the front end fills these in, the runtime reads them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from specc.source import Span
+from specc.system.records import dataclass
 
 LARGEST_FLOAT = 3.4028234663852886e38
 """The largest number of float32, the precision that a model has unless it is compiled for another.

@@ -6,10 +6,10 @@ Setting("scale", "number", 1.0).wrong("a")      # "a number"
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from specc.recipe.recipe import LARGEST_FLOAT
+from specc.system.records import dataclass
 
 REQUIRED = object()
 """The default of a setting that must be given."""

@@ -6,10 +6,10 @@ SOURCES["idx"].files        # ("the file of the images", "the file of the labels
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from specc.recipe.recipe import Port
 from specc.recipe.settings import Setting
+from specc.system.records import dataclass
 
 TEXT = (
     Setting(

@@ -9,9 +9,8 @@ all. The kind of a raw column shows only in the data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from specc.recipe.settings import REQUIRED, Setting
+from specc.system.records import dataclass
 
 OPERATORS = ("+", "-", "*", "/", "//", "%", "^", "==", "!=", "<", "<=", ">", ">=")
 LOGIC = ("and", "or", "not")

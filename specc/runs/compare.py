@@ -8,12 +8,12 @@ found.layers        # [Difference("dense1", "dense(64)  [64]", "dense(128)  [128
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specc.runs.listener import Listener
 from specc.runs.summary import Summary, summary
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     from specc.ir.program import Program

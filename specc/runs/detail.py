@@ -8,7 +8,7 @@ slices(net, part, texts)           # {"Bern": (120, {"loss": 0.3, "accuracy": 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from specc.net.answers import Meaning, sigmoid, softmax
 from specc.recipe import Column, DataCall
 from specc.recipe.sources import source_of
 from specc.runtime.metrics import short_names
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     from specc.net.net import Net

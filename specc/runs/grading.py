@@ -17,7 +17,6 @@ Checks, each of which passes, fails or is skipped:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from specc.diagnostics import SpecError
 from specc.ir import sizes
 from specc.recipe.binding import port_type
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from specc.diagnostics import Diverged
 from specc.runs.listener import Listener
 from specc.runs.start import prepare
+from specc.system.records import dataclass
 
 SMOOTHING = 0.8  # of the mean over the losses of the steps before
 WORSE = 4.0  # times the least loss, beyond which the sweep ends

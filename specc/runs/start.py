@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from specc.frontend.syntax.reading import read_source
 from specc.runs.listener import Listener
 from specc.runs.programs import checked, look_at_data, run_program, warn_of_rounding
 from specc.source import Source
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     from specc.backend.machine.profile import Profile

@@ -7,8 +7,10 @@ found.figures            # {"loss": 0.18, "accuracy": 0.958}: validation, of the
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from specc.system.records import dataclass
 
 SHOWN = 8  # hex digits of the hash of a file
 

@@ -6,8 +6,9 @@ trials[0].values, trials[0].value              # {"lr": "0.003"}, 0.18
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from specc.recipe import DataCall, Recipe
 from specc.recipe.data_warnings import same_data
 from specc.recipe.sources import SOURCES
 from specc.source import Source
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     from specc.ir.program import Program

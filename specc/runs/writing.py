@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specc.recipe import DataCall, Port
 from specc.runs.listener import Silent
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     from specc.ir.program import Program

@@ -14,7 +14,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from specc.runtime.compiled import CompiledModel
 from specc.runtime.errors import RunError, run_error
 from specc.runtime.files import write
 from specc.runtime.snapshot import is_sound
+from specc.system.records import dataclass
 
 STATE = "state/"
 STREAM = "state/stream."

@@ -6,8 +6,10 @@ encoding.names("kind", 3)        # ("aster", "rose", "tulip"), or ("0", "1", "2"
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
+
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     from specc.runtime.data import Data

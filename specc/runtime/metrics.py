@@ -13,12 +13,12 @@ import io
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from specc.runtime import files
 from specc.runtime.errors import RunError, run_error
 from specc.runtime.files import reason, write, write_all
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 from specc.recipe import DataCall, Recipe
 from specc.runtime.data import DataPart
 from specc.runtime.data.shards import expanded
+from specc.system.records import dataclass
 
 SPLIT = "the last of permutation(seed, SPLIT, count), or of a text its end"  # order.py
 CHUNK = 2**24  # bytes of a column that are gathered at once

@@ -18,7 +18,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from specc.runtime.files import make_folders, reason, remove_leftovers, replace,
 from specc.runtime.lock import NAME as LOCK
 from specc.runtime.lock import Lock
 from specc.runtime.pins import Pins, is_pins
+from specc.system.records import dataclass
 
 BORN = ("run.json", "metrics.csv")
 FILES = ("model.dl", "run.json", "metrics.csv", "last.safetensors", "best.safetensors")

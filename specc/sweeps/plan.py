@@ -10,11 +10,12 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specc.runtime.errors import run_error
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import optuna

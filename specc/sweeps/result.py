@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specc.frontend.search.fill import written
 from specc.sweeps.plan import SweepPlan, optuna_module, study_of
 from specc.sweeps.values import PROBLEM, RUN, VALUES, counted
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import optuna

@@ -8,7 +8,6 @@ across.plan((14, 2))
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiled import LINE
 from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, runs_from
 from specc.system.lazy import cached_property
+from specc.system.records import dataclass
 
 # Not every number: each is one more kernel to compile.
 _POSITIONS = (1, 2, 4, 7, 8, 10, 12, 14)

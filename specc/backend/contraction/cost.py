@@ -11,10 +11,10 @@ longer if another one is nearly as busy.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from specc.backend.contraction.target import Target
 from specc.system.lazy import cached_property
+from specc.system.records import dataclass
 
 # How sharp the maximum over the units is: with 6, two equally busy ones take 12 % longer than one.
 _SHARPNESS = 6

@@ -5,7 +5,6 @@ sums = Sums.of(problem, dy, x)       # rows of the tiles from dy, taps from x
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +13,7 @@ from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.problem import Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import Linear, LoopAxis, merged, offsets
+from specc.system.records import dataclass
 
 _LONGEST = 64  # vectors of a segment
 _SEGMENT = 8  # cycles to begin a segment

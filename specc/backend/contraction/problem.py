@@ -9,7 +9,6 @@ A form is one file of `forms`: a way to compute contractions of one kind by kern
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from specc.backend.contraction.target import Target
@@ -30,6 +29,7 @@ from specc.backend.contraction.tiling import (
 from specc.ir.sizes import bound, count
 from specc.ops.contract import Affine, Contract
 from specc.system.lazy import cached_property
+from specc.system.records import dataclass
 
 
 class ContractionKind(Enum):

@@ -7,7 +7,7 @@ list(target.shapes(64, 4))           # (rows, columns) of the tiles that fit its
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from specc.backend.llvm import printer
@@ -16,6 +16,7 @@ from specc.backend.machine import Machine
 from specc.backend.machine.here import this_profile
 from specc.backend.machine.profile import Profile
 from specc.backend.words import PAIRS
+from specc.system.records import dataclass
 from specc.target import parse
 
 # Beyond, the addresses of the rows no longer fit the integer registers; with one column more rows

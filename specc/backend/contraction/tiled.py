@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -24,6 +23,7 @@ from specc.backend.contraction.tiling import (
     runs_from,
 )
 from specc.system.lazy import cached_property
+from specc.system.records import dataclass
 
 # Products that one block of rows adds up without a break; more in slices, as a long float32 sum
 # loses digits.

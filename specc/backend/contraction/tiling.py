@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -18,6 +18,7 @@ from specc.backend.llvm.kernel import Kernel
 from specc.ir import sizes
 from specc.ir.sharing import share
 from specc.ops.contract import Affine, Contract, Map
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ layer, with y for the result, x for the image, w for the weights:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from specc.ops.contract import Contract, Map
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ Access("a", "float", address, (16, 1))          # a[16 * i0 + i1] is read
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from specc.backend.emit.calls import Address
+from specc.system.records import dataclass
 from specc.target.expressions import Expression
 
 

@@ -8,7 +8,7 @@ The loader turns addresses into numbers once the memory is there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from specc.backend.llvm.kernel import Kernel
 from specc.ir import types
 from specc.ir.graph import Node
+from specc.system.records import dataclass
 from specc.target.statements import Stored
 
 

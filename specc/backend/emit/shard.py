@@ -7,7 +7,7 @@ shard.address(node)                  # Address("arena", 4096, "x", ...)
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specc.backend.contraction.target import Target
 from specc.backend.emit.calls import Address, KernelCall, element_bytes
@@ -17,6 +17,7 @@ from specc.ir.graph import Node
 from specc.ir.plan import ALIGNMENT, GroupKind, Place, Plan, Step
 from specc.ops.views import parts_read
 from specc.system.lazy import cached_property
+from specc.system.records import dataclass
 
 
 @dataclass(eq=False)

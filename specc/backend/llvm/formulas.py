@@ -6,7 +6,6 @@ The value of an expression is a number or an array. Its type follows from those 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
@@ -30,6 +29,7 @@ from specc.backend.llvm.values import (
     joined,
     rounded,
 )
+from specc.system.records import dataclass
 from specc.target.expressions import (
     ArrayView,
     Binary,

@@ -15,10 +15,11 @@ that of Numba's intrinsics, so Numba can compile kernels as well.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
+
+from specc.system.records import dataclass
 
 I64 = ir.IntType(64)
 

@@ -18,7 +18,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +27,7 @@ from specc.backend.llvm.sources import identity
 from specc.backend.machine import this_machine
 from specc.system.lazy import cached_property
 from specc.system.locks import NATIVE
+from specc.system.records import dataclass
 from specc.target import parse
 from specc.target.statements import Function
 

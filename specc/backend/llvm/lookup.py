@@ -14,13 +14,13 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
 
 from specc.backend.llvm.intrinsics import declared
+from specc.system.records import dataclass
 
 _PREFIX = "specc_table_"
 _DECLARED = re.compile(rf"^declare .*@({_PREFIX}\w+)\(.*$", re.MULTILINE)

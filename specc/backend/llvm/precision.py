@@ -5,9 +5,9 @@ FLOAT.expm1                          # coefficients, the constant first
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from llvmlite import ir
+
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ Types follow NumPy's rules: integers compute in 64 bits, an integer with a float
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
 
 from specc.backend.llvm.intrinsics import I64, Number, types
+from specc.system.records import dataclass
 
 BOOL, INT, FLOAT = types.boolean, types.int64, types.float64
 _MOST_FACTORS = 64  # the largest constant power that is written as products

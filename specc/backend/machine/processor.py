@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from specc.backend.machine.chosen import chosen
@@ -20,6 +20,7 @@ from specc.backend.machine.profile import WIDTHS
 from specc.diagnostics import Diagnostic, SpecError
 from specc.source import Source, Span
 from specc.system.locks import NATIVE
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

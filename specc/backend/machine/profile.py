@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 from specc.diagnostics import Diagnostic, SpecError
 from specc.source import Source, Span
+from specc.system.records import dataclass
 
 WIDTHS = (128, 256, 512)
 LEVELS = ("L1", "L2", "L3")

@@ -9,7 +9,6 @@ Both take the best of several tries, some tenths of a second in all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import no_type_check
 
 import numpy as np
@@ -19,6 +18,7 @@ from specc.backend.machine import this_machine
 from specc.backend.measure.clock import Stamps, ticks_per_second
 from specc.backend.run import executor
 from specc.backend.toolchain.load import load
+from specc.system.records import dataclass
 
 CHAINS = 12  # two products a cycle that take four cycles each need eight; 12 fit every machine
 WORKING_SETS = tuple(1 << n for n in (14, 16, 18, 20, 21, 22, 24, 26))  # bytes a thread

@@ -12,7 +12,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from specc.ir.graph import Node
 from specc.ir.plan import Mode, Plan, Step
 from specc.ops.leaf import Const
 from specc.recipe import Column
+from specc.system.records import dataclass
 
 TURN = 0.01  # seconds that a stretch of steps aims at
 REPEATS = 25

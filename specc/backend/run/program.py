@@ -11,7 +11,7 @@ run a program; a program that writes to `arrays` needs them for itself."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -41,6 +41,7 @@ from specc.recipe import Column
 from specc.system.collection import uncollected
 from specc.system.lazy import cached_property
 from specc.system.locks import COMPILER
+from specc.system.records import dataclass
 
 _COLUMN_TYPES = {np.dtype(name) for name in feed.COLUMN_TYPES}
 KEPT_BYTES = 64 << 20  # most memory of a program that is kept for further runs at the same time

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from specc.ir.graph import Node
 from specc.ir.names import label_of
 from specc.ir.plan import Plan
 from specc.ops.leaf import Input, Role
+from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     from specc.backend.run.program import Code

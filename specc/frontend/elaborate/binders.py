@@ -6,7 +6,7 @@ affine(frame, tree of `2 * i + u - 1`, names)     # {i: 2, u: 1}, -1
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from typing import Any
 
@@ -21,6 +21,7 @@ from specc.ops import elementwise as ops
 from specc.ops.broadcast import Broadcast
 from specc.ops.leaf import Iota, constant, leaf
 from specc.source import Span
+from specc.system.records import dataclass
 
 _numbers = count()
 

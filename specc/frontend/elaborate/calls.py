@@ -8,7 +8,7 @@ invoke      word + values    ->  value
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from specc.diagnostics import Edit, Fix
@@ -31,6 +31,7 @@ from specc.ir.graph import Origin
 from specc.ir.program import Layer
 from specc.ir.sizes import Polynomial
 from specc.source import Span
+from specc.system.records import dataclass
 
 MOST_USES = 100_000
 """Uses of words in one model, within its own definitions too: more is taken for a mistake."""

@@ -14,7 +14,7 @@ before has left, and `next` closes the circle (`specc.ops.carry`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from specc.diagnostics import Label
 from specc.frontend.elaborate import definitions
@@ -46,6 +46,7 @@ from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Reshape, Slice
 from specc.ops.steps import NoStep, lift
 from specc.source import Span
+from specc.system.records import dataclass
 
 
 @dataclass(eq=False)

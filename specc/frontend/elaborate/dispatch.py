@@ -10,13 +10,13 @@ rules meet, so that they need not import each other. `specc.frontend.elaborate` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Word
 from specc.frontend.scope.values import Given, Value
 from specc.frontend.syntax import ast
 from specc.source import Span
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

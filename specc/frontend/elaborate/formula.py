@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specc.diagnostics import Label
 from specc.frontend.elaborate.binders import (
@@ -23,6 +23,7 @@ from specc.frontend.scope.provenance import excerpt
 from specc.frontend.scope.values import POISON, Tensor, Value, describe
 from specc.frontend.syntax import ast
 from specc.source import Span
+from specc.system.records import dataclass
 
 KEEPING = ("softmax", "log_softmax")
 """Reductions that keep their index: it is bound outside of them."""

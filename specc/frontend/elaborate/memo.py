@@ -14,7 +14,7 @@ A model of 5,000 lines, each a `dense` and a `relu`, is walked in 0.3 s, without
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeGuard
 
@@ -31,6 +31,7 @@ from specc.ir.types import Type
 from specc.ops.carry import Carry
 from specc.ops.leaf import Input, Random, Role
 from specc.source import Span
+from specc.system.records import dataclass
 
 ROOM = 20
 """Levels of definitions that a use must have left: those of the library take fewer."""

@@ -10,7 +10,7 @@ shapes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 
 from specc.diagnostics import Edit, Fix, Label, closest, spelled
@@ -39,6 +39,7 @@ from specc.ir import sizes
 from specc.ir.sizes import Polynomial, Size
 from specc.ir.types import Type
 from specc.source import Span
+from specc.system.records import dataclass
 
 KINDS = {"float": "float", "class": "int", "bool": "bool"}
 LIKE = "like"

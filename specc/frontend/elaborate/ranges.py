@@ -8,14 +8,13 @@ sums that it is part of stay on their axes; or its range is written. At last eve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from specc.diagnostics import Label
 from specc.frontend.elaborate.binders import Binder, Occurrence, base, bound_names, shown, used
 from specc.frontend.elaborate.formula import FormulaWalk
 from specc.frontend.scope.values import POISON, RunningIndex, describe
 from specc.ir import sizes
 from specc.ir.sizes import Polynomial, Size, Undecided
+from specc.system.records import dataclass
 
 
 @dataclass(eq=False)

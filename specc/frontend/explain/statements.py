@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 from specc.frontend.syntax import ast, grammar
 from specc.frontend.syntax.build import PLACES
+from specc.system.records import dataclass
 
 PUNCTUATION = frozenset("(){}[],=.")
 """Signs that only enclose or divide: no page is about one of them."""

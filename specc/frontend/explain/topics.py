@@ -11,7 +11,6 @@ words from the library; errors and warnings from `specc/pages`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from textwrap import fill
 
@@ -24,6 +23,7 @@ from specc.frontend.words.signatures import signature_of
 from specc.recipe.settings import REQUIRED, Setting
 from specc.recipe.sources import SOURCES, DataSource
 from specc.recipe.words import WORDS, ColumnWord
+from specc.system.records import dataclass
 
 PAGES = words.PACKAGE / "pages"
 OF_SOURCES = "setting of the source"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import types
 import typing
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
 from specc.frontend.syntax import ast
+from specc.system.records import dataclass
 
 ID = "https://json-schema.org/draft/2020-12/schema"
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"

@@ -16,7 +16,6 @@ In: a source without syntax errors. Out: the same tokens and comments, laid out 
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 
 from specc.diagnostics import Report, SpecError
 from specc.frontend.layout.lines import STEP, WIDTH, Piece, fill, flat, lay
@@ -25,6 +24,7 @@ from specc.frontend.syntax.build_indices import Token
 from specc.frontend.syntax.lex import lex
 from specc.frontend.syntax.parse import parse
 from specc.source import Source
+from specc.system.records import dataclass
 
 WORDS = (ast.Fn, ast.Block, ast.Cell, ast.Optimizer)
 # Statements whose keywords stand in one column with those of their neighbours.

@@ -13,7 +13,9 @@ before `else`; a formula before its loosest operator; a call behind its opening 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from specc.system.records import dataclass
 
 WIDTH = 100
 """Columns that a line takes at most, where it can be broken."""

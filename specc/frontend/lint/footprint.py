@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from specc.ir.graph import Node
@@ -20,6 +19,7 @@ from specc.ir.program import Program
 from specc.ir.types import element_bytes
 from specc.ops.carry import Carry, closed
 from specc.ops.contract import Contract
+from specc.system.records import dataclass
 
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Files in which Linux states how much memory the processes of a container may take."""

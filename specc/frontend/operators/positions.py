@@ -7,7 +7,6 @@ Raises `Mistake`, whose argument is the position of the item at fault.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from specc.frontend.operators.arithmetic import as_kind
@@ -22,6 +21,7 @@ from specc.ops.gather import Take
 from specc.ops.read import read
 from specc.ops.shape import Transpose
 from specc.source import Span
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

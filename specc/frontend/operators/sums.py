@@ -10,7 +10,6 @@ multiplied two by two, the cheapest pair first. What has a mask counts as 0 wher
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 from specc.ir import sizes
@@ -24,6 +23,7 @@ from specc.ops.elementwise import Div, Mul, Neg
 from specc.ops.leaf import constant
 from specc.ops.read import ReadAt, read
 from specc.ops.shape import Slice, Transpose
+from specc.system.records import dataclass
 
 UNKNOWN = 64
 """What an open size counts as where the cheapest of several products is looked for."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from specc.diagnostics import Label, closest, spelled
@@ -22,6 +22,7 @@ from specc.recipe import ColumnRule, Formula, Port
 from specc.recipe.settings import REQUIRED, Setting
 from specc.recipe.words import LOGIC, OPERATORS, SYNONYMS, WORDS, ColumnWord
 from specc.source import Span
+from specc.system.records import dataclass
 
 WIDE = ("rest", "numbers")
 """Words that need no parentheses."""

@@ -7,7 +7,7 @@ in the context.
 from __future__ import annotations
 
 from collections.abc import Sequence as Sequence_
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import cast
 
 from specc.diagnostics import Label
@@ -31,6 +31,7 @@ from specc.ops import elementwise as ops
 from specc.ops.leaf import Input, Role, leaf
 from specc.ops.reduce import BatchMean
 from specc.recipe import Port
+from specc.system.records import dataclass
 
 RESERVED = tuple(MEANINGS)
 """Names that have a meaning of their own."""

@@ -13,7 +13,7 @@ Its settings may depend on `step` (0, 1, 2, ...), `epoch` (fractional), `progres
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from specc.diagnostics import Label, closest, spelled
@@ -39,6 +39,7 @@ from specc.ops.leaf import Input, Random, Role, leaf
 from specc.ops.random import Uniform
 from specc.source import Span
 from specc.system.lazy import cached_property
+from specc.system.records import dataclass
 
 
 @dataclass(eq=False)

@@ -18,7 +18,6 @@ language, and goes through the checks of the file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from specc.diagnostics import closest
 from specc.frontend.program.training import SETTINGS
@@ -27,6 +26,7 @@ from specc.frontend.syntax import ast
 from specc.frontend.words.messages import SETTING_SYNONYMS, TRAIN_SYNONYMS
 from specc.frontend.words.signatures import signature_of
 from specc.source import Source, Span
+from specc.system.records import dataclass
 
 PREFIXES = ("model", "train", "optimizer")
 SOURCES = ("data", "validate", "test")

@@ -7,7 +7,7 @@ are frozen.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from specc.diagnostics import Label, closest, spelled
@@ -36,6 +36,7 @@ from specc.recipe import DataCall, Port, Recipe
 from specc.recipe.call_errors import call_errors, misfits
 from specc.recipe.sources import SOURCES
 from specc.source import Span
+from specc.system.records import dataclass
 
 
 @dataclass(eq=False)

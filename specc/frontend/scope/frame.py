@@ -8,7 +8,7 @@ frame.error("bad-number", message, span)    # POISON, and a diagnostic at the us
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from specc.diagnostics import Label, closest
@@ -34,6 +34,7 @@ from specc.ops.broadcast import Broadcast
 from specc.ops.leaf import Input, Role, leaf
 from specc.ops.steps import lift_one, lifted
 from specc.source import Span
+from specc.system.records import dataclass
 
 
 @dataclass(eq=False)

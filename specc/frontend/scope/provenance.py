@@ -10,10 +10,9 @@ walked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from specc.ir.sizes import Shape, show
 from specc.source import Span
+from specc.system.records import dataclass
 
 LONGEST = 10
 """Steps that a note shows."""

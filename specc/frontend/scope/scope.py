@@ -8,7 +8,7 @@ Namer     one for a model, block or shared layer: the paths of the layers in it
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from specc.diagnostics import About, Fix, Label, Report
@@ -20,6 +20,7 @@ from specc.frontend.words.signatures import Primitive
 from specc.ir.graph import Node
 from specc.ir.program import Average, Layer, Parameter, State
 from specc.source import Source, Span
+from specc.system.records import dataclass
 
 DEEPEST = 40
 """How deeply definitions may use each other (each level takes about ten of Python's frames)."""

@@ -10,7 +10,7 @@ open sizes; a text is a `str`. All else is one of the classes below.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias, TypeGuard
 
 from specc.frontend.scope.provenance import Derivation
@@ -21,6 +21,7 @@ from specc.ir.sizes import Polynomial
 from specc.ir.types import Type
 from specc.recipe import LARGEST_FLOAT
 from specc.source import Span
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,13 +6,14 @@ searches(file, words_of(file), report)      # Space(searches=(Search(name="lr", 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from specc.diagnostics import Report, closest, spelled
 from specc.frontend.scope.scope import Scope
 from specc.frontend.search.space import WORD, Branch, Interval, Option, Search, Space
 from specc.frontend.syntax import ast
 from specc.frontend.words.signatures import signature_of
+from specc.system.records import dataclass
 
 WAYS = ("log", "linear", "step")
 """What may follow the semicolon of a search."""

@@ -8,10 +8,10 @@ search.corners      the values at its ends, or all of its options
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from specc.frontend.syntax import ast
+from specc.system.records import dataclass
 
 WORD = "search"
 Chosen: TypeAlias = "str | int | float"

@@ -7,7 +7,7 @@ verdict.checked         # 48, of all 48 corners
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from specc.diagnostics import Diagnostic, Report
@@ -15,6 +15,7 @@ from specc.frontend.program.check import check
 from specc.frontend.search.decide import corners, count_of_corners
 from specc.frontend.search.fill import filled
 from specc.frontend.search.space import Chosen, Space
+from specc.system.records import dataclass
 
 MOST = 512
 """Corners that are checked."""

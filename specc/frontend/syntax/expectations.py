@@ -12,13 +12,13 @@ to it. It is read when a file has a mistake that `repairs.py` does not explain.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 from specc.diagnostics import Report
 from specc.frontend.syntax.grammar import read, tables
 from specc.frontend.syntax.lex import lex
 from specc.source import Source
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

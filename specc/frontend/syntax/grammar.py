@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from specc.system.records import dataclass
 
 LAYOUT = 1
 """Changes with what `compute` returns."""

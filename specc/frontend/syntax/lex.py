@@ -13,7 +13,7 @@ become a token of the kind ERROR, which no rule accepts.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Any
 
@@ -22,6 +22,7 @@ from specc.frontend.syntax import ast
 from specc.frontend.syntax.build_indices import Token
 from specc.frontend.syntax.grammar import tables
 from specc.source import Source, Span
+from specc.system.records import dataclass
 
 # What other languages write, and what it is here.
 FOREIGN = {

@@ -16,9 +16,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache
 from typing import Any, NamedTuple
+
+from specc.system.records import dataclass
 
 
 class Range(NamedTuple):

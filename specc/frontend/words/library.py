@@ -14,13 +14,13 @@ file uses.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.parse import parse
 from specc.source import Source
+from specc.system.records import dataclass
 
 FOLDER = Path(__file__).parents[2] / "std"
 

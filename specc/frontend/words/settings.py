@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from specc.frontend.syntax import ast
 from specc.frontend.words.numerals import show_number
 from specc.ir.sizes import Polynomial
+from specc.system.records import dataclass
 
 KINDS = {
     "int": "an integer",

@@ -6,12 +6,13 @@ fn f(x: float[n], y; m = 1)      ->      Signature((x, y), (m,))
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from specc.frontend.syntax import ast
 from specc.frontend.words.settings import Declared, declared
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ keeps its memory to the end of the phase in which it is last read.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from specc.ir.graph import Graph, Node
 from specc.ir.names import OutputKind, kind_of
@@ -21,6 +21,7 @@ from specc.ops.views import root_of, view
 from specc.passes.layout import Layout
 from specc.passes.plan.scheduled import Scheduled, Targets, is_partial
 from specc.passes.plan.sharing import PlannedSharing
+from specc.system.records import dataclass
 
 Inside = Mapping[Node, tuple[Node, int]]
 """Products that are computed as parts of another value: that value, and the first element."""

@@ -6,13 +6,14 @@ Scheduled(group, mode, [], reads(group, views))
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specc.ir.graph import Node
 from specc.ir.plan import Group, GroupKind, Mode, Place, Step, View
 from specc.ops.leaf import Const, Input, Role
 from specc.ops.shape import Concat
 from specc.ops.views import root_of
+from specc.system.records import dataclass
 
 Targets = Mapping[Node, list[Place]]
 """The places outside of the program's own memory that a node's value must reach."""

@@ -9,7 +9,7 @@ not fit is a `DataError` at the first such cell.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from specc.runtime.data.field import is_sequence
 from specc.runtime.data.request import Request
 from specc.runtime.data.table import Raw
 from specc.runtime.errors import DataError
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

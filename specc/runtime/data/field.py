@@ -6,12 +6,12 @@ Field("the labels of `t10k-labels`", labels, place=lambda row, element: f"label 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from specc.recipe import Port
 from specc.runtime.data import tokens
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

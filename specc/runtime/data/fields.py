@@ -10,7 +10,7 @@ Statistics of formulas are learned from the rows of the training part, or given.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from specc.runtime.data.readers import table_of_source
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.table import Columns, Raw, Table
 from specc.runtime.errors import AllMissing, DataError
+from specc.system.records import dataclass
 
 PIECE = 2**14  # rows of columns that are put side by side at once
 

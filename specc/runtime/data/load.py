@@ -11,7 +11,7 @@ the parts share their arrays. All mistakes of all sources come in one `DataError
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ from specc.runtime.data.sources import text
 from specc.runtime.data.stream.streamed import streamed
 from specc.runtime.data.table import Raw, Table
 from specc.runtime.errors import DataError, data_error
+from specc.system.records import dataclass
 
 Vocabularies = Mapping[str, tuple[str, ...]]
 

@@ -7,7 +7,7 @@ len(data.validation)                 # the number of its examples
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from specc.recipe import Column
 from specc.runtime.data.columns.evaluate import Statistics
 from specc.runtime.data.field import Field, Rows
 from specc.runtime.data.stream.store import Stored
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,6 @@ import gzip
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from specc.recipe.call_errors import call_errors, nearest_file
 from specc.recipe.sources import source_of
 from specc.runtime.errors import DataError, data_error, diagnostic
 from specc.system.folders import data_folder
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ pandas. `fields` makes the fields of ports from it, and `prepare` carries out `c
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
+
+from specc.system.records import dataclass
 
 MISSING = frozenset({"", "na", "n/a", "?", "nan", "null", "none", "nat"})
 """Cells that stand for a missing value, in lower case."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -36,6 +36,7 @@ from specc.backend.llvm.kernel import Kernel
 from specc.ir.plan import ALIGNMENT
 from specc.ir.sharing import share
 from specc.ops.contract import Affine, Contract, Map
+from specc.system.records import dataclass
 
 # Cycles to copy a vector of float32 numbers, and to start a run.
 _COPY, _RUN = 2, 8

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -20,6 +19,7 @@ from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan, exact, rows_of, taps_and_positions
 from specc.backend.llvm.windows import Piece, row_products
 from specc.ir.sizes import bound
+from specc.system.records import dataclass
 
 # Not every number: each is one more kernel to compile.
 _POSITIONS = (4, 5, 6, 7, 8, 10, 12, 14)

@@ -5,12 +5,12 @@ window_kernel(target, line, (8, 0, 0, 0))       # rows in pieces of 8 positions
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import no_type_check
 
 from specc.backend.contraction.target import Target
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.llvm.windows import Piece, text_of
+from specc.system.records import dataclass
 from specc.target.language import real, view, word
 
 

@@ -11,7 +11,7 @@ With `rows`, the training part, statistics are learned; without, those that are 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +26,7 @@ from specc.runtime.data.columns.values import Value, as_numbers, as_truth, is_nu
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.table import Columns, Table
 from specc.runtime.errors import DataError, data_error
+from specc.system.records import dataclass
 
 Statistics = dict[str, dict[str, dict[str, Any]]]
 """What each formula has learned, by the name of its column and its words: plain JSON."""

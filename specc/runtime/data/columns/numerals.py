@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
+
+from specc.system.records import dataclass
 
 SIGNS = r"[$€£¥₹%]?"
 SPACE = r"[ \u00a0\u202f]*"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from specc.runtime.data.columns import dates
 from specc.runtime.data.columns.numerals import NumberForm
 from specc.runtime.data.columns.values import Value, truth_of
 from specc.runtime.data.field import Texts
+from specc.system.records import dataclass
 
 
 class StepError(Exception):

@@ -8,12 +8,13 @@ Value("classes", numbers, words, count=3)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from specc.runtime.data.field import Texts
 from specc.runtime.data.table import TRUTH, Raw, coded
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ import csv
 import io
 from array import array as compact
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from specc.runtime.data.request import Request
 from specc.runtime.data.sources import delimited
 from specc.runtime.data.table import MISSING, Columns, Raw, Table, coded
 from specc.runtime.errors import DataError
+from specc.system.records import dataclass
 
 SEPARATORS = ",;\t|"
 LINES_AT_ONCE, CELLS_AT_ONCE = 4096, 2**18

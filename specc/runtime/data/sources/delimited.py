@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from specc.runtime.data.table import MISSING, Raw, coded
+from specc.system.records import dataclass
 
 HEAD = 2**16  # bytes of a file in which its header is looked for
 BLOCK = 2**20  # bytes of a file that pyarrow reads as one piece

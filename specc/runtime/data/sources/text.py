@@ -16,7 +16,7 @@ not used.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from specc.recipe import Column, Port
 from specc.recipe.binding import port_type
 from specc.runtime.data import tokens
 from specc.runtime.data.request import Request
+from specc.system.records import dataclass
 
 
 @dataclass(frozen=True, eq=False)

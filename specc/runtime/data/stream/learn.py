@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +24,7 @@ from specc.runtime.data.columns.evaluate import Statistics, Unlearned
 from specc.runtime.data.columns.steps import ColumnStep, StepError
 from specc.runtime.data.columns.values import Value
 from specc.runtime.order import numbers_of_rows
+from specc.system.records import dataclass
 
 SAMPLE = 2**17
 """Rows of which medians and quantiles are taken."""

@@ -14,7 +14,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from specc.runtime.data.stream.rows import Mixed, Pieces
 from specc.runtime.data.stream.split import RowSplit
 from specc.runtime.errors import DataError, data_error
 from specc.system.folders import cache_folder, write
+from specc.system.records import dataclass
 
 
 @dataclass

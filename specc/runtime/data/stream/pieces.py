@@ -12,7 +12,7 @@ from __future__ import annotations
 import gzip
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +24,7 @@ from specc.runtime.data.request import Request
 from specc.runtime.data.shards import of_file
 from specc.runtime.data.sources import arrow, csv, delimited, images, jsonl, npz
 from specc.runtime.data.table import Columns, Raw, Table
+from specc.system.records import dataclass
 
 BYTES = 2**23
 """About the bytes of a text, or of arrays, that make a piece."""

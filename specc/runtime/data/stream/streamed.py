@@ -17,7 +17,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from specc.runtime.data.stream.split import RowSplit
 from specc.runtime.data.stream.store import ColumnForm, ColumnWriter, OtherType, Stored
 from specc.runtime.errors import DataError, data_error
 from specc.system.folders import cache_folder
+from specc.system.records import dataclass
 
 VERSION = 1  # of the form of the files
 PARTS = ("training", "validation", "test")
