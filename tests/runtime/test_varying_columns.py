@@ -120,3 +120,13 @@ def test_python_gives_lists_arrays_or_records_and_each_says_the_same():
         answers = net.predict({"x": each["x"]} if isinstance(each, dict) else each)
         odds = np.exp(wanted[:, 1] - wanted[:, 0])
         assert answers["y_1"] / answers["y_0"] == pytest.approx(odds, rel=1e-5)
+
+
+def test_the_help_for_a_gap_names_its_column(tmp_path):
+    (tmp_path / "gaps.csv").write_text("age,calls,y\n31,1,0\n40,,1\n")
+    text = """dim n model m { input x: float[n] target y: class(2) let s = x -> dense(2) output s
+        loss cross_entropy(s, y) }
+        train { data csv("gaps.csv") column x = concat(age, calls) optimizer adam(lr = 0.01) }"""
+    (tmp_path / "m.dl").write_text(text)
+    with pytest.raises(specc.SpecError, match=r"`fill\(calls; median\)`"):
+        specc.train(tmp_path / "m.dl", quiet=True)

@@ -256,6 +256,8 @@ def _check_has_data(frame: BodyFrame, known: dict[str, Any], places: dict[str, S
                 "misplaced",
                 f"`split` needs `data`, which the {part} part is taken from",
                 places[what],
+                help='name the data, as in `data csv("train.csv")`; in Python,'
+                f" `specc.train(FILE, data=frame, {what}=0.2)` needs no `{what}` here",
             )
 
 

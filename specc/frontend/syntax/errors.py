@@ -69,6 +69,8 @@ def unexpected(recovery: Recovery, at: int) -> int:
         token.kind == "," and before.kind == "NUMBER" and "," not in expected and ")" in expected
     ):
         help = "there are no lists: a setting is one value, such as `kernel=3` or `kernel_width=5`"
+    elif token.kind == "=" and before.kind == "NAME" and {"->", ")"} <= expected:
+        help = "a repetition is written `3 * (stage -> stage)`"
     elif token.kind == "(" and before.kind == "let":
         help = "write names without parentheses: `let a, b = ...`"
     opened = recovery.opened() if recovery.is_first(at) else None

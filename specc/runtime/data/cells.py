@@ -33,6 +33,7 @@ class Cells:
     name: str
     is_made: bool = False
     noun: str = "column"
+    origins: Sequence[str] = ()  # the columns that a formula made its elements of
 
     def values(self, missing: float | None = None) -> Raw:
         """Return numbers, truth values or words without gaps; `missing` is put into gaps of floats.
@@ -80,7 +81,8 @@ class Cells:
                 ways.append("`missing = 0` puts a number there")
         if self.port.kind == "float" or not ways:
             way = "most" if self.port.kind != "float" else "median"
-            ways.append(f"`fill({self.name}; {way})` in a `column` formula fills it")
+            name = self.origins[element] if element < len(self.origins) else self.name
+            ways.append(f"`fill({name}; {way})` in a `column` formula fills it")
         return self.error(row, "the value is missing", ", ".join(ways), element)
 
     def _floats(self) -> Raw:

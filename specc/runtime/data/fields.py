@@ -116,7 +116,7 @@ class Examples:
         if value.kind == "symbols":
             assert value.texts is not None, "symbols have texts; please report this"
             return made.texts(port, value.texts, title, place)
-        found = made.field(port, [raw], [origins[0]], place, is_made=True)
+        found = made.field(port, [raw], [origins[0]], place, True, origins)
         is_numbered = value.kind == "classes" and value.words is not None
         return replace(found, classes=value.count, is_numbered=is_numbered)
 
@@ -267,6 +267,7 @@ class _Maker:
         names: Sequence[str],
         place: Callable[[int, int], str],
         is_made: bool = False,
+        origins: Sequence[str] = (),
     ) -> Field:
         """Return the field of a port from its columns. Raises `DataError` at the first bad cell."""
         settings = self.request.settings()
@@ -275,7 +276,7 @@ class _Maker:
         checked = []
         for place_of, (raw, name) in enumerate(zip(raws, names, strict=True)):
             at = place if is_made or len(raws) == 1 else self.places([name])
-            cell = cells.Cells(self.request, port, raw, at, name, is_made, self.table.noun)
+            cell = cells.Cells(self.request, port, raw, at, name, is_made, self.table.noun, origins)
             checked.append(cell.values(None if isinstance(missing, str) else missing))
             del place_of
         words = None
