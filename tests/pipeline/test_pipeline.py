@@ -51,11 +51,16 @@ WORDS = (
     " let z = text -> embed(3) -> dense(2) output z loss cross_entropy(last(z), label) }"
 )
 WIDE = DENSE.replace("float[3]", "float[128]").replace("dense(4)", "dense(256)")
+SLOPE = (
+    "model slope { input x: float[3] param w: float[3] = normal"
+    " let y = sum(tanh(w * x)) output gradient(y; x) }"
+)
 # the pass -> a model that it changes, the kind of program, and the batch
 CASES = {
     "lower": (DENSE, Kind.TRAIN, BATCH),
     "stream": (STREAM, Kind.TRAIN, BATCH),
     "set_mode": ("model drop { input x: float[3] output x -> dropout(0.5) }", Kind.PREDICT, BATCH),
+    "derive": (SLOPE, Kind.PREDICT, BATCH),
     "hoist": (CELL, Kind.TRAIN, BATCH),
     "tabulate": (WORDS, Kind.TRAIN, BATCH),
     "autodiff": (DENSE, Kind.GRADIENTS, BATCH),
