@@ -158,6 +158,10 @@ def test_the_site_is_built_without_a_warning(tmp_path, monkeypatch):
     build(config)
     page = (tmp_path / "site" / "reference" / "losses.html").read_text(encoding="utf-8")
     assert "<math" in page and 'id="cross_entropy"' in page
+    for each in (tmp_path / "site" / "course").glob("*.html"):
+        text = each.read_text(encoding="utf-8")
+        assert not re.search("<mi>&(amp;)?</mi>", text), f"{each.name} shows the `&` of a formula"
+    assert (tmp_path / "site" / "course" / "16-lstm.html").read_text("utf-8").count("<mtr>") == 4
 
 
 # The runner of pages

@@ -50,11 +50,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Put MathML in the place of formulas in TeX."""
+    """Put MathML in the place of formulas in TeX.
+
+    latex2mathml knows `align*`, and prints the `&` of `aligned`, which is TeX within `$$`.
+    """
     from latex2mathml.converter import convert
 
     def shown(match: re.Match[str]) -> str:
         display = "inline" if match[1] == "span" else "block"
-        return convert(unescape(match[2]), display=display)
+        text = unescape(match[2]).replace("{aligned}", "{align*}")
+        return convert(text, display=display)
 
     return MATH.sub(shown, html)

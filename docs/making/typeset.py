@@ -45,8 +45,8 @@ def equations(definition: ast.WordDefinition) -> str:
 
 def _block(lines: list[tuple[str, str, str]]) -> str:
     rows = "".join(
-        f'<mtr><mtd style="text-align: right">{left}</mtd><mtd><mo>{sign}</mo></mtd>'
-        f'<mtd style="text-align: left">{right}</mtd></mtr>'
+        f'<mtr><mtd columnalign="right">{left}</mtd><mtd><mo>{sign}</mo></mtd>'
+        f'<mtd columnalign="left">{right}</mtd></mtr>'
         for left, sign, right in lines
     )
     return f'<math display="block"><mtable displaystyle="true">{rows}</mtable></math>'
