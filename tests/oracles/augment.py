@@ -202,3 +202,51 @@ def _(rng):
         (turned(x, (low + high) / 2), (high - low) / (2 * most)) for low, high in pairwise(ends)
     ]
     one_of(changed(f"rotate(x; {degrees})", x, rng), possible)
+
+
+@oracle("symmetric_beta")
+def _(rng):
+    alpha = round(float(np.exp(rng.uniform(np.log(0.05), np.log(20)))), 3)
+    found = changed(f"symmetric_beta(x; {alpha})", image(rng), rng).ravel()
+    assert ((found >= 0) & (found <= 1)).all()
+    middle = found[(found > 1e-9) & (found < 1 - 1e-9)]  # beyond, a float64 has few values
+    low, high = stats.beta.cdf([1e-9, 1 - 1e-9], alpha, alpha)
+    within = stats.binom.ppf([1e-6, 1 - 1e-6], found.size, high - low)
+    assert within[0] <= middle.size <= within[1]
+    cut = stats.beta(alpha, alpha).cdf
+    assert stats.kstest(middle, lambda s: (cut(s) - low) / (high - low)).pvalue > 1e-5
+    assert stats.kstest(1 - middle, lambda s: (cut(s) - low) / (high - low)).pvalue > 1e-5
+
+
+@oracle("mixup")
+def _(rng):
+    """A row of the unit matrix as the target shows the share and the partner of each example."""
+    count, alpha = 400, round(rng.uniform(0.2, 3), 2)
+    shape = size(rng, 1, 3), size(rng, 1, 4)
+    x, t = rng.standard_normal((count, *shape)), np.eye(count)
+    sizes = ", ".join(map(str, shape))
+    program = load(
+        f"model m {{ input x: float[{sizes}] target t: float[{count}]"
+        f" let a, b = mixup(x, t; {alpha}) output a output b loss mse(b, t) }}"
+    )
+    leaves = initial(program) | {("input", "x"): x, ("target", "t"): t}
+    leaves["weight_of_example", ""] = np.full(count, 1 / count)
+    seed = size(rng, 0, 1000)
+    for training in (True, False):
+        graph = bind_batch(pipeline.forward(program, training), count)
+        found = evaluate(graph, leaves, seed=seed)
+        mixed, shares = found["output.a"], found["output.b"]
+        if not training:
+            assert (mixed == x).all() and (shares == t).all()
+            continue
+        np.testing.assert_allclose(mixed, np.tensordot(shares, x, 1), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(shares.sum(1), 1, rtol=0, atol=1e-12)
+        own = shares.diagonal()
+        others = shares - np.diag(own)
+        assert ((others > 0).sum(1) <= 1).all()
+        mixing = (others > 0).any(1)
+        assert stats.kstest(own[mixing], stats.beta(alpha, alpha).cdf).pvalue > 1e-5
+        assert mixing.sum() >= stats.binom.ppf(1e-6, count, 1 - 1 / count) - 5  # a share may be 1
+        partners = others[mixing].argmax(1)
+        counts = np.bincount(partners // 20, minlength=count // 20)
+        assert stats.chisquare(counts).pvalue > 1e-5

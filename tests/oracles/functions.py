@@ -129,6 +129,20 @@ def _(rng):
     )
 
 
+@oracle("soft_cross_entropy")
+def _(rng):
+    n = size(rng, 2, 6)
+    shares = rng.dirichlet(np.ones(n), ROWS)
+    agrees(
+        "soft_cross_entropy(a * x, softmax(b) * p)",
+        lambda t: F.cross_entropy(t["a"] * t["x"], t["b"].softmax(-1) * t["p"], reduction="none"),
+        {"a": (n,), "b": (n,)},
+        rng,
+        {"x": f"float[{n}]", "p": f"float[{n}]"},
+        {"x": 3 * rng.standard_normal((ROWS, n)), "p": shares},
+    )
+
+
 @oracle("hinge")
 def _(rng):
     margin = round(rng.uniform(0.1, 2), 3)

@@ -154,3 +154,58 @@ def test_rotate_turns_by_an_angle_within_the_bounds():
             seen.append(angles[np.argmax(same)])
     assert len(seen) >= 55 and min(seen) < -20 and max(seen) > 20
     assert distinct(changed("rotate(x; 1)") - X) == 1  # no pixel moves by half a step
+
+
+MIXED = """
+model m {
+  input  x: float[2, 5, 7]
+  target y: class(3)
+  let mixed, t = mixup(x, one_hot(y); alpha = 0.4)
+  let scores = mixed -> flatten -> dense(3)
+  output scores
+  loss   soft_cross_entropy(scores, t)
+  metric accuracy(scores, y)
+}
+train { optimizer sgd(lr = 0.01) }
+"""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows", [1, 3, 41])
+def test_mixup_changes_training_alone(rows, dtype):
+    x, y = X[:rows] / 1e4, np.arange(rows) % 3
+    net = specc.compile(driver.load(Source("m.dl", MIXED)), batch=50, dtype=dtype, seed=1)
+    assert net.meanings["scores"].holds == "scores"
+    scores = net.forward(x=x)["scores"].astype(float)  # the target is not needed
+    plain = np.log(np.exp(scores).sum(1)) - scores[np.arange(rows), y]
+    found = net.evaluate({"x": x, "y": y})
+    assert found["loss"] == pytest.approx(plain.mean(), rel=1e-6)
+    loss, _ = net.loss_and_gradients(x=x, y=y)
+    assert np.isfinite(loss)
+    assert (abs(loss - plain.mean()) > 1e-4) == (rows > 1)  # one example is mixed with itself
+
+
+def test_mixup_draws_anew_in_each_step_and_the_same_for_any_number_of_threads():
+    x, y = X[:50] / 1e4, np.arange(50) % 3
+    program = driver.load(Source("m.dl", MIXED))
+    losses = []
+    for threads in (1, 2):
+        net = specc.compile(program, batch=50, threads=threads, dtype="float64")
+        start = dict(net.params)
+        start = {name: array.copy() for name, array in start.items()}
+        losses.append([])
+        for _ in range(3):
+            net.set_params(start)
+            losses[-1].append(net.step(x=x, y=y))
+    assert len(set(losses[0])) == 3
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-12)
+
+
+def test_the_shares_of_mixup_are_finite_for_every_alpha():
+    for alpha in ("0.001", "0.1", "1", "1000"):
+        text = f"model m {{ input x: float[70] output y = symmetric_beta(x; {alpha}) }}"
+        for dtype in ("float32", "float64"):
+            net = specc.compile(driver.load(Source("m.dl", text)), batch=40, dtype=dtype)
+            found = net.forward(x=X.reshape(N, 70))["y"]
+            assert ((found >= 0) & (found <= 1)).all()
+            assert abs(found.mean() - 0.5) < 0.03

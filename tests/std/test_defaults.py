@@ -81,6 +81,7 @@ DEFAULTS = {
     "maxpool": WINDOW,
     "momentum": {"mu": "0.9"},
     "nesterov": {"mu": "0.9"},
+    "mixup": {"alpha": "1"},
     "noise": {"std": "0.1"},
     "nt_xent": {"temperature": "0.5"},
     "peephole_lstm": {"forget_bias": "1", **RECURRENT},
@@ -98,6 +99,7 @@ DEFAULTS = {
     "squared_hinge": {"margin": "1"},
     "stochastic_depth": {"rate": "0.1"},
     "step_decay": {"factor": "0.5", "every": "1"},
+    "symmetric_beta": {"alpha": "1"},
     "transformer": {
         "heads": "1",
         "causal": "false",
@@ -154,7 +156,9 @@ USES = {
     "contrastive": "contrastive(v, w, t{;})",
     "triplet": "triplet(v, w, v * w{;})",
     "info_nce": "info_nce(v, w{;})",
+    "mixup": "v let one, two = mixup(v, w{;}) loss sum(one * two)",
     "nt_xent": "nt_xent(v, w{;})",
+    "symmetric_beta": "symmetric_beta(v{;})",
     "identity": "v -> dense(4, init=identity({}))",
     "recurrent": "v -> dense(2, init=recurrent(2{,}))",
 }

@@ -48,6 +48,7 @@ USES = {
     "mae": ["mae(x, z)"],
     "mbe": ["mbe(x, z)"],
     "mse": ["mse(x, z)"],
+    "soft_cross_entropy": ["soft_cross_entropy(x, p)", "soft_cross_entropy(9 * x, q)"],
     "squared_hinge": ["squared_hinge(x, k)", "squared_hinge(x, k; margin=0.2)"],
     "triplet": ["triplet(x, z, p)", "triplet(x, z, p; margin=3)"],
     "weighted_cross_entropy": ["weighted_cross_entropy(x, k, p)",
@@ -83,10 +84,12 @@ USES = {
     "crop": ["crop(maps)", "crop(maps; 0.4)"],
     "cutout": ["cutout(maps; 2)", "cutout(maps; 3)"],
     "flip": ["flip(maps)", "flip(maps; 0.3)"],
+    "mixup": ["mixed * partly", "mixed + sin(partly)"],
     "noise": ["noise(x)", "noise(maps; 0.5)"],
     "rotate": ["rotate(maps)", "rotate(maps; 45)"],
     "shear": ["shear(maps, 2 * maps[0, :, 0])", "shear(maps, maps[0, :, 1] - 0.5)"],
     "shift": ["shift(maps)", "shift(maps; 1)"],
+    "symmetric_beta": ["x * symmetric_beta(x)", "maps * symmetric_beta(maps; 0.2)"],
     # metrics that are differentiable formulas have no gradient of use
 }  # fmt: skip
 WITHOUT_GRADIENT = (
@@ -120,10 +123,13 @@ def model(use: str, n: int, maps: tuple[int, ...]) -> str:
         "q": f"input iq: float[{n}] param d: float[{n}] = normal let q = softmax(d + iq)",
         "s": "input is: float[] param e: float[] = normal let s = e * is + 0.1",
         "maps": f"input im: float[{size}] param f: float[{size}] = normal let maps = f * im",
+        "mixed": "let mixed, partly = mixup(x, z; 0.4)",
         "k": f"target k: class({n})",
         "t": "target t: bool",
     }
     used = {name for name in parts if re.search(rf"\b{name}\b", use)}
+    if "mixed" in used:
+        used |= {"x", "z"}
     if "x" in used:
         used.add("a")
     if not used & set("xzpqs") and "maps" not in used:  # an input gives the batch
