@@ -48,7 +48,7 @@ def test_an_infinite_loss_of_the_example_that_is_repeated_stays_infinite(name, d
     formula, (limit, slope) = INFINITE[name]
     for count, batch, threads in SHAPES:
         program, net = compiled(
-            f"input x: float[2] param w: float[2] = 0 loss {formula} metric inf = {formula}",
+            f"input x: float[2] param w: float[2] = 0 loss {formula} metric infinite = {formula}",
             batch,
             threads,
             dtype,
@@ -65,7 +65,7 @@ def test_an_infinite_loss_of_the_example_that_is_repeated_stays_infinite(name, d
         np.testing.assert_allclose(gradients["w"], wanted["gradient.w"], rtol=1e-5)
         if slope is not None:
             assert gradients["w"][0] == slope[0]
-        assert net.evaluate_rows({"x": Column(x)}, np.arange(count))["metric.inf"] == limit
+        assert net.evaluate_rows({"x": Column(x)}, np.arange(count))["metric.infinite"] == limit
 
 
 def test_gradients_of_products_stay_infinite_as_well():

@@ -111,10 +111,10 @@ def test_memory_that_is_not_enough_is_told_in_words(tmp_path, capsys, monkeypatc
     assert "Unable to allocate 4.00 EiB" in capsys.readouterr().err
 
 
-def test_a_drawing_is_an_svg_and_other_kinds_are_refused_before_the_model_is_read(tmp_path, capsys):
+def test_other_kinds_of_drawings_are_refused_before_the_model_is_read(tmp_path, capsys):
     path = tmp_path / "a.dl"
     path.write_text("this is no model")
-    for name in ("a.png", "a.pdf", "a", "a.svg.png"):
+    for name in ("a.gif", "a", "a.svg.jpg"):
         assert status_of(["show", str(path), "--graph", str(tmp_path / name)]) == 2
-        assert "use a name that ends in .svg" in capsys.readouterr().err
+        assert ".svg" in capsys.readouterr().err
         assert not (tmp_path / name).exists()

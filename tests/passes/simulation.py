@@ -10,7 +10,7 @@ another one writes: which of them comes first is chance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -144,11 +144,14 @@ class _Simulation:
                 self.shift[carry] = size if loop.backward else -size
         for shard in range(plan.shards):
             self.inputs(shard)
+        for step in plan.steps:  # ahead of all runs, by one thread
+            if step.once:
+                self.step(replace(step, phase=-1), 0)
         last = max((step.phase for step in plan.steps), default=0)
         for phase in range(last + 1):
             for shard in range(plan.shards):
                 for step in plan.steps:
-                    if step.phase == phase:
+                    if step.phase == phase and not step.once:
                         self.step(step, shard)
         for shard in range(plan.arenas):
             for _, node in plan.emits:

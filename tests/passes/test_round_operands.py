@@ -136,7 +136,7 @@ def test_float32_with_rounded_operands_is_as_near_to_the_interpreter_as_float32(
     for path, gradient in gradients.items():
         exact = wanted[f"gradient.{path}"]
         error = np.abs(gradient - exact)
-        assert np.median(error) < 2e-6 * np.abs(exact).max()
+        assert np.median(error) < 5e-6 * np.abs(exact).max()
         assert error.max() < 0.02 * np.abs(exact).max()
     given = {port.name: data[port.name] for port in program.ports if port.role == "input"}
     found, exact = net.forward(**given)["z"], wanted["output.z"]

@@ -154,3 +154,37 @@ def test_threads_do_not_decide_bits(dtype):
             net.step(**data)
         weights.append(net.params)
     assert all(np.array_equal(weights[1][path], array) for path, array in weights[0].items())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shards", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("steps", "words", "width", "units"), [(24, 65, 64, 64), (24, 64, 64, 200), (9, 33, 40, 72)]
+)
+def test_parts_of_a_product_of_weights_make_the_whole(steps, words, width, units, shards, dtype):
+    """Shards divide the products with the table: every element is computed, and by one of them."""
+    examples = 48
+    text = (
+        f"seq time = {steps} model m {{ input x: class({words})[time] target y: float[time, {units}]"
+        f" let z = x -> embed({width}) -> dense({units}) output z loss mse(z, y) }}"
+        " train { optimizer sgd(lr = 0.1) batch = 48 }"
+    )
+    net = specc.compile(specc.loads(text), batch=examples, dtype=dtype, threads=1, shards=shards)
+    random = np.random.default_rng(0)
+    x = random.integers(0, words, (examples, steps))
+    y = random.normal(size=(examples, steps, units))
+    loss, found = net.loss_and_gradients(x=x, y=y)
+    table, weight, bias = (
+        net.params[name].astype(float) for name in ("embed1.weight", "dense1.weight", "dense1.bias")
+    )
+    error = table[x] @ weight.T + bias - y
+    slope = 2 * error / error.size
+    assert loss == pytest.approx((error**2).mean(), rel=1e-5)
+    expected = np.zeros_like(table)
+    np.add.at(expected, x, slope @ weight)
+    tolerance = (
+        {"rtol": 1e-4, "atol": 1e-7} if dtype == "float32" else {"rtol": 1e-9, "atol": 1e-14}
+    )
+    np.testing.assert_allclose(found["embed1.weight"], expected, **tolerance)
+    wanted = np.einsum("nti,ntj->ij", slope, table[x])
+    np.testing.assert_allclose(found["dense1.weight"], wanted, **tolerance)

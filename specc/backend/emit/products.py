@@ -86,10 +86,14 @@ def product_calls(
 
 
 def _of_weights(problem: Problem) -> ContractionPlan | None:
-    """Return the plan of a product of weights, either of which may be taken for an example's."""
+    """Return the plan of a product of weights, either of which may be taken for an example's.
+
+    The choice is that of the first part: the parts of a result must be divided in the same way.
+    """
     left, right = (replace(each, batched=True) for each in (problem.left, problem.right))
     both = [replace(problem, left=left), replace(problem, right=right)]
-    best = [min((each.cycles for _, each in candidates(each)), default=math.inf) for each in both]
+    first = [replace(each, part=replace(each.part, number=0)) for each in both]
+    best = [min((each.cycles for _, each in candidates(each)), default=math.inf) for each in first]
     return plan_contraction(both[best[1] < best[0]])
 
 
