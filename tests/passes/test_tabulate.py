@@ -166,7 +166,8 @@ def test_parts_of_a_product_of_weights_make_the_whole(steps, words, width, units
     examples = 48
     text = (
         f"seq time = {steps} model m {{ input x: class({words})[time]"
-        f" target y: float[time, {units}] let z = x -> embed({width}) -> dense({units}) output z loss mse(z, y) }}"
+        f" target y: float[time, {units}]"
+        f" let z = x -> embed({width}) -> dense({units}) output z loss mse(z, y) }}"
         " train { optimizer sgd(lr = 0.1) batch = 48 }"
     )
     net = specc.compile(specc.loads(text), batch=examples, dtype=dtype, threads=1, shards=shards)
