@@ -121,14 +121,16 @@ def _withdraw(study: optuna.Study, trial: optuna.trial.Trial) -> None:
 def _taken_over(plan: SweepPlan, study: optuna.Study, place: Path) -> optuna.trial.Trial | None:
     """Take over a trial whose worker is gone; None if there is none."""
     optuna = optuna_module()
-    running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
-    if not running:
+    states = (optuna.trial.TrialState.RUNNING,)
+    if not study.get_trials(deepcopy=False, states=states):
         return None
     with suppress(RunError):
         lock = Lock.taken(plan.place)
         if lock is None:
             return None  # another worker looks for such trials right now
         try:
+            # read anew: a worker that held the lock before may have taken one of them
+            running = study.get_trials(deepcopy=False, states=states)
             for each in running:
                 if not _is_orphan(each):
                     continue

@@ -143,6 +143,38 @@ def test_a_killed_sweep_loses_no_trial_and_doubles_none(folder):
     assert "10 complete" in output
 
 
+def test_an_orphan_is_taken_over_once(folder, monkeypatch):
+    """Another worker takes it between a worker's look at the study and its lock."""
+    from specc.source import Source
+    from specc.sweeps import run, worker
+    from specc.sweeps.plan import study_of
+
+    source = Source("line.dl", TEXT)
+    program, _ = run.searched(source, {})
+    plan = run.planned(source, program, folder, {}, runs=folder / "runs")
+    study = study_of(plan)
+    gone, first, second = (plan.place / name for name in ("gone", "first", "second"))
+    for each in (gone, first, second):
+        each.mkdir(parents=True)
+    trial = study.ask()
+    trial.set_user_attr(worker.WORKER, str(gone))
+    trial.set_user_attr(worker.VALUES, "{}")
+    lives = worker.Lock.take(first)
+    taken = worker.Lock.taken.__func__
+
+    def after_the_first(cls, place):
+        if place == plan.place:
+            monkeypatch.undo()
+            trial.set_user_attr(worker.WORKER, str(first))
+        return taken(cls, place)
+
+    monkeypatch.setattr(worker.Lock, "taken", classmethod(after_the_first))
+    assert worker._taken_over(plan, study, second) is None
+    lives.release()
+    again = worker._taken_over(plan, study, second)
+    assert again is not None and again.number == trial.number
+
+
 def test_worse_trials_are_stopped(folder):
     text = TEXT.replace("search(0.001, 0.3; log)", "search(1e-9, 0.1; log)")
     (folder / "line.dl").write_text(text)
