@@ -106,7 +106,7 @@ def code(kernel: str) -> str:
     statements: list[ast.stmt] = []
     for node in tree.body:
         match node:
-            case ast.Import() | ast.ImportFrom():
+            case ast.Import() | ast.ImportFrom() | ast.Expr(ast.Constant(str())):
                 continue
             case ast.Assign([ast.Name(name)], value) if is_number(value):
                 numbers[name] = ast.Constant(eval(ast.unparse(value)))

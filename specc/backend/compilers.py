@@ -1,4 +1,4 @@
-"""Which compiler makes machine code of kernels.
+"""The choice of the compiler that makes machine code of kernels.
 
 chosen()        # "llvm", specc's own; or "numba", with SPECC_COMPILER=numba
 """

@@ -1,10 +1,10 @@
-"""A compiled program as one Python file to be read: the kernels, then forward, backward and update.
+"""A compiled program as a readable Python file: kernels, then forward, backward and update.
 
     print(listing(program, compiled))
 
-Every call stands under the line of the .dl file that it serves, with the shapes that go in and come
-out; values carry the user's names. The kernels are the text that is compiled, to the
-letter; Numba compiles it as well.
+Above each call is a comment with the line of the .dl file that it belongs to, and with the shapes
+of its inputs and its result; values have the user's names. The kernels are exactly the text that
+is compiled.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from specc.backend.llvm.kernel import Kernel
 from specc.backend.run.program import CompiledProgram
 from specc.ir.graph import Graph, Node
 from specc.ir.names import OutputKind, kind_of
+from specc.ir.op import Form
 from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.ir.show import show_graph
@@ -33,17 +34,16 @@ Read it from the end: `step` calls `forward`, `backward` and `update`, and these
 the kernels above.
 It shows {shards} a batch of {batch}: {examples} examples.
 
-Memory. A value that varies over the batch is [axes..., lanes]: its {lanes} lanes lie one after the
-other, so that every loop runs along vectors. Weights are arrays in C order. All places are fixed
-before the first step: nothing is allocated while training. An argument `m.x` is the address where x
-lies, `m.x + 64` that of a byte further on, and `table(n)` a table of n offsets that the \
-compiler made.
+Memory. A value that differs between examples is stored as [axes..., lanes]: its {lanes} lanes are
+contiguous, so that every loop runs along vectors. Weights are arrays in C order. All addresses are
+fixed before the first step: nothing is allocated while training. An argument `m.x` is the address
+of x, `m.x + 64` is 64 bytes after it, and `table(n)` is a table of n offsets that the compiler made.
 """
 '''
 
 
 def listing(program: Program, compiled: CompiledProgram, settings: Graph | None = None) -> str:
-    """The source of one shard's step, kernels first."""
+    """Return the source of one shard's step, kernels first."""
     plan = compiled.plan
     calls, roles = compiled.calls(), plan_parts(plan)
     names = _Names(plan)
@@ -70,15 +70,15 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
     for part, title in (
         (
             "pack_weights",
-            "the weights in the order of the tiles, ahead of all steps with the same weights",
+            "Pack the weights in the order of the tiles, for all steps until they change",
         ),
-        ("forward", "the losses, metrics and outputs of a batch"),
-        ("backward", "the gradient for every weight, last layer first"),
-        ("update", "the optimizer's rule, and what is recorded"),
+        ("forward", "Compute the losses, metrics and outputs of a batch"),
+        ("backward", "Compute the gradient of every weight, last layer first"),
+        ("update", "Apply the optimizer's rule, and write the record"),
     ):
         chosen = [call for call in calls if _part(call, roles) == part]
         if chosen:
-            text += f'\n\ndef {part}(m):\n    """{title[0].upper()}{title[1:]}."""\n'
+            text += f'\n\ndef {part}(m):\n    """{title}."""\n'
             for iterations, together in groupby(chosen, key=lambda call: call.loop):
                 lines = "".join(_call(call, kernels, names, plan) for call in together)
                 if iterations is not None:
@@ -107,7 +107,7 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
 
 
 def _imports(kernels: Iterable[Kernel]) -> str:
-    """One line for each module that the kernels use."""
+    """Return an import line for each module that the kernels use."""
     wanted: dict[str, set[str]] = {"specc.backend.llvm.vectormath": {"*"}}
     for kernel in kernels:
         for line in kernel.imports.splitlines():
@@ -124,14 +124,14 @@ def _file_name(span) -> str:
 
 
 def _printable(text: str) -> str:
-    """The text without signs that could end a comment or have no UTF-8: `\n` for a line break."""
+    """Return the text with characters that cannot be printed as escapes: `\n` for a line break."""
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
 
 
 def _quoted(text: str) -> str:
-    """The printable text for a docstring."""
+    """Return a text with escapes for the characters that have a meaning in a docstring."""
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
@@ -141,7 +141,7 @@ def _parameters(program: Program) -> str:
 
 
 def _named_kernels(calls: Iterable[KernelCall]) -> dict[Kernel, str]:
-    """Every kernel once, in the order of its first use, with a name of its own."""
+    """Return a unique name for each kernel, in the order of their first use."""
     names: dict[Kernel, str] = {}
     used: dict[str, int] = {}
     for call in calls:
@@ -165,23 +165,26 @@ def _renamed(kernel: Kernel, name: str) -> str:
 
 
 def _part(call: KernelCall, roles: Mapping[Node, str]) -> str:
-    """Which function a call belongs to."""
+    """Return the name of the function that a call belongs to."""
     if call.once:
         return "pack_weights"
     return part_of_nodes(call.loop.nodes if call.loop is not None else call.nodes, roles)
 
 
 def part_of_nodes(nodes: Iterable[Node], roles: Mapping[Node, str]) -> str:
-    """ "forward", "backward" or "update": what the nodes of one call belong to, by `plan_parts`."""
+    """Return the part that one call's nodes belong to: "forward", "backward" or "update"."""
     return min((roles.get(node, "forward") for node in nodes), key=PARTS.index, default="update")
 
 
-PARTS = ("forward", "update", "backward")  # what a call with several nodes counts as: the first
+PARTS = ("forward", "update", "backward")  # a call whose nodes differ belongs to the first of them
 
 
 def plan_parts(plan: Plan) -> dict[Node, str]:
-    """For each node: "forward" if a loss, metric or output needs it, "update" if it lies behind a
-    sum over the shards and only new weights and states need it, else "backward"."""
+    """Return the part of a training step that each node belongs to.
+
+    It is "forward" if a loss, metric or output needs the node, "update" if the node follows a sum
+    over the shards and only new weights and states need it, and "backward" otherwise.
+    """
     from specc.ir.graph import topological
 
     outputs = plan.graph.outputs
@@ -195,21 +198,21 @@ def plan_parts(plan: Plan) -> dict[Node, str]:
     parts = dict.fromkeys(seen, "forward")
     for node in plan.graph.nodes:
         if node not in parts:
-            behind = any(parts.get(each) == "update" for each in node.inputs)
-            whole = node.op.name == "AllReduce" or (
+            follows = any(parts.get(each) == "update" for each in node.inputs)
+            is_complete = node.op.form is Form.SHARDS or (
                 not node.type.batched and not node.op.sums_batch
             )
-            leaf = isinstance(node.op, (Input, Const))
-            parts[node] = (
-                "update"
-                if not leaf and (behind or whole) and not node.type.batched
-                else ("forward" if leaf else "backward")
-            )
+            if isinstance(node.op, (Input, Const)):
+                parts[node] = "forward"
+            elif (follows or is_complete) and not node.type.batched:
+                parts[node] = "update"
+            else:
+                parts[node] = "backward"
     return parts
 
 
 class _Names:
-    """What a person calls the places of memory."""
+    """The names of values in a listing, which are the user's names if there are any."""
 
     def __init__(self, plan: Plan):
         self.of: dict[tuple[str, int], list[str]] = {}
@@ -231,7 +234,7 @@ class _Names:
 
     @staticmethod
     def _stem(node: Node) -> str:
-        """The user's name for the value, or for the word that made it."""
+        """Return the user's name for the value, or for the layer or function that made it."""
         op = node.op
         if isinstance(op, Input) and op.role != Role.STEP:
             if op.role == Role.SETTING:
@@ -241,7 +244,7 @@ class _Names:
 
 
 def _call(call: KernelCall, kernels: dict[Kernel, str], names: _Names, plan: Plan) -> str:
-    """The comment and the call."""
+    """Return the lines of a call with its comment."""
     lines = []
     if call.nodes:
         origins = dict.fromkeys(
@@ -274,14 +277,14 @@ def _call(call: KernelCall, kernels: dict[Kernel, str], names: _Names, plan: Pla
 
 
 def _attribute(path: str) -> str:
-    """A path of the user's names as attributes of Python: `dense1.lambda_` for `dense1.lambda`."""
+    """Return a path of names as attributes in Python: `dense1.lambda_` for `dense1.lambda`."""
     return re.sub(
         r"[A-Za-z_]\w*", lambda name: f"{name[0]}_" if iskeyword(name[0]) else name[0], path
     )
 
 
 def _owners(call: KernelCall, names: _Names, plan: Plan) -> dict[tuple[str, int], str]:
-    """The values of this call by where they lie (a place serves several values over a step)."""
+    """Map the addresses in a call to its values, because memory holds several values per step."""
     owners: dict[tuple[str, int], str] = {}
     involved = [
         *call.nodes,

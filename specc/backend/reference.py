@@ -1,8 +1,8 @@
-"""The NumPy interpreter of graphs: the oracle of the tests, and what evaluates initial values.
+"""The NumPy interpreter of graphs, for the tests (as their oracle) and for initial values.
 
     evaluate(graph, {("param", "w"): array, ("input", "x"): batch}, seed=0)   # name -> array
 
-Batched arrays come and go with the batch as their first axis. Everything is float64.
+Batched arrays have the batch as their first axis. All numbers are float64.
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ def evaluate(
     step_by_step: bool = False,
     watch: Watch | None = None,
 ) -> dict[str, np.ndarray]:
-    """The value of every output. `leaves` gives the inputs by (role, name).
+    """Return the value of every output; `leaves` gives the inputs by (role, name).
 
-    Random numbers are those of a training with this seed at this step. A loop is the fixed point of
-    its formula, which takes the square of its steps in time; or it runs `step_by_step`, as it is
-    compiled. `watch` sees every value in the order of the computation (within a loop only
-    `step_by_step`: one step at a time), and may change it. Raises KeyError where an input that the
-    outputs need is not given."""
+    Random numbers are those of training step `step` with this `seed`. A loop is computed as the
+    fixed point of its formula, in time quadratic in its steps; with `step_by_step` it runs as it is
+    compiled. `watch` is called with every value in the order of the computation, and may replace
+    it; values within a loop are only watched with `step_by_step`, one time step at a time.
+
+    Raises KeyError if an input that the outputs need is missing.
+    """
     graph = straightened(graph)
     values: dict[Node, np.ndarray] = {}
     batched = [node.op for node in graph.nodes if isinstance(node.op, Input) and node.type.batched]
@@ -67,7 +69,7 @@ def evaluate(
 
 
 def _run_loop(loop: Loop, values: dict[Node, np.ndarray], examples: int) -> None:
-    """A loop as a fixed point: after k rounds over all steps the first k steps are right."""
+    """Run a loop as a fixed point: after k passes over all time steps, the first k are right."""
     for then in loop.carried.values():
         values[then] = np.zeros((examples, *then.type.shape))
     for _ in range(loop.steps):
@@ -80,7 +82,7 @@ def _run_loop(loop: Loop, values: dict[Node, np.ndarray], examples: int) -> None
 def _run_steps(
     loop: Loop, values: dict[Node, np.ndarray], examples: int, watch: Watch | None = None
 ) -> None:
-    """A loop step by step."""
+    """Run a loop step by step."""
     one = step_of(loop)
     found: dict[Node, list[np.ndarray]] = {node: [] for node in loop.nodes}
     state = {

@@ -1,27 +1,29 @@
-"""What the parts that plan and those that compile agree on, most of all the words of a crew.
+"""Constants shared by Python and compiled code: the memory layout of a thread pool (a crew).
 
-Every word of a crew is an int64. `specc.backend.run.executor` sets them up; the compiled part, of
-which every back end has its own (`specc.backend.llvm.crew`), waits for them and writes them.
+A crew's state is an array of int64 words. `specc.backend.run.executor` allocates and initializes
+it. The compiled code, of which every back end has its own (`specc.backend.llvm.crew`), waits for
+changes of the words and writes them.
 """
 
 from __future__ import annotations
 
 PAIRS = "bfloat16"  # the type of vectors whose elements are pairs of bfloat16 numbers
 
-# The words of a crew: byte offsets, a cache line for each that different threads write.
+# The words of a crew as byte offsets. Words that different threads write are in different cache
+# lines.
 LINE = 64
 ARRIVED, GENERATION, SLEEPERS, STOPPED, STOP = 0, LINE, LINE + 8, LINE + 16, 2 * LINE
 PROGRAM, FIRST, STEPS, DONE = 3 * LINE, 3 * LINE + 8, 3 * LINE + 16, 3 * LINE + 24
 SPINS = 3 * LINE + 32
 WORKERS = 4 * LINE
-# After a worker's word: whether it sleeps, how often it looks again before it sleeps at a barrier,
-# and how often in a row that was in vain. The caller has such words too.
-NAPS, PATIENCE, FAILURES = 8, 16, 24
+# Byte offsets from a worker's word: whether the worker sleeps, its spin limit at a barrier, and the
+# number of consecutive waits that reached the limit. The caller is worker 0 and has them as well.
+NAPS, SPIN_LIMIT, FAILURES = 8, 16, 24
 # The values of a worker's word.
 FREE, HELD, BUSY, PARKED, LEAVE = range(5)
 
-# If spinning is in vain, as other programs use the processors, a thread soon spins no more, but for
-# the 2nd, 4th, 8th such time, and then every PROBE-th: then PROBED times as long, as the others may
-# have to be woken first, which was seen to take 0.6 ms.
+# If spinning fails because other programs use the processors, the thread stops spinning, except at
+# the 2nd, 4th, 8th, ... failure and then at every PROBE-th. Those probes last PROBED times as long,
+# because the other threads may have to be woken first (0.6 ms measured).
 PROBE, PROBED = 64, 8
-DOZES = 100  # moments before a worker that cannot sleep parks: some 8 ms
+DOZES = 100  # pauses, about 8 ms in all, after which a worker that cannot sleep parks

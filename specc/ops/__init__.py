@@ -1,6 +1,6 @@
-"""The primitives. One class each: shape rule, gradient, scalar code or kernel, NumPy reference.
+"""The ops: one class each, with its shape rule, gradient, NumPy reference, and formula or kernel.
 
-Kernels of ops that have one of their own are in `kernels`, in a file of the same name.
+If an op has a kernel of its own, the kernel is in `kernels`, in the file of the op's name.
 """
 
 from specc.ops import (  # noqa: F401

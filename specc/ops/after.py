@@ -1,6 +1,6 @@
-"""A value that may be read only once others have been computed: what puts a computation late.
+"""An op that delays the readers of a value until other values have been computed.
 
-apply(After(), x, dy)      # x, but whoever reads it here waits for dy
+apply(After(), x, dy)      # x, but nodes that read it through this one run after dy
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class After(WithoutSteps, WithoutArithmetic):
-    """The first input, for nodes that run after all the others. It is a view: nothing is copied."""
+    """A view of the first input, for readers that must run after the other inputs."""
 
     form = Form.VIEW
 

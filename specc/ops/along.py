@@ -1,7 +1,7 @@
-"""What runs along one axis: the sum of all elements so far, and the order of the elements.
+"""Ops along one axis: the running sum, and the sorting order of the elements.
 
 apply(RunningSum(0), x)      # y[i] = x[0] + ... + x[i]
-apply(Order(), x)            # the places of the smallest element, of the next one, ...
+apply(Order(), x)            # the index of the smallest element, of the next one, ...
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ class RunningSum(WithKernel):
 
 @dataclass(frozen=True)
 class Order(WithKernel, WithoutArithmetic):
-    """The places of the elements along the last axis, from the smallest element to the largest.
+    """The indices that sort the elements along the last axis in ascending order.
 
-    Equal elements keep their order, and NaN comes last.
+    The sort is stable, and NaN comes last.
     """
 
     def infer(self, x: Type) -> Type:

@@ -1,4 +1,4 @@
-"""Broadcast and sum: each is the transpose, and so the gradient, of the other.
+"""Broadcast and sum: the gradient of each is the other.
 
 apply(Broadcast((3, 5), (1,)), x)      # [5] -> [3, 5]
 apply(Sum((1, 2)), x)                  # [c, h, w] -> [c]
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Broadcast(WithoutArithmetic):
-    """Repeat over new axes: input axis k becomes axis `axes[k]` of `shape`."""
+    """Broadcast over new axes: input axis k becomes axis `axes[k]` of `shape`."""
 
     shape: Shape
     axes: tuple[int, ...] = ()
@@ -34,7 +34,7 @@ class Broadcast(WithoutArithmetic):
     def infer(self, x: Type) -> Type:
         for axis, size in zip(self.axes, x.shape, strict=True):
             if not sizes.same(size, self.shape[axis]):
-                raise ShapeError(f"cannot spread {size} over an axis of {self.shape[axis]}", 0)
+                raise ShapeError(f"cannot broadcast {size} to an axis of {self.shape[axis]}", 0)
         return Type(x.kind, self.shape, x.batched, x.classes)
 
     def vjp(self, node: Node, dy: Node) -> Gradients:
@@ -77,7 +77,7 @@ class Broadcast(WithoutArithmetic):
 
 @dataclass(frozen=True)
 class Sum(Op):
-    """The sum over `axes`, and with `batch` over the examples too: one value for all of them."""
+    """The sum over `axes`; with `batch` also over the examples, so that all share one value."""
 
     axes: tuple[int, ...]
     batch: bool = False
@@ -121,19 +121,19 @@ class Sum(Op):
 
 
 def broadcast_scalar(node: Node, shape: Shape) -> Node:
-    """A scalar spread over `shape`; anything else as it is."""
+    """Broadcast a scalar to `shape`; return any other node unchanged."""
     if node.type.shape == () and shape != ():
         return apply(Broadcast(shape), node)
     return node
 
 
 def sum_batch(x: Node) -> Node:
-    """The sum over the examples of the batch."""
+    """Return the sum of x over the examples of the batch."""
     return apply(Sum((), batch=True), x)
 
 
 def reduced_type(op: str, axes: tuple[int, ...], x: Type) -> Type:
-    """The type of `x` without some axes; raises `ShapeError`."""
+    """Return the type of `x` without some axes. Raises `ShapeError`."""
     if x.kind != "float":
         raise ShapeError(f"`{op}` works on float, not on {x.kind}", 0)
     for axis in axes:
@@ -143,7 +143,7 @@ def reduced_type(op: str, axes: tuple[int, ...], x: Type) -> Type:
 
 
 def spread_again(node: Node, reduced: Node, axes: tuple[int, ...]) -> Node:
-    """`reduced` repeated over the axes that were reduced away from `node`."""
+    """Broadcast `reduced` again over the axes of `node` that were reduced."""
     shape = node.type.shape
     kept = tuple(axis for axis in range(len(shape)) if axis not in axes)
     return apply(Broadcast(shape, kept), reduced) if axes else reduced

@@ -1,13 +1,12 @@
-"""Recurrence: a value of one step that is read at the next.
+"""Recurrence: values that one time step computes and the next one reads.
 
-    p = apply(Carry("lstm1.h", 50, (128,)), h0)      # [50, 128]: h0, then h of the step before
+    p = apply(Carry("lstm1.h", 50, (128,)), h0)      # [50, 128]: h0, then h of the previous step
     h = ...                                          # [50, 128], computed from p
-    graph = closed({"output.h": h}, {"lstm1.h": h})  # ties the knot: output "carry.lstm1.h"
+    graph = closed({"output.h": h}, {"lstm1.h": h})  # closes the cycle: output "carry.lstm1.h"
 
-A sequence is an axis in front of all others, and a node of a graph holds all its steps. So nothing
-is special about a node of a recurrent network, but that some nodes stand on a circle which leads
-through a `Carry`; these are computed step by step (`loops`), and all others at once: what does not
-depend on the state is outside of the loop by construction, and so are the gradients of weights.
+Time steps are the first axis of a value, and a node holds all of them. The nodes of a recurrent
+network are ordinary nodes; some of them form a cycle through a `Carry`. Only those run step by step
+(see `loops`). All others run for all time steps at once, including the gradients of the weights.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ PREFIX = f"{OutputKind.CARRY}."
 
 @dataclass(frozen=True)
 class Carry(WithoutSteps, WithoutArithmetic):
-    """The value of the graph's output "carry.LABEL", [steps, *shape], as it was one step before.
+    """The graph's output "carry.LABEL", [steps, *shape], delayed by one time step.
 
-    The input is its value before the first step. With `backward` the steps run from the last to the
-    first, and the input stands at the last.
+    The input is the value before the first time step. With `backward`, the time steps run from last
+    to first, and the input is the value at the last one.
     """
 
     label: str
@@ -67,7 +66,10 @@ class Carry(WithoutSteps, WithoutArithmetic):
     def reference(
         self, types: Types, initial: np.ndarray, following: np.ndarray | None = None
     ) -> np.ndarray:
-        """One round towards the fixed point: `following` is the value of "carry.LABEL"."""
+        """Return `following`, the current value of "carry.LABEL", delayed by one time step.
+
+        The interpreter repeats this until the values of a loop no longer change.
+        """
         import numpy as np
 
         assert following is not None
@@ -88,7 +90,7 @@ class Carry(WithoutSteps, WithoutArithmetic):
 
 
 def carries(graph: Graph) -> dict[Node, Node]:
-    """For each Carry of a graph, the node whose earlier steps it holds."""
+    """Map each Carry of a graph to the node that it delays."""
     return {
         node: graph.outputs[PREFIX + node.op.label]
         for node in graph.nodes
@@ -97,7 +99,7 @@ def carries(graph: Graph) -> dict[Node, Node]:
 
 
 def closed(outputs: Mapping[str, Node], following: Mapping[str, Node]) -> Graph:
-    """The graph of some outputs, and of the "carry.LABEL" that they need; others are left out."""
+    """Return the graph of some outputs and of every "carry.LABEL" that they depend on."""
     wanted = {name: node for name, node in outputs.items() if kind_of(name) != OutputKind.CARRY}
     roots = list(wanted.values())
     found: dict[str, Node] = {}
@@ -115,7 +117,7 @@ def closed(outputs: Mapping[str, Node], following: Mapping[str, Node]) -> Graph:
 
 
 def following(graph: Graph) -> dict[str, Node]:
-    """The outputs "carry.LABEL" by their label."""
+    """Return the outputs "carry.LABEL" by their label."""
     return {
         label_of(name): node
         for name, node in graph.outputs.items()
@@ -125,9 +127,9 @@ def following(graph: Graph) -> dict[str, Node]:
 
 @dataclass(frozen=True, eq=False)
 class Loop:
-    """Nodes that are computed step by step: `nodes` in order, each after its inputs of one step."""
+    """Nodes that are computed step by step, each after its inputs of the same time step."""
 
-    carried: dict[Node, Node]  # Carry -> the node whose earlier steps it holds
+    carried: dict[Node, Node]  # Carry -> the node that it delays
     nodes: tuple[Node, ...]
 
     @property
@@ -140,9 +142,10 @@ class Loop:
 
 
 def loops(graph: Graph) -> list[Loop]:
-    """The loops of a graph.
+    """Return the loops of a graph.
 
-    The strongly connected parts of its nodes with an edge to each Carry.
+    They are the strongly connected components of its nodes, with an edge from each "carry.LABEL"
+    to its Carry.
     """
     tied = carries(graph)
     if not tied:
@@ -174,7 +177,7 @@ def loops(graph: Graph) -> list[Loop]:
 
 
 def ordered(graph: Graph, looped: Mapping[Node, Loop]) -> list[Node]:
-    """Return the nodes in an order to compute them in; the first node of a loop stands for it."""
+    """Return the nodes in topological order, with only the first node of each loop."""
     order: list[Node] = []
     done: set[Node] = set()
     for root in graph.nodes:
@@ -225,10 +228,7 @@ def _replaced(graph: Graph, carry: Node, by: Node) -> Graph:
 
 
 def straightened(graph: Graph) -> Graph:
-    """The graph with every Carry that is on no circle written as what it is.
-
-    A sequence moved by one.
-    """
+    """Return the graph with every Carry that is not on a cycle replaced by a shift in time."""
     while True:
         tied = carries(graph)
         within = {node for loop in loops(graph) for node in loop.carried}
@@ -249,7 +249,7 @@ def _moved(carry: Node, then: Node) -> Node:
 
 
 def varying(node: Node) -> Node:
-    """The same for each example: a carried value has a place for each of them."""
+    """Return a node that differs between examples, as carried values do, with the same values."""
     if node.type.batched:
         return node
     nothing = mul(leaf(Input(Role.WEIGHT_OF_EXAMPLE, "", Type("float", (), batched=True))), 0.0)

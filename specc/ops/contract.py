@@ -1,4 +1,4 @@
-"""The contraction: every product of a network, and all their gradients, as one op.
+"""The contraction: one op for all products of a network and for their gradients.
 
     out[map_out(i)] += left[map_left(i)] * right[map_right(i)]      for every index point i
 
@@ -55,7 +55,7 @@ class Affine:
 
 
 def index(position: int) -> Affine:
-    """The expression that is just one index."""
+    """Return the expression that is just one index."""
     return Affine(((position, 1),))
 
 
@@ -66,10 +66,9 @@ Map = tuple[Affine, ...]
 class Contract(Op):
     """out[map] += left[map] * right[map] over the box of `extents`.
 
-    Where an operand is batched, the example is an index of its own: shared by the operands and the
-    result, or summed over the batch with `sum_batch`. With `rounded`, operands are rounded to
-    bfloat16 as they are read. `shape` is the shape of the result; places that no index point
-    reaches are 0.
+    If an operand is batched, the example is an index of its own: it is an axis of the result, or
+    is summed over with `sum_batch`. With `rounded`, operands are rounded to bfloat16 as they are
+    read. `shape` is the shape of the result; elements that no index point reaches are 0.
     """
 
     extents: tuple[Size, ...]
@@ -125,26 +124,23 @@ class Contract(Op):
 
     @property
     def overlaps(self) -> bool:
-        """Whether an element of the result may get terms from several points of the indices in
-        `out`.
+        """Whether several values of the indices in `out` may lead to the same element.
 
-        So it is where two indices share an axis, as i + u does in a transposed convolution; 2 * i +
-        u with two values of u, or an i that has an axis of its own as well, tells them apart.
+        An axis such as i + u in a transposed convolution makes them overlap. They do not overlap if
+        the axis is 2 * i + u and u has two values, or if i also has an axis of its own.
         """
         known = {i for i, size in enumerate(self.extents) if size == 1}
         left = [expression for expression in self.out if expression.terms]
         while left:
-            told = [each for each in left if self._tells_apart(each, known)]
-            if not told:
+            solved = [each for each in left if self._determines_indices(each, known)]
+            if not solved:
                 return True
-            known.update(i for each in told for i, _ in each.terms)
-            left = [each for each in left if each not in told]
+            known.update(i for each in solved for i, _ in each.terms)
+            left = [each for each in left if each not in solved]
         return False
 
-    def _tells_apart(self, expression: Affine, known: Set[int]) -> bool:
-        """Whether the value of an expression gives those of all its indices, some of which are
-        `known`.
-        """
+    def _determines_indices(self, expression: Affine, known: Set[int]) -> bool:
+        """Return whether an expression's value and the `known` indices give all its indices."""
         reach: Size = 0
         for i, coefficient in sorted(expression.terms, key=lambda term: term[1]):
             if i not in known:
@@ -154,9 +150,7 @@ class Contract(Op):
         return True
 
     def summed_row(self, is_left: bool) -> int | None:
-        """The index that runs through the rows of the left or the right operand, where the sum is
-        over it.
-        """
+        """Return the index along the first axis of an operand, if the contraction sums over it."""
         rows = (self.left if is_left else self.right)[:1]
         if not rows or len(rows[0].terms) != 1 or rows[0].terms[0][1] != 1 or rows[0].constant:
             return None
@@ -222,7 +216,10 @@ class Contract(Op):
         return bool(self.out) and (self.left, self.right)[position][:1] == self.out[:1]
 
     def _index_of_steps(self) -> int | None:
-        """The first index of the result, if it counts the operands' steps and nothing else does."""
+        """Return the index of the result's first axis, if it counts time steps and no other axis.
+
+        It may be the first axis of the operands as well.
+        """
         if not self.out:
             return None
         first = self.out[0]
@@ -275,7 +272,7 @@ class Contract(Op):
             [i for i in kept if i == batch or i in used],
             optimize=True,
         )
-        # an index of the result that no operand has repeats the value
+        # along an index of the result that no operand has, the values are equal
         for axis, i in enumerate(kept):
             if i != batch and i not in used:
                 total = np.repeat(np.expand_dims(total, axis), sizes.bound(self.extents[i]), axis)
@@ -285,13 +282,12 @@ class Contract(Op):
                 repeats = repeats * self.extents[i]
         examples = total.shape[:1] if batch in kept else ()
         out = np.zeros((*examples, *map(sizes.bound, self.shape)), total.dtype)
-        at = self._positions(self.out, sorted(set(direct)))
-        places: tuple[Any, ...] = (*[slice(None)] * len(examples), *at)
-        np.add.at(out, places, total * repeats)
+        at: tuple[Any, ...] = self._positions(self.out, sorted(set(direct)))
+        np.add.at(out, (*[slice(None)] * len(examples), *at), total * repeats)
         return out
 
     def _gather(self, map_: Map, array: np.ndarray, batched: bool) -> tuple[np.ndarray, list[int]]:
-        """The operand spread over the indices it depends on, and those indices, ascending."""
+        """Return an operand with an axis for each index that it depends on, and those indices."""
         used = sorted({i for expression in map_ for i, _ in expression.terms})
         at = self._positions(map_, used)
         return array[((slice(None),) if batched else ()) + at], used

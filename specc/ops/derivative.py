@@ -1,4 +1,4 @@
-"""A derivative within a model: what `gradient(y; x)` stands for until gradients are taken.
+"""A derivative within a model: the op of `gradient(y; x)` until autodiff replaces it.
 
 apply(Derivative(), y, x)      # dy / dx, a value like any other, of the shape of x
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Derivative(WithoutSteps, WithoutArithmetic):
-    """The derivative of y, a number, by x: of each example if x differs between examples."""
+    """The derivative of a scalar y by x; one per example if x differs between examples."""
 
     form = Form.LOWERED
 

@@ -1,11 +1,11 @@
 """Elementwise ops: one scalar formula each, applied to operands of equal shape.
 
-    add(x, y)      # the function that makes the node; a scalar combines with anything
+    add(x, y)      # the node of x + y; a scalar operand is broadcast
 
-`formula` is an expression of the language of kernels: from it come the text of a kernel, the NumPy
-reference, and the value for plain numbers in a schedule or a constant. An operand that is one for
-the whole batch combines with one that varies over it. An op with a `word` is a function of the .dl
-language.
+`formula` is an expression of the language of kernels. The kernel's text, the NumPy reference and
+the value for plain numbers, in a schedule or a constant, are all made from it. An operand that the
+whole batch shares may be combined with one that differs between examples. An op with a `word` is a
+function of the .dl language.
 """
 
 from __future__ import annotations
@@ -40,15 +40,18 @@ from specc.target.expressions import equal as equals
 
 
 class Elementwise(Op):
-    """Common shape rule: equal shapes, the result batched if any operand is."""
+    """An op that computes each element of its result from the operands' elements at that position.
+
+    The operands have equal shapes, and the result is batched if any operand is.
+    """
 
     abstract = True
     form = Form.ELEMENT
     takes: ClassVar[str] = "float"  # the kind of the operands; "any": equal kinds
     gives: ClassVar[str] = "float"  # the kind of the result; "same": that of the operands
     symbol: ClassVar[str] = ""  # the operator of the .dl language
-    word: ClassVar[str] = ""  # the function of the .dl language; its page is the docstring
-    # of an activation: the ends of its range, next to which its slope is nearly 0
+    word: ClassVar[str] = ""  # the function of the .dl language; the docstring is its page
+    # an activation's bounds, if its slope is nearly 0 close to them
     saturates: ClassVar[tuple[float, float] | None] = None
 
     def infer(self, *inputs: Any, **named: Any) -> Type:
@@ -75,12 +78,12 @@ class Elementwise(Op):
     def of_numbers(self, *inputs: float) -> Any:
         """Return the value for plain numbers.
 
-        Raises `ArithmeticError` or `ValueError` if it has none.
+        Raises `ArithmeticError` or `ValueError` if the formula has no value for them.
         """
         return _function(self, len(inputs))(inputs)
 
     def _over(self, inputs: Sequence[Any]) -> tuple[Expression, dict[str, Any]]:
-        """The formula over names, and what each name stands for."""
+        """Return the formula over names, and the input that each name stands for."""
         names = {f"x{position}": each for position, each in enumerate(inputs)}
         return self.formula(*map(Name, names)), names
 
@@ -105,7 +108,7 @@ class Elementwise(Op):
 
 @cache
 def _function(op: Elementwise, count: int) -> Callable[[tuple[float, ...]], Any]:
-    """The formula of an op as a function of `count` numbers."""
+    """Return the formula of an op as a function of `count` numbers."""
     names = tuple(f"x{position}" for position in range(count))
     return evaluate.function(op.formula(*map(Name, names)), names)
 
@@ -178,7 +181,7 @@ class Div(Elementwise):
 
 
 class FloorDiv(Elementwise):
-    """The whole number of times that b goes into a, as in Python: a // b = (a - a % b) / b."""
+    """Division rounded down to an integer, as in Python: a // b = (a - a % b) / b."""
 
     symbol = "//"
 
@@ -187,10 +190,10 @@ class FloorDiv(Elementwise):
 
 
 class Mod(Elementwise):
-    """a % b as in Python: with the sign of b.
+    """The remainder a % b as in Python, with the sign of b.
 
-    The remainder of the division is exact, however large a / b is; of another sign than b, it is
-    added to b and rounded.
+    The remainder is exact, however large a / b is. If its sign differs from that of b, b is added
+    to it, and the sum is rounded.
     """
 
     symbol = "%"
@@ -214,9 +217,9 @@ class Neg(Elementwise):
 
 
 class Maximum(Elementwise):
-    """The larger of two; NaN wins.
+    """The larger of two elements; NaN if one of them is NaN.
 
-    At a tie a constant takes the gradient, else the right operand.
+    At a tie, the gradient goes to the constant if there is one, else to the right operand.
     """
 
     def formula(self, a: Expression, b: Expression) -> Expression:
@@ -230,9 +233,9 @@ class Maximum(Elementwise):
 
 
 class Minimum(Elementwise):
-    """The smaller of two; NaN wins.
+    """The smaller of two elements; NaN if one of them is NaN.
 
-    At a tie a constant takes the gradient, else the right operand.
+    At a tie, the gradient goes to the constant if there is one, else to the right operand.
     """
 
     def formula(self, a: Expression, b: Expression) -> Expression:
@@ -293,7 +296,7 @@ class Not(Elementwise):
 
 
 class Select(Elementwise):
-    """if c then a else b, element by element."""
+    """Element by element, the second operand if the condition holds, else the third."""
 
     symbol = "if"
     gives = "same"
@@ -317,7 +320,7 @@ class Select(Elementwise):
 
 
 class ToFloat(Elementwise):
-    """A truth value or a class index as a number."""
+    """A boolean or a class index as a number."""
 
     takes = "any"
 
@@ -327,7 +330,7 @@ class ToFloat(Elementwise):
 
 @dataclass(frozen=True)
 class ToInt(Elementwise):
-    """A whole number that was computed, as an index below `classes`."""
+    """A computed number, which is an integer, as an index below `classes`."""
 
     classes: Size
 
@@ -339,11 +342,11 @@ class ToInt(Elementwise):
 
     def first_steps(self, node: Node, result: Type) -> Op:
         assert result.classes is not None
-        return replace(self, classes=result.classes)  # a position in the sequence
+        return replace(self, classes=result.classes)  # as the index of a time step
 
 
 class Detach(Elementwise):
-    """The value itself, through which no gradient flows."""
+    """The value itself, without a gradient."""
 
     takes, gives = "any", "same"
 
@@ -364,12 +367,12 @@ class Copy(Elementwise):
 
 
 def is_constant(node: Node) -> bool:
-    """Whether the node is a number known when compiling, spread to any shape."""
+    """Return whether a node is a constant number, broadcast to any shape."""
     return constant_value(node) is not None
 
 
 def constant_value(node: Node) -> float | int | bool | Polynomial | None:
-    """The number of a constant, spread to any shape; None for any other node."""
+    """Return the number of a constant, broadcast to any shape; None for any other node."""
     while node.inputs and node.op.name == "Broadcast":
         node = node.inputs[0]
     return node.op.value if isinstance(node.op, Const) else None
@@ -379,9 +382,9 @@ Operand = Node | float
 
 
 def combine(op: Op, *operands: Operand, origin: Origin | None = None) -> Node:
-    """The node of an elementwise op.
+    """Return the node of an elementwise op.
 
-    Numbers become constants, scalars are spread over the others.
+    Numbers become constants, and scalars are broadcast to the shape of the other operands.
     """
     nodes = [each if isinstance(each, Node) else constant(float(each)) for each in operands]
     largest = max(nodes, key=lambda node: node.type.rank)

@@ -1,4 +1,4 @@
-"""How much work nodes are: their floating-point operations for one example.
+"""The work of nodes: their floating-point operations for one example.
 
 flops(graph.nodes)      # a dense layer, 128 units on 784 values: 2 * 128 * 784 + 128 (bias)
 """

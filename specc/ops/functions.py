@@ -1,10 +1,11 @@
-"""Functions of one number, and the power: elementwise ops that a user calls by their word.
+"""The power, and the elementwise functions of one number that models call by name.
 
 apply(Exp(), x)
 
-A class is all that a function takes: its word in the .dl language, the page of the word (its
-docstring), the formula and the gradient. A formula of other functions is compiled like any other; a
-`call` of its own name needs a function in every back end, and in `specc.target.evaluate`.
+A class is all that a function needs: its name in the .dl language (`word`), its documentation (the
+docstring), the formula and the gradient. A formula made of other functions needs nothing more. If
+the formula is a `call` of a new name, every back end and `specc.target.evaluate` need a function of
+that name.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ from specc.target.expressions import Expression, call, choose, expression
 
 
 class Pow(Elementwise):
-    """a ^ b; the gradient for a is 0 where b is 0, and that for b takes log(a) as 0 where a is not
+    """The power a ^ b.
+
+    The gradient for a is 0 where b is 0. The gradient for b uses 0 as log(a) where a is not
     positive.
     """
 
@@ -82,7 +85,7 @@ class Log(Elementwise):
 class Expm1(Elementwise):
     """e^x - 1 of each element, with all digits near 0 as well."""
 
-    # a primitive because exp(x) - 1 loses all digits near 0
+    # a primitive, because exp(x) - 1 loses all digits near 0
     word = "expm1"
 
     def formula(self, a: Expression) -> Expression:
@@ -95,7 +98,7 @@ class Expm1(Elementwise):
 class Log1p(Elementwise):
     """log(1 + x) of each element, with all digits near 0 as well."""
 
-    # a primitive because that formula loses all digits near 0
+    # a primitive, because log(1 + x) loses all digits near 0
     word = "log1p"
 
     def formula(self, a: Expression) -> Expression:
@@ -133,7 +136,7 @@ class Tanh(Elementwise):
 class Sigmoid(Elementwise):
     """1 / (1 + e^-x) of each element. Its values are from 0 to 1."""
 
-    # a primitive because that formula's own gradient overflows for x << 0
+    # a primitive, because the formula's own gradient overflows for x << 0
     word = "sigmoid"
     saturates = (0.0, 1.0)
 
@@ -147,7 +150,6 @@ class Sigmoid(Elementwise):
 class Erf(Elementwise):
     """2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, for each element."""
 
-    # no formula of other ops gives it
     word = "erf"
 
     def formula(self, a: Expression) -> Expression:
@@ -161,7 +163,7 @@ class Erf(Elementwise):
 class Erfc(Elementwise):
     """1 - erf(x) of each element, with all digits for large x as well."""
 
-    # a primitive because that formula loses all digits for large x
+    # a primitive, because 1 - erf(x) loses all digits for large x
     word = "erfc"
 
     def formula(self, a: Expression) -> Expression:
@@ -175,7 +177,6 @@ class Erfc(Elementwise):
 class Abs(Elementwise):
     """The absolute value of each element."""
 
-    # the gradient at 0 is 0
     word = "abs"
 
     def formula(self, a: Expression) -> Expression:
@@ -195,7 +196,7 @@ class Sign(Elementwise):
 
     def of_numbers(self, *inputs: float) -> int:
         (a,) = inputs
-        return (a > 0) - (a < 0)  # a whole number, which a size may be computed from
+        return (a > 0) - (a < 0)  # an integer, because sizes may be computed from it
 
 
 class Floor(Elementwise):
@@ -237,8 +238,8 @@ class Sinh(Elementwise):
     word = "sinh"
 
     def formula(self, x: Expression) -> Expression:
-        # (g + g / (g + 1)) / 2 with g = e^|x| - 1 loses no digits near 0; e^|x| itself may be
-        # infinite where the result is not
+        # (g + g / (g + 1)) / 2 with g = e^|x| - 1 keeps all digits near 0. For large |x|, e^|x| may
+        # overflow although the result does not, so the far branch squares e^(|x| / 2).
         size = call("abs", x)
         grown, root = call("expm1", size), call("exp", 0.5 * size)
         near, far = 0.5 * (grown + grown / (grown + 1.0)), 0.5 * root * root
@@ -257,8 +258,8 @@ class Atan(Elementwise):
     """
 
     # Cephes (Moshier, 1989): atan(x) is pi/2 + atan(-1/x), or pi/4 + atan((x - 1) / (x + 1)), which
-    # leaves arguments up to 0.66 for a rational function; the second number is the error of the
-    # first.
+    # leaves arguments up to 0.66 for a rational function. pi/2 and pi/4 are each a sum of two
+    # numbers, the second of which is the rounding error of the first.
     word = "atan"
     reach_far, reach_middle = 2.414213562373095, 0.66
     half_pi, quarter_pi = (1.5707963267948966, 6.123e-17), (0.7853981633974483, 3.0616e-17)

@@ -1,4 +1,4 @@
-"""Reading and writing at positions that the data decide.
+"""Look-ups, and their gradients: reading and adding at positions that come from the data.
 
 apply(Take(), scores, label)         # scores[label]
 apply(Take(), weight, tokens)        # one row of an embedding for each token
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 class Take(WithKernel, WithoutArithmetic):
     """x[index]: for each position of `index` (shape S) one slice of the first axis of x: S + rest.
 
-    `lead` axes stand in front of both, and of the result: one selection for each of their places.
+    The first `lead` axes of x, of `index` and of the result are the same; there is one look-up for
+    each of their positions.
     """
 
     lead: int = 0
@@ -107,7 +108,7 @@ class Take(WithKernel, WithoutArithmetic):
 
 @dataclass(frozen=True)
 class TakeSum(WithKernel, WithoutSteps, WithoutArithmetic):
-    """The sum of x[index] over all positions of `index`: rest. What is summed lies nowhere."""
+    """The sum of x[index] over all positions of `index`; the summands are not stored."""
 
     def infer(self, x: Type, index: Type) -> Type:
         return replace(Take().infer(x, index), shape=x.shape[1:])
@@ -139,10 +140,10 @@ class TakeSum(WithKernel, WithoutSteps, WithoutArithmetic):
 
 @dataclass(frozen=True)
 class Put(WithKernel, WithoutArithmetic):
-    """out[index] += dy: the transpose of Take.
+    """out[index] += dy: the gradient of Take.
 
-    `size` is the length of the first axis of `out` (after `lead` others). With `complete`, a sum
-    over the batch is over the examples of all shards, each of which computes some rows of it.
+    `size` is the length of the first axis of `out` after `lead` others. With `sum_batch`, `out` is
+    one sum over all examples.
     """
 
     size: Size
@@ -202,18 +203,18 @@ class Put(WithKernel, WithoutArithmetic):
 
 
 def _is_of_each_example(node: Node) -> bool:
-    """Whether a look-up selects within values of each example, such as its scores."""
+    """Return whether a look-up selects within values of each example, such as its scores."""
     return node.type.batched and all(each.type.batched for each in node.inputs)
 
 
 def _check_lead(lead: int, values: Type, index: Type) -> None:
     for a, b in zip(values.shape[:lead], index.shape[:lead], strict=True):
         if not sizes.same(a, b):
-            raise ShapeError(f"an index over {b} places cannot select from {a}", 1)
+            raise ShapeError(f"an index over {b} positions cannot select from {a}", 1)
 
 
 def _for_all(array: np.ndarray, type_: Type, examples: int) -> np.ndarray:
-    """The array with the examples' axis in front, where there are examples."""
+    """Return the array with the examples as its first axis, if there are any examples."""
     import numpy as np
 
     array = np.asarray(array)
@@ -225,7 +226,7 @@ def _for_all(array: np.ndarray, type_: Type, examples: int) -> np.ndarray:
 def _extents(
     size: Size, lead: int, index: Type, rest: Shape, values: Type, lanes: int
 ) -> dict[str, int]:
-    """Return the kernel's size arguments; a value shared by the batch gets lane step 0."""
+    """Return a kernel's integer arguments; a value shared by the batch has a lane step of 0."""
     return {
         "outer": sizes.count(index.shape[:lead]),
         "size": sizes.bound(size),

@@ -1,4 +1,4 @@
-"""The leaves of a graph: what comes from outside, constants, and random numbers.
+"""The leaves of a graph: inputs from outside, constants, and random numbers.
 
 Input(Role.PARAM, "dense1.weight", Type("float", (10, 64)))
 Const(0.5)
@@ -33,32 +33,33 @@ if TYPE_CHECKING:
 
 
 class Role(StrEnum):
-    """What an input stands for."""
+    """The kind of thing that an input is."""
 
     INPUT = "input"
     TARGET = "target"
     PARAM = "param"
     GRADIENT = "gradient"
-    GRADIENTS = "gradients"  # the same, of any parameter: for a norm over all of them
+    GRADIENTS = "gradients"  # the gradient of any parameter, for a norm over all of them
     STATE = "state"
     SCHEDULE = "schedule"  # step, epoch, progress or stale
-    SETTING = "setting"  # a value of an optimizer's setting at a training step
+    SETTING = "setting"  # the value of an optimizer's setting at a training step
     MODE = "mode"  # the flag `training`
-    MEAN = "mean"  # a mean over all examples that a metric is made of
+    MEAN = "mean"  # a mean over all examples, from which a metric is computed
     WEIGHT_OF_EXAMPLE = "weight_of_example"  # 1/n for each of the n examples of a batch
-    STEP = "step"  # one step of a sequence, within a loop
-    SLOT = "slot"  # what a stream has left for each slot of the batch
+    STEP = "step"  # one time step of a sequence, within a loop
+    SLOT = "slot"  # the state that a stream carries from batch to batch, for each slot
 
 
-# A lane without an example repeats one in every respect, its random numbers and its state too, with
-# this share of that example's weight: too small to change a finite sum, as rounding errors are
-# larger, yet not 0, because 0 times infinity is NaN: an infinite loss or gradient stays infinite.
+# A lane without an example repeats another example, with its random numbers and its state. This is
+# the weight of the repeated example, as a fraction of the original's. It is too small to change a
+# finite sum, because rounding errors are larger. It is not 0, because 0 times infinity is NaN, and
+# an infinite loss or gradient must stay infinite.
 REPEATED = {"float32": 2.0**-40, "float64": 2.0**-80}
 
 
 @dataclass(frozen=True)
 class Input(WithoutSteps, WithoutArithmetic):
-    """A value from outside the graph, told apart by role and name."""
+    """A value from outside the graph, identified by its role and name."""
 
     role: Role
     label: str
@@ -87,7 +88,7 @@ class Input(WithoutSteps, WithoutArithmetic):
 
 @dataclass(frozen=True)
 class Const(WithoutSteps, WithoutArithmetic):
-    """A number that is known when the model is compiled (a polynomial while sizes are open)."""
+    """A number known when the model is compiled; with symbolic dimensions, a polynomial."""
 
     value: float | int | bool | Polynomial
     kind: str = "float"
@@ -143,7 +144,7 @@ class Iota(WithKernel, WithoutSteps, WithoutArithmetic):
 
 @dataclass(frozen=True)
 class Random(WithoutSteps, WithoutArithmetic):
-    """Independent random numbers for an initial value; `label` keeps two parameters' draws apart.
+    """Independent random numbers for an initial value; draws with different labels differ.
 
     distribution: "normal" (mean 0, variance 1), "uniform" (over [0, 1)), or "orthogonal": the Q of
     a normal matrix whose R has a positive diagonal, so that every orthogonal matrix is equally
@@ -165,7 +166,7 @@ class Random(WithoutSteps, WithoutArithmetic):
         return False
 
     def draw(self, seed: int) -> np.ndarray:
-        """The numbers for one seed: the same on every machine and for any number of threads."""
+        """Return the numbers for a seed, which are equal on all machines and thread counts."""
         import hashlib
 
         import numpy as np
@@ -185,11 +186,11 @@ class Random(WithoutSteps, WithoutArithmetic):
 def constant(
     value: float | int | bool | Polynomial, kind: str = "float", origin: Origin | None = None
 ) -> Node:
-    """A scalar constant node."""
+    """Return the node of a scalar constant."""
     op = Const(value, kind)
     return Node(op, (), op.infer(), origin or Origin())
 
 
 def leaf(op: Op, origin: Origin | None = None) -> Node:
-    """The node of an op without inputs."""
+    """Return the node of an op without inputs."""
     return Node(op, (), op.infer(), origin or Origin())

@@ -1,12 +1,12 @@
-"""The one place where the examples of a batch see each other.
+"""The ops through which the examples of a batch read each other's values.
 
     apply(Peers(BATCH, "float"), x)     # x of all examples: [batch, *shape], shared by all
     apply(Own(), table)          # the row of each example: the transpose of Peers
 
 `BATCH` is the length of the axis until a plan fixes the number of examples (`bind_batch`). The axis
-has the examples of the batch and nothing else, in their order: a batch of another number of
-examples has a plan of its own. Every word that reduces, indexes or reshapes the axis is therefore
-right without knowing about batches.
+has exactly the examples of the batch, in their order; a batch with another number of examples has a
+plan of its own. Ops that reduce, index or reshape the axis therefore need to know nothing about
+batches.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BATCH = sizes.open_size("the batch")  # no user's size has a space in its name
 
 @dataclass(frozen=True)
 class Peers(WithKernel, WithoutSteps, WithoutArithmetic):
-    """x of every example: one value for the whole batch, the examples along its first axis."""
+    """The values of x of all examples, along the first axis of one value for the whole batch."""
 
     size: Size
     kind: str
@@ -104,10 +104,7 @@ class Own(WithKernel, WithoutSteps, WithoutArithmetic):
 
 
 def bind_batch(graph: Graph, examples: int) -> Graph:
-    """The graph for a batch of so many examples.
-
-    The number takes the place of `BATCH` everywhere.
-    """
+    """Return the graph with `examples` in place of the symbolic size `BATCH`."""
 
     def number(value: Any) -> Any:
         if isinstance(value, Polynomial):
@@ -127,7 +124,8 @@ def bind_batch(graph: Graph, examples: int) -> Graph:
 
 
 def sees_peers(graph: Graph) -> bool:
-    """Whether what one example gives depends on the others of its batch, beyond means over all of
-    them.
+    """Return whether an example's results depend on the other examples of its batch.
+
+    Means over the batch do not count.
     """
     return any(isinstance(node.op, Peers | Own) for node in graph.nodes)

@@ -1,10 +1,10 @@
-"""Random numbers that are drawn anew at each step: for dropout and noise.
+"""Random numbers that are drawn at each training step, for dropout and noise.
 
     Uniform((64, 8, 8), True, "dropout1")      # for each example 64 * 8 * 8 numbers in [0, 1)
 
-They are counter-based: a number is a hash of its key (seed, step, label, element, example), so that
-it is the same for any number of threads, and a training that goes on draws what it would have
-drawn.
+The generator is counter-based: each number is a hash of its key (seed, step, label, element,
+example). The numbers therefore do not depend on the number of threads, and a resumed run draws the
+same numbers as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 class Uniform(WithKernel, WithoutArithmetic):
     """Independent numbers, uniform over the multiples of 2^-24 in [0, 1).
 
-    `label` keeps draws apart.
-
-    With `batched`, every example has its own. Inputs are not read: they are there to be awaited.
+    Ops with different labels draw different numbers. With `batched`, every example has numbers of
+    its own. The inputs are only awaited, and not read.
     """
 
     shape: Shape
@@ -52,7 +51,7 @@ class Uniform(WithKernel, WithoutArithmetic):
         return replace(self, shape=(steps, *self.shape))
 
     def one_step(self, node: Node) -> Op | None:
-        return None  # it would draw the same numbers at every step
+        return None  # one step would draw the same numbers at every time step
 
     def first_steps(self, node: Node, result: Type) -> Op:
         return replace(self, shape=result.shape)
@@ -64,7 +63,7 @@ class Uniform(WithKernel, WithoutArithmetic):
         return min(node.type.rank, 1)
 
     def draw(self, seed: int, step: int, examples: int) -> np.ndarray:
-        """The numbers of one step: float64 [examples, *shape], or [*shape] unless batched."""
+        """Return the numbers of one training step: float64 [examples, *shape], or [*shape]."""
         import numpy as np
 
         shape = tuple(map(sizes.bound, self.shape))
@@ -109,7 +108,10 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 
 def _mix64(z: _Unsigned) -> _Unsigned:
-    """Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014 (splitmix64)."""
+    """Mix the bits of 64-bit integers by splitmix64 (Steele, Lea and Flood 2014).
+
+    The paper is "Fast splittable pseudorandom number generators".
+    """
     import numpy as np
 
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -118,7 +120,7 @@ def _mix64(z: _Unsigned) -> _Unsigned:
 
 
 def _mix32(x: _Unsigned) -> _Unsigned:
-    """Multiply and xorshift with Wellons' constants, 2018 (lowbias32)."""
+    """Mix the bits of 32-bit integers by lowbias32, with the constants of Wellons (2018)."""
     import numpy as np
 
     x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)

@@ -2,7 +2,7 @@
 
 apply(Max((1, 2)), x)        # [c, h, w] -> [c]
 
-The sum is in `broadcast`, because the two are each other's transposes.
+`Sum` is in `broadcast`, because broadcast and sum are each other's gradients.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Max(Op):
-    """The largest over `axes`; equal largest elements share the gradient."""
+    """The maximum over `axes`; elements that are equal to it share the gradient."""
 
     axes: tuple[int, ...]
     form = Form.END
@@ -74,8 +74,9 @@ class Max(Op):
 
 @dataclass(frozen=True)
 class AllReduce(WithoutSteps, WithoutArithmetic):
-    """The sum over the shards of a value that each of them has summed over its own examples, or
-    over its own rows of the weights.
+    """The sum of all shards' partial sums.
+
+    Each shard has summed over its own examples, or over its own rows of the weights.
     """
 
     form = Form.SHARDS
@@ -98,9 +99,9 @@ class AllReduce(WithoutSteps, WithoutArithmetic):
 
 @dataclass(frozen=True)
 class BatchMean(WithoutSteps, WithoutArithmetic):
-    """The mean over the examples of the batch (padding lanes do not count).
+    """The mean over the examples of the batch, without padding lanes.
 
-    Of a value that is one for all of them, that value.
+    The mean of a value that is shared by all examples is the value itself.
     """
 
     form = Form.LOWERED
@@ -128,7 +129,7 @@ class BatchMean(WithoutSteps, WithoutArithmetic):
 class ArgMax(WithKernel, WithoutArithmetic):
     """The position of the largest element along the last axis.
 
-    The first of equal ones, and the first NaN if there is any.
+    Among equal elements the first one counts. If there are NaNs, the first NaN counts.
     """
 
     def infer(self, x: Type) -> Type:

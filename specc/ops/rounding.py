@@ -2,8 +2,8 @@
 
     bfloat16(x)            # each element of x, with 8 significant bits
 
-The operands of products are rounded so where a model trains with `precision = bfloat16` (see
-`specc.passes.round_operands`).
+If a model trains with `precision = bfloat16`, the operands of its contractions are rounded in this
+way (see `specc.passes.round_operands`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from specc.target.expressions import Expression, call
 class Bfloat16(Elementwise):
     """Each element rounded to bfloat16, to the nearest, ties to even (IEEE 754).
 
-    A number of less than 2^-126, the least normal one, becomes 0 with its sign, as the processors'
-    own instructions take it. Numbers beyond the largest become infinite; NaN stays. A gradient
-    passes through as if nothing were rounded, because the slope of the rounding itself is 0.
+    A denormal number, below 2^-126, becomes 0 with its sign, as in the processors' own
+    instructions. Numbers beyond the largest become infinite; NaN stays NaN. Gradients pass through
+    unchanged, because the true slope of rounding is 0 almost everywhere.
     """
 
     def formula(self, a: Expression) -> Expression:

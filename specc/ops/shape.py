@@ -1,6 +1,6 @@
 """Ops that move values without computing: reshape, transpose, slice, pad, concat.
 
-Each is linear, and the transpose of another: slice of pad, reshape of reshape.
+Each is linear, and its gradient is another of them: slice and pad, reshape and reshape.
 Axes count from 0 and never include the batch.
 """
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 
 def lead(type_: Type) -> int:
-    """The number of leading batch axes (0 or 1) of a reference array of this type."""
+    """Return the number of leading batch axes (0 or 1) of a reference array of this type."""
     return 1 if type_.batched else 0
 
 
 @dataclass(frozen=True)
 class Reshape(WithoutArithmetic):
-    """The same elements in C order under another shape."""
+    """Give the elements, in C order, another shape."""
 
     shape: Shape
     form = Form.VIEW
@@ -118,10 +118,7 @@ class Transpose(WithoutArithmetic):
 
 @dataclass(frozen=True)
 class Slice(WithoutArithmetic):
-    """Elements start, start + step, ... (`count` of them) along one axis.
-
-    The step may be negative.
-    """
+    """Take `count` elements start, start + step, ... along one axis; `step` may be negative."""
 
     axis: int
     start: Size
@@ -223,9 +220,7 @@ class Pad(WithoutArithmetic):
 
 @dataclass(frozen=True)
 class Frame(WithoutSteps, WithoutArithmetic):
-    """Place the elements from `starts` on in a box of `shape`, one start an axis, and zeros around
-    them: several `Pad`s at once.
-    """
+    """Place the elements in zeros of `shape`, from `starts[axis]` on: several `Pad`s at once."""
 
     starts: tuple[int, ...]
     shape: Shape

@@ -1,8 +1,8 @@
-"""Which axes of a value are steps of a sequence.
+"""The axes of values that are time steps of a sequence.
 
     step_axes(nodes, {"text": "time"})[node]        # ("time", "", "time"): a number for each pair
 
-A size alone cannot tell: a sequence of 64 steps may have 64 features.
+The size of an axis does not decide this: a sequence of 64 time steps may have 64 features.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from specc.ops.reduce import Max
 from specc.ops.shape import Reshape, Transpose
 
 Axes = tuple[str, ...]
-"""For each axis the sequence whose steps it has, or ""."""
+"""For each axis, the name of the sequence whose time steps it counts, or ""."""
 
 
 def step_axes(everything: Iterable[Node], sequences: Mapping[str, str]) -> dict[Node, Axes]:
-    """Which axes of each value are steps, and of which sequence.
+    """Return for each node which of its axes are time steps, and of which sequence.
 
-    `everything` has each node after its inputs, and `sequences` the name of the sequence that an
-    input or target runs over.
+    `everything` lists each node after its inputs. `sequences` maps the name of an input or target
+    to the sequence that its first axis runs along.
     """
     found: dict[Node, Axes] = {}
     for node in everything:
@@ -70,25 +70,25 @@ def _axes(node: Node, found: dict[Node, Axes], sequences: Mapping[str, str]) -> 
 
 
 def _of_contract(op: Contract, inputs: list[Axes], rank: int) -> Axes:
-    """An axis of the result that one index runs along has the name of that index elsewhere."""
+    """Name an axis of the result like the axes of the operands that the same index runs along."""
     names: dict[int, str] = {}
     for map_, axes in zip((op.left, op.right), inputs, strict=True):
-        for place, name in zip(map_, axes, strict=False):
-            index = _single(place)
+        for position, name in zip(map_, axes, strict=False):
+            index = _single(position)
             if index is not None and name:
                 names[index] = name
-    own = [_single(place) for place in op.out]
+    own = [_single(position) for position in op.out]
     return tuple(names.get(index, "") if index is not None else "" for index in own[:rank])
 
 
-def _single(place: Affine) -> int | None:
-    """The index that a place consists of, if it is one alone."""
-    is_one = len(place.terms) == 1 and place.terms[0][1] == 1 and not place.constant
-    return place.terms[0][0] if is_one else None
+def _single(position: Affine) -> int | None:
+    """Return the index if an expression is nothing but one index."""
+    is_one = len(position.terms) == 1 and position.terms[0][1] == 1 and not position.constant
+    return position.terms[0][0] if is_one else None
 
 
 def _of_reshape(node: Node, before: Axes) -> Axes:
-    """The first axes keep their names, and the last ones, as long as their sizes stay."""
+    """Keep the names of the first axes and of the last axes, up to the first size that differs."""
     old, new = node.inputs[0].type.shape, node.type.shape
     names = [""] * len(new)
     for axis, (a, b) in enumerate(zip(old, new, strict=False)):

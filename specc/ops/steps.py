@@ -1,9 +1,10 @@
-"""One step and all steps: the same formula with the axis of the steps in front, or without it.
+"""Formulas of one time step applied to all time steps, and back.
 
     lift([y], {x: xs}, 50)      # y[k], a formula of x[n], for xs[50, n]: ys[50, k]
-    one_step(node, inputs)      # the op of one step of a node that holds all
+    one_step(node, inputs)      # one time step of a node that has an axis of time steps
 
-A node that does not depend on what is lifted stays as it is: it is the same at every step.
+The time steps are the first axis. A node that does not depend on a lifted leaf is not changed,
+because its value is equal at all time steps.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from specc.system.records import dataclass
 
 
 class NoStep(ShapeError):
-    """An op that has no meaning step by step, and the node that applies it."""
+    """Raised for an op that cannot be applied per time step; `node` is the node with that op."""
 
     def __init__(self, node: Node):
         super().__init__(f"`{node.op.name.lower()}` cannot be applied at each step of a sequence")
@@ -32,17 +33,17 @@ class NoStep(ShapeError):
 def lift(
     roots: Sequence[Node], sequences: Mapping[Node, Node], steps: Size, in_loop: bool = False
 ) -> list[Node]:
-    """The roots, formulas of one step, for all `steps`: [steps, *shape].
+    """Return the roots, formulas of one time step, for all `steps`: [steps, *shape].
 
-    `sequences` gives for leaves of one step the node that holds all. Raises NoStep for what has no
-    meaning step by step.
+    `sequences` maps a leaf of one time step to the node that holds all steps. Raises NoStep for an
+    op that cannot be applied per time step.
     """
     found = _lifted(roots, sequences, steps, in_loop)
     return [node if moves else every_step(node, steps) for node, moves in found]
 
 
 def lift_one(root: Node, sequences: Mapping[Node, Node], steps: Size) -> tuple[Node, bool]:
-    """Return a formula of one step for all steps, and whether it has one value for each of them."""
+    """Return a formula of one time step for all steps, and whether it has an axis of steps."""
     return _lifted([root], sequences, steps, False)[0]
 
 
@@ -71,7 +72,7 @@ def _lifted(
 
 
 def every_step(node: Node, steps: Size) -> Node:
-    """One value at every step: [steps, *shape]."""
+    """Broadcast a value to all time steps: [steps, *shape]."""
     shape = (steps, *node.type.shape)
     return apply(Broadcast(shape, tuple(range(1, len(shape)))), node, origin=node.origin)
 
@@ -79,10 +80,9 @@ def every_step(node: Node, steps: Size) -> Node:
 def lifted(
     node: Node, inputs: Sequence[Node], moving: Sequence[bool], steps: Size, in_loop: bool = False
 ) -> tuple[Node, bool]:
-    """A node of one step for all steps, over such inputs, and whether it has one value for each
-    step.
+    """Lift a node of one time step over `inputs`; return it, and whether it has an axis of steps.
 
-    `moving` says which of the inputs have the axis of the steps.
+    `moving` says which of the inputs have an axis of steps.
     """
     op = node.op.over_steps(steps, moving)
     if op is not None:
@@ -98,14 +98,20 @@ def lifted(
 
 
 def one_step(node: Node, inputs: Sequence[Node]) -> Node:
-    """Return one step of a node of a loop, over inputs of one step or equal at every step."""
+    """Return one time step of a loop's node.
+
+    Each input is a value of one time step, or one that is equal at all steps.
+    """
     op = node.op.one_step(node)
     assert op is not None, f"{node.op.name} cannot run step by step (a bug of specc)"
     return apply(op, *inputs, origin=node.origin)
 
 
 def moved_by_one(node: Node) -> tuple[Node, Node] | None:
-    """What stands before the first step, and the value whose earlier steps follow it."""
+    """Return (start, value) if a node is `value` shifted by one time step, after `start`.
+
+    None for any other node.
+    """
     if not isinstance(node.op, Concat) or node.op.axis != 0 or len(node.inputs) != 2:
         return None
     start, rest = node.inputs
@@ -119,12 +125,11 @@ def moved_by_one(node: Node) -> tuple[Node, Node] | None:
 
 @dataclass(frozen=True, eq=False)
 class OneStep:
-    """One step of a loop.
+    """The formula of one time step of a loop.
 
-    `nodes` has for each of its nodes that of one step, a leaf for each Carry.
-
-    `reads` tells what the other leaves stand for: a value from outside, and whether of this step
-    alone or all of it.
+    `nodes` maps each node of the loop to its node of one time step; a Carry becomes a leaf. `reads`
+    maps the other leaves to the value outside the loop that they stand for, and whether they stand
+    for the current step of that value only.
     """
 
     nodes: dict[Node, Node]
@@ -132,7 +137,7 @@ class OneStep:
 
 
 def step_of(loop: Loop) -> OneStep:
-    """The formula of one step of a loop."""
+    """Return the formula of one time step of a loop."""
     own: dict[Node, Node] = {}
     reads: dict[Node, tuple[Node, bool]] = {}
     known: dict[tuple[Node, bool], Node] = {}

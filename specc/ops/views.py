@@ -1,8 +1,8 @@
-"""Values that are only another way of reading memory.
-
-How a chain of moves ends at a value that lies somewhere, and with which strides it is read there.
+"""Views: values that are read from the memory of another value, with an offset and strides.
 
     view(transposed)      # View(root, offset=0, strides=(1, 28))
+
+A view of a view is read directly from the root of the chain, which has memory of its own.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from specc.ops.shape import c_strides
 
 
 def is_view(node: Node) -> bool:
-    """Return whether a node is another way to read the memory of its first input."""
+    """Return whether a node is read from the memory of its first input."""
     return node.op.form is Form.VIEW
 
 
 def root_of(node: Node) -> Node:
-    """Return the value in memory that a node reads."""
+    """Return the node whose memory holds the value of `node`."""
     while is_view(node):
         node = node.inputs[0]
     return node
@@ -46,9 +46,9 @@ def awaited(node: Node) -> list[Node]:
 
 
 def view(node: Node, bases: Mapping[Node, Strides] = {}) -> View:
-    """Return how a node is read: views of views end at a node that lies in memory.
+    """Return how a node is read: the root of its chain of views, an offset and strides.
 
-    `bases` gives the strides of roots that do not lie in C order.
+    `bases` gives the strides of roots that are not stored in C order.
     """
     seen = _view(node, bases)
     assert seen is not None, "prepare() copies what cannot be reshaped in place"
@@ -57,10 +57,7 @@ def view(node: Node, bases: Mapping[Node, Strides] = {}) -> View:
 
 
 def _view(node: Node, bases: Mapping[Node, Strides]) -> tuple[Node, Size, Strides] | None:
-    """Return the root that a node reads, an offset and strides.
-
-    None if a part of the chain must be copied first.
-    """
+    """Return the root, offset and strides of a node; None if its chain of views needs a copy."""
     chain = []
     while is_view(node):
         chain.append(node)
@@ -77,12 +74,12 @@ def _view(node: Node, bases: Mapping[Node, Strides]) -> tuple[Node, Size, Stride
 
 
 def can_be_read(node: Node) -> bool:
-    """Return whether a chain of views needs no copy on its way."""
+    """Return whether a chain of views can be read without a copy."""
     return _view(node, {}) is not None
 
 
 def parts_read(graph: Graph) -> dict[Node, Box]:
-    """Return the part that is read of each value of which only a part is read."""
+    """Return the box that is read of each value, for the values that are not read completely."""
     found: dict[Node, Box] = {}
 
     def note(node: Node, part: Box) -> None:

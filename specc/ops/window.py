@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class _Windowed(WithKernel):
-    """What all ops over windows have in common: they treat every image by itself."""
+    """The facts shared by the ops over windows, which process every image separately."""
 
     abstract = True
 
@@ -40,9 +40,9 @@ class _Windowed(WithKernel):
 
 @dataclass(frozen=True)
 class WindowMax(_Windowed):
-    """The largest of each `size` window, moved by `stride`; windows lie wholly inside.
+    """The maximum of each `size` window, moved by `stride`; windows do not reach over the edge.
 
-    Of a window with a NaN that is NaN.
+    The maximum of a window that contains a NaN is NaN.
     """
 
     size: tuple[int, int]
@@ -84,7 +84,7 @@ class WindowMax(_Windowed):
 class WindowArgMax(_Windowed, WithoutArithmetic):
     """The position of each window's maximum y: row * width + column.
 
-    It is the first of equal ones, and the first NaN of a window that has any.
+    Among equal elements the first one counts. If a window has NaNs, its first NaN counts.
     """
 
     size: tuple[int, int]
@@ -93,7 +93,7 @@ class WindowArgMax(_Windowed, WithoutArithmetic):
     def infer(self, x: Type, y: Type) -> Type:
         if isinstance(self.size[0], int) and self.size[0] * self.size[1] > 256:
             raise ShapeError(
-                f"a window of {self.size[0]}x{self.size[1]} has more than 256 places", 0
+                f"a window of {self.size[0]}x{self.size[1]} has more than 256 positions", 0
             )
         return replace(WindowMax(self.size, self.stride).infer(x), kind="byte")
 
@@ -115,7 +115,10 @@ class WindowArgMax(_Windowed, WithoutArithmetic):
 
 @dataclass(frozen=True)
 class WindowMaxGradient(_Windowed, WithoutArithmetic):
-    """dx of WindowMax: each window hands its dy to the place of its maximum; `shape` is x's."""
+    """dx of WindowMax: each window's dy is added at its maximum.
+
+    `shape` is the last two axes of x.
+    """
 
     size: tuple[int, int]
     stride: tuple[int, int]

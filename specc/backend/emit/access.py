@@ -1,4 +1,4 @@
-"""What a loop nest reads and writes: its arrays, with a stride along every axis of the domain.
+"""The arrays of a loop nest, each with a stride along every axis of the domain.
 
 Access("a", "float", address, (16, 1))          # a[16 * i0 + i1] is read
 """
@@ -14,12 +14,12 @@ from specc.target.expressions import Expression
 
 
 class AccessMode(StrEnum):
-    """What a nest does with an array."""
+    """The way in which a nest accesses an array."""
 
     READ = "read"
     STORE = "store"
-    SUM = "sum"  # it adds over the axes of stride 0
-    MAX = "max"  # it takes the maximum over the axes of stride 0
+    SUM = "sum"  # add the values over the axes of stride 0
+    MAX = "max"  # store the maximum over the axes of stride 0
 
 
 @dataclass(eq=False, repr=False)
@@ -31,9 +31,9 @@ class Read(Expression):
 
 @dataclass(eq=False)
 class Access:
-    """An array of the nest. `strides` count elements, one for each axis of the domain.
+    """An array of the nest, with its strides in elements along each axis of the domain.
 
-    `elements` is the length of an array that must be filled first.
+    `elements` is the length of the array, which is used if it must be filled first.
     """
 
     name: str
@@ -41,24 +41,27 @@ class Access:
     address: Address
     strides: tuple[int, ...]
     mode: AccessMode = AccessMode.READ
-    value: Expression | None = None  # what is stored
+    value: Expression | None = None  # the stored value
     elements: int = 0
     item: int = 4  # bytes of an element
-    fill: bool = False  # set every element to the neutral one, or to `filling`, first
+    fill: bool = False  # set every element to the neutral element, or to `filling`, first
     filling: Expression | None = None
-    start: int = 0  # the element of the array that the domain's first point meets
-    over: str = ""  # the name of the array read whose elements it takes the place of
+    start: int = 0  # the element that the domain's first point accesses
+    over: str = ""  # the name of the array that is read at the same elements, and overwritten
     overlaps: bool = False  # several points of the domain may add to one element
 
     @property
     def starts_within(self) -> bool:
-        """Whether the domain's first point may meet another element than the array's first."""
+        """Whether the domain's first point may access another element than the array's first."""
         return self.fill or any(stride < 0 for stride in self.strides)
 
 
 @dataclass(eq=False)
 class Nest:
-    """`body` are variables with their formulas over the reads: ("v0", Read("a") + Read("b"))."""
+    """A nest of loops over `extents`.
+
+    `body` lists variables and their formulas over the reads: ("v0", Read("a") + Read("b")).
+    """
 
     title: str
     extents: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""The body of a loop nest: what it reads, its formulas, and what it writes, collected node by node.
+"""The body of a loop nest: its reads, formulas and stores, collected node by node.
 
 body = Body(shard, domain, batched=True)
 body.write(node, place, body.let(node.op.formula(body.read(x), body.read(y))))
@@ -26,7 +26,7 @@ _Key = tuple[str, int, int, int | None, tuple[int, ...]]
 
 
 class Body:
-    """The accesses and lines of one nest, collected."""
+    """The accesses and formulas of one nest."""
 
     def __init__(self, shard: Shard, domain: Iterable[Size], batched: bool) -> None:
         self.shard, self.batched = shard, batched
@@ -37,17 +37,17 @@ class Body:
         self._known: dict[_Key, str] = {}
 
     def let(self, value: Expression) -> Name:
-        """A variable with the value of an expression."""
+        """Add a variable with the value of an expression; return its name."""
         name = f"v{len(self.lines)}"
         self.lines.append((name, value))
         return Name(name)
 
     def read(self, node: Node) -> Expression:
-        """The expression that reads a value at the loop's position."""
+        """Return the expression that reads a value at the loops' position."""
         seen = self.shard.plan.views[node]
         if isinstance(seen.root.op, Const):
             value = seen.root.op.value
-            assert isinstance(value, float | int), f"{value} is an open size (a bug of specc)"
+            assert isinstance(value, float | int), f"{value} is symbolic (a bug of specc)"
             return literal(value, seen.root.type.kind)
         return self.access(seen.root, seen.strides, seen.offset)
 
@@ -68,7 +68,7 @@ class Body:
         return Read(self._known[key])
 
     def all_shards(self, node: Node) -> Expression:
-        """The sum of a value's parts."""
+        """Return the sum of all shards' parts of a value."""
         seen, plan = self.shard.plan.views[node], self.shard.plan
         shards = plan.shards if seen.root.op.sums_own_rows else plan.arenas
         parts = [
@@ -97,7 +97,7 @@ class Body:
             strides = c_strides(node.type.bound_shape)
             offset = sum(a * b for a, b in zip(op.starts, strides, strict=True))
             self.store(node, place, value, strides, offset)
-            # shared memory is given out for good, and begins with zeros
+            # shared memory starts as zeros and is never reused
             self.accesses[-1].fill = place.space != "shared"
         else:
             self.store(node, place, value, c_strides(node.type.bound_shape), 0)
@@ -138,16 +138,17 @@ class Body:
 
 
 def literal(value: float | int | bool, kind: str) -> Expression:
-    """A constant of a kind of values."""
+    """Return a constant of a kind of values as an expression."""
     if kind == "float":
         return Real(float(value))
     return Truth(bool(value)) if kind == "bool" else Integer(int(value))
 
 
 def _letters(number: int) -> str:
-    """a, b, ..., z, ba_, bb_, ... without i, n and v, which name indices, extents and values.
+    """Return the name of an array by its number: a, b, ..., z, ba_, bb_, ....
 
-    The underscore keeps longer names apart from keywords (`or`) and functions (`max`).
+    The letters i, n and v are left out, because they name indices, extents and values. With the
+    underscore, longer names differ from keywords (`or`) and functions (`max`).
     """
     alphabet = "abcdefghjklmopqrstuwxyz"
     text = ""
@@ -159,7 +160,7 @@ def _letters(number: int) -> str:
 
 
 def title(nodes: Iterable[Node]) -> str:
-    """A kernel's name from the ops it joins: `each_add_maximum`."""
+    """Return a kernel's name, made of the ops that it computes: `each_add_maximum`."""
     names: list[str] = []
     for node in nodes:
         name = node.op.name.lower()

@@ -1,8 +1,8 @@
-"""A call of a kernel: the kernel, and for each parameter a value or an address.
+"""A call of a kernel: the kernel, and a number or an address for each parameter.
 
-    KernelCall(kernel, (("x", Address("arena", 0, "float")), ("n", 2048)), ...)
+    KernelCall(kernel, (("x", Address("arena", 0, "hidden")), ("n", 2048)), ...)
 
-The loader turns addresses into numbers once the memory is there.
+`specc.backend.run.storage` replaces the addresses by numbers when the memory is allocated.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from specc.target.statements import Stored
 
 @dataclass(frozen=True)
 class Address:
-    """A byte within a space: "arena" (of the calling shard, or of `shard`), "param.PATH", "frame",
-    "scratch" ... `name` is what a person calls the value there. Within a loop the address moves by
-    `stride` bytes from one iteration to the next."""
+    """The address of a byte within a space of memory.
+
+    Spaces are "arena" (of the calling shard, or of `shard`), "param.PATH", "frame", "scratch" and
+    others. `name` is the user's name of the value there. Within a loop, the address moves by
+    `stride` bytes per iteration.
+    """
 
     space: str
     offset: int = 0
@@ -33,7 +36,7 @@ class Address:
     stride: int = 0
 
     def moved(self, bytes_: int) -> Address:
-        """The address so many bytes further on."""
+        """Return the address that is `bytes_` bytes after this one."""
         return replace(self, offset=self.offset + bytes_) if bytes_ else self
 
 
@@ -49,9 +52,9 @@ Value = int | Address | ConstantArray
 
 @dataclass(frozen=True, eq=False)
 class Iterations:
-    """A loop: the number of its iterations, and the nodes that they compute.
+    """The iterations of a loop: their number, and the nodes that they compute.
 
-    From one iteration to the next the phase of its calls moves by `phases`.
+    The phase of the loop's calls increases by `phases` per iteration.
     """
 
     count: int
@@ -60,7 +63,7 @@ class Iterations:
 
 
 def in_order(calls: Iterable[KernelCall]) -> Iterator[tuple[KernelCall, int]]:
-    """Every call as often as it runs, with the number of its iteration."""
+    """Yield every call as often as it runs, with the number of its iteration."""
     for loop, group in groupby(calls, key=lambda call: call.loop):
         together = list(group)
         for iteration in range(loop.count if loop else 1):
@@ -69,13 +72,13 @@ def in_order(calls: Iterable[KernelCall]) -> Iterator[tuple[KernelCall, int]]:
 
 
 def phase_of(call: KernelCall, iteration: int) -> int:
-    """The phase of a call in one iteration."""
+    """Return the phase of a call in an iteration."""
     return call.phase + (iteration * call.loop.phases if call.loop else 0)
 
 
 @dataclass(frozen=True, eq=False)
 class KernelCall:
-    """One kernel call of one shard. `arguments` are in the order of the kernel's parameters.
+    """A call of a kernel by one shard, with its arguments in the order of the parameters.
 
     Consecutive calls of the same `loop` are repeated together for all of its iterations.
     """
@@ -84,15 +87,13 @@ class KernelCall:
     arguments: tuple[tuple[str, Value], ...]
     phase: int
     nodes: tuple[Node, ...] = ()
-    scratch: int = 0  # bytes of scratch memory that the kernel wants
+    scratch: int = 0  # bytes of scratch memory that the kernel needs
     loop: Iterations | None = None
-    packs: bool = False  # it only copies weights for the product that comes next, or for a loop
-    lasting: int = 0  # bytes up to the end of what it writes to memory that nothing else uses
-    copied: int = 0  # bytes of the copy of an operand that it makes at `out`
-    prefetches: bool = False  # it prefetches what other shards have written
-    once: bool = (
-        False  # it packs what no run changes: it runs ahead of one, when weights have changed
-    )
+    packs: bool = False  # only prepares operands for the product that follows, or for a loop
+    lasting: int = 0  # end of its result in the memory that nothing else uses, in bytes
+    copied: int = 0  # size of the copy of an operand that it makes at `out`, in bytes
+    prefetches: bool = False  # prefetches data written by other shards
+    once: bool = False  # packs weights that no run changes: runs only after weights were modified
 
 
 ELEMENT: dict[str, Stored] = {"float": "float", "int": "int32", "bool": "uint8", "byte": "uint8"}

@@ -1,6 +1,6 @@
-"""Turn a plan into calls: loop nests, register tiles and the own kernels of ops.
+"""Turn a plan into calls: of loop nests, of register tiles and of ops' own kernels.
 
-calls = emit(plan, "float32", shard=0)     # the program of one shard, in order
+calls = emit(plan, "float32", 0, columns)     # the calls of shard 0, in order
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from specc.ops.shape import Concat, Frame, Pad, c_strides
 from specc.target.expressions import Expression, Real, call
 from specc.target.sharing import named
 
-# Bytes of the smallest operand that is prefetched: smaller ones arrive soon. In each iteration of a
-# loop more of it has just been written.
+# The smallest operand, in bytes, that is prefetched; smaller ones arrive quickly anyway. The second
+# number is for loops, in each iteration of which a larger part has just been written.
 PREFETCHED_FROM, PREFETCHED_IN_LOOPS = 1 << 13, 1 << 8
 
 
@@ -46,11 +46,11 @@ def emit(
     common: Common | None = None,
     has_examples: bool = True,
 ) -> list[KernelCall]:
-    """The calls of one shard, phase by phase: inputs first, outputs and the record last.
+    """Return the calls of one shard, phase by phase: inputs first, outputs and the record last.
 
-    `columns` gives the element type of each port's data and of each batched output. If several
-    shards are emitted, they share `common`. Without `has_examples` they are the calls that compute
-    the shard's part of what is one for all examples.
+    `columns` gives the element type of each port's data and of each batched output. The shards of a
+    plan share `common`. Without `has_examples`, the shard has no examples, and only computes its
+    part of values that the whole batch shares.
     """
     common = common or Common(plan)
     shard_of = _Emitter(plan, dtype, shard, columns, common, common.lasting_bytes)
@@ -85,7 +85,7 @@ def _is_setting(call: KernelCall) -> bool:
 
 
 def reads_rows(reader: Step, step: Step) -> bool:
-    """Whether a step of the same phase is divided as the rows are that another one completes."""
+    """Return whether `reader` splits its domain into the rows that `step` computes."""
     (node,) = step.group.nodes
     return (
         reader.mode == Mode.SPLIT
@@ -96,7 +96,7 @@ def reads_rows(reader: Step, step: Step) -> bool:
 
 
 def _made_of(group: Group, step: Step) -> Hashable:
-    """What the formulas of a nest follow from: the nodes, and those of them that are stored."""
+    """Return the identity of a nest's formulas: its nodes, and those of them that are stored."""
     return tuple(map(id, group.nodes)), tuple(id(node) for node, _ in step.stores)
 
 
@@ -104,7 +104,7 @@ class _Emitter(Shard):
     """The calls of a shard, group by group."""
 
     def own(self, call: KernelCall) -> KernelCall:
-        """The call that does for this shard's examples what another shard's call does for its."""
+        """Return another shard's call, changed for this shard's examples."""
         if not any(name == "first_example" for name, _ in call.arguments):
             return call
         arguments = tuple(
@@ -127,7 +127,7 @@ class _Emitter(Shard):
             yield own_kernel(self, step)
 
     def loop(self, step: Step) -> Iterator[KernelCall]:
-        """The states as they begin, then the calls of one iteration, to be repeated."""
+        """Yield the calls for the initial states, then those of one iteration, to be repeated."""
         leads = self.plan.sharing.leads(self.shard)
         for node, place in step.stores if leads else ():
             (initial,) = node.inputs
@@ -161,10 +161,10 @@ class _Emitter(Shard):
         yield from (replace(call, loop=iterations) for call in calls if not call.lasting)
 
     def rows(self, step: Step, reader: Step | None) -> Iterator[KernelCall]:
-        """Yield this shard's rows of a sum over all examples, and what reads them, piece by piece.
+        """Yield the calls for this shard's rows of a batch sum, and for the step that reads them.
 
-        So the rows are still in the L2 cache, and the other operands of their reader are prefetched
-        while the products run.
+        They are interleaved piece by piece. Each piece is then still in the L2 cache when it is
+        read, and the reader's other operands are prefetched during the products.
         """
         (node,) = step.group.nodes
         ((_, place),) = step.stores
@@ -175,11 +175,11 @@ class _Emitter(Shard):
                 yield from self.step(reader)
             return
         row = sizes.count(node.type.shape[1:]) * self.item(node)
-        # rows that are computed before the weights are updated by them, so that they stay near
-        pieces = -(-count * row // self._near) if reader is not None else 1
+        # a piece is small enough to stay in the L2 cache until the weights are updated
+        pieces = -(-count * row // self._cached) if reader is not None else 1
         piece = max(-(-count // max(pieces, 1) // 12) * 12, 1)
         out = self.address(node, place)
-        packs: list[KernelCall] = []  # of the piece before, which need not be repeated
+        packs: list[KernelCall] = []  # the packing calls of the previous piece
         for at in range(start, start + count, piece):
             rows = min(piece, start + count - at)
             prefetched = (
@@ -205,7 +205,7 @@ class _Emitter(Shard):
                 yield KernelCall(kernel, tuple(arguments), reader.phase, reader.group.nodes)
 
     def nest(self, step: Step, nest: Nest, made_of: Hashable = None) -> KernelCall:
-        """The call of a nest; `made_of`, if it is given, identifies its formulas."""
+        """Return the call of a nest; `made_of`, if it is given, identifies its formulas."""
         if step.mode == Mode.SPLIT:
             self._take_part(nest)
         elif step.mode == Mode.LANES:
@@ -271,7 +271,7 @@ class _Emitter(Shard):
                     * (c_strides(node.type.bound_shape)[axis] * self.lane_step(node)),
                 )
                 if axis == 0 and self.plan.places.get(each) == there:
-                    continue  # it was computed in its place
+                    continue  # it was computed there
                 body = Body(self, each.type.shape, node.type.batched)
                 value = body.read(each)
                 strides = c_strides(node.type.bound_shape)
@@ -298,7 +298,7 @@ class _Emitter(Shard):
         elif part.number == 0:
             whole, nest = replace(step, mode=Mode.SINGLE), self.product_nest(node, place)
             strides = self.plan.strides.get(node)
-            if strides:  # what lies between its elements is another value's
+            if strides:  # the memory between its elements belongs to another value
                 body = Body(self, node.type.shape, node.type.batched)
                 body.store(node, place, Real(0.0), strides, 0)
                 yield self.nest(whole, Nest("zero", body.extents, body.accesses, body.lines))
@@ -306,16 +306,18 @@ class _Emitter(Shard):
             yield self.nest(whole, nest)
 
     @property
-    def _near(self) -> int:
-        """Bytes that stay in a core's own cache beside everything else."""
+    def _cached(self) -> int:
+        """The bytes of one operand that stay in the L2 cache beside all other data."""
         return self.target.profile.l2 // 4
 
     def prefetching(self, node: Node, phase: int, least: int) -> Iterator[KernelCall]:
-        """Calls that prefetch the parts of a product's operands that the other shards have made,
-        if these have `least` bytes or more, and stay in a core's own cache."""
+        """Yield calls that prefetch the parts of a product's operands that other shards computed.
+
+        Only operands of at least `least` bytes that fit in the L2 cache are prefetched.
+        """
         for root in dict.fromkeys(self.plan.views[each].root for each in node.inputs):
             size = root.type.bound_elements * self.item(root)
-            if root.type.batched and root.type.rank and least <= size < self._near:
+            if root.type.batched and root.type.rank and least <= size < self._cached:
                 start, count = self.part(root.type.bound_shape[0])
                 line = size // root.type.bound_shape[0]
                 arguments = (
@@ -333,7 +335,7 @@ class _Emitter(Shard):
                 )
 
     def product_nest(self, node: Node, place: Place) -> Nest:
-        """The contraction as plain loops: for products that no tile fits."""
+        """Return a contraction as a nest of plain loops, for products that no tile fits."""
         op = node.op_as(Contract)
         batched = any(each.type.batched for each in node.inputs)
         out_indices = [i for expression in op.out for i, _ in expression.terms]

@@ -1,20 +1,21 @@
-"""The kernels between a program and the world: data and settings in, records and outputs out.
+"""The kernels that read data and settings for a step, and write its records and outputs.
 
-All of them find what changes from run to run in the `frame`, a block of int64 numbers:
+They read everything that changes between runs from the `frame`, a block of int64 numbers:
 
-    frame[ORDER]      address of the rows' numbers, in the order in which they are used
-    frame[TOTAL]      how many there are; frame[BATCH] of them make a step
+    frame[ORDER]      address of the row numbers, in the order in which the rows are used
+    frame[TOTAL]      the number of rows; frame[BATCH] of them make a step
     frame[SETTINGS]   address of the optimizer's settings, float64[steps, settings]
     frame[RECORDS]    address of the records, float64[steps, records]
-    frame[SEED]       the seed of random numbers (see ops/random.py, which reads these two)
+    frame[SEED]       the seed of random numbers (see ops/random.py, which also reads FIRST)
     frame[FIRST]      the number of the run's first step since training began
-    frame[AMISS]      set to 1 where a class is none of its port's; 0 is taken in its place
-    frame[PORTS...]   three numbers a port or output: the address of its array [rows, size], of its
-                      scale and shift (float64[2]), and the elements of a row, of which `size` are
-                      read
+    frame[AMISS]      set to 1 if a class index is out of range, which is then read as 0
+    frame[PORTS...]   three numbers per port or output: the addresses of its array [rows, size] and
+                      of its scale and shift (float64[2]), and the number of elements of a row, of
+                      which `size` are read
 
 Step t uses the rows order[t * batch : (t + 1) * batch]; shard s has `examples` of them, in its
-first lanes. Lanes without an example repeat the last one, with next to no weight (`REPEATED`)."""
+first lanes. Lanes without an example repeat the last one, with almost no weight (`REPEATED`).
+"""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ def gather_float(
     column_item: "constant",
     item: "constant",
 ):
-    # `size` features of a row after those that are skipped, of the batch's examples from
+    # reads `size` features of each row, after `skipped` others, for the examples of the batch from
     # `first_example` on
     start = control[0] * frame[2]
     count = min(frame[2], frame[1] - start)
@@ -71,7 +72,8 @@ def gather_float(
         for f in range(size):
             alone[f] = source[f] * scale + shift
         return
-    # squares of as many features as a vector has lanes, which are transposed, and then what is left
+    # tiles transpose squares, a vector's worth of features for a vector of lanes; the last features
+    # are read one by one
     squares = size // width if lanes % width == 0 else 0
     for lane in range(0, lanes if squares else 0, width):
         tile(
@@ -219,7 +221,8 @@ def write_transposed(
     start = control[0] * frame[2] + control[1] * examples
     count = min(min(frame[2], frame[1] - control[0] * frame[2]) - control[1] * examples, examples)
     data = frame[port] + item * start * size
-    # squares of as many features as a vector has lanes, which are transposed; the last may overlap
+    # tiles transpose squares, a vector's worth of features for a vector of lanes; the last square
+    # may overlap the one before
     whole = count - count % width
     for square in range((size + width - 1) // width):
         f = min(square * width, size - width)
@@ -236,19 +239,19 @@ def write_transposed(
 
 @no_type_check
 def prefetch_parts(x: "int", start: "int", stop: "int", size: "int"):
-    # what other threads have written, all of it at once: one line after the other, as a product
-    # reads them, each takes the time of a hundred sums
+    # prefetch all data that other threads wrote: if the product fetched the cache lines one by one,
+    # each would cost as much as a hundred multiply-adds
     for at in range(0, start, 64):
         prefetch(x + at)
     for at in range(stop, size, 64):
         prefetch(x + at)
-    # what this thread has written, the others have taken meanwhile
+    # the lines that this thread wrote may meanwhile be in the caches of the other threads
     for at in range(start, stop, 64):
         prefetch(x + at)
 
 
 def kernel(written: Callable[..., Any], dtype: str, column: str = "", element: str = "") -> Kernel:
-    """The kernel of one of the functions above, for a data column's element type."""
+    """Return the kernel of one of the functions above, for a data column's element type."""
     own = {
         "dtype": dtype,
         "column": column,

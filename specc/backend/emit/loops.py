@@ -36,14 +36,14 @@ from specc.target.statements import (
     Store,
 )
 
-# The most terms of a long sum that are added up in the kernel's precision, a vector of partial sums
-# at a time; the sums of such blocks are added up in float64, as a float32 sum of 10^6 terms loses
+# The most terms of a long sum that are added up in the kernel's precision, with a vector of partial
+# sums. The sums of these blocks are added up in float64, because a float32 sum of 10^6 terms loses
 # four digits.
 BLOCK = 1024
-# The same for sums side by side, each in a lane of its own, which has one partial sum.
+# The block size for sums along the lanes, where each lane has a single partial sum.
 LANE_BLOCK = 128
-# How many lanes are added up side by side, with partial sums on the stack: long rows are read in
-# few pieces, but several sums have to share the stack and the nearest cache.
+# The most lanes whose partial sums are on the stack at a time. The larger number is for long rows,
+# which are then read in few pieces, and for at most two sums, so that they fit in the L1 cache.
 LANES, MORE_LANES = 1024, 4096
 
 FIRST = {AccessMode.SUM: Real(0.0), AccessMode.MAX: Real(-math.inf)}
@@ -60,7 +60,7 @@ _JOIN: dict[AccessMode, Callable[[Expression, Expression], Expression]] = {
 
 
 def suffix(reduced: tuple[bool, ...]) -> int:
-    """The first of the trailing axes that are reduced (the depth, where there are none)."""
+    """Return the first of the trailing reduced axes, or the number of axes if there are none."""
     first = len(reduced)
     while first > 0 and reduced[first - 1]:
         first -= 1
@@ -68,7 +68,7 @@ def suffix(reduced: tuple[bool, ...]) -> int:
 
 
 def _has_gaps(each: Access, extents: tuple[int, ...]) -> bool:
-    """Whether an array is filled beside what is stored, which is one run after the other."""
+    """Return whether an array needs filling only between contiguous runs, stored in order."""
     if not each.fill or each.mode != AccessMode.STORE or each.strides[-1] != 1:
         return False
     steps = [*each.strides[:-1], extents[-1]]
@@ -77,7 +77,7 @@ def _has_gaps(each: Access, extents: tuple[int, ...]) -> bool:
 
 
 def _filled(each: Access, start: Expression, count: Expression) -> list[Statement]:
-    """Statements that fill `count` elements of an array."""
+    """Return statements that fill `count` elements of an array."""
     first = each.filling
     if first is None:
         first = FIRST.get(each.mode, Real(0.0))
@@ -100,8 +100,8 @@ class NestWriter:
         # the trailing axes over which a reduction runs in a local variable
         self.suffix = suffix(reduced)
         self.reductions = [each for each in nest.accesses if each.mode in FIRST]
-        # sums of many terms, which are added up in blocks; a long innermost loop is cut into blocks
-        # if the rows that it runs through can be cut
+        # long sums are added up in blocks; a long innermost loop is cut into blocks if it accesses
+        # every array with a stride of 0 or 1
         long = math.prod(extents[self.suffix :]) > BLOCK and self.suffix < depth
         self.blocked = [each for each in self.reductions if each.mode == AccessMode.SUM and long]
         self.cut = (
@@ -109,8 +109,8 @@ class NestWriter:
             and extents[-1] > BLOCK
             and all(each.strides[-1] in (0, 1) for each in nest.accesses)
         )
-        # sums side by side; from which axis on their terms are added up, and by which they are cut
-        # into blocks
+        # sums along the lanes: `terms_from` is the first axis of their terms, and `block_axis` the
+        # axis that is cut into blocks
         self.in_lanes = [
             each for each in self.reductions if each.mode == AccessMode.SUM and in_lanes
         ]
@@ -129,13 +129,13 @@ class NestWriter:
                 MORE_LANES if extents[-1] > LANES and len(self.in_lanes) <= 2 else LANES
             )
 
-        # arrays of which only the gaps between the runs that are stored are filled
+        # arrays that are filled only between the stored runs
         self.gapped = [
             each for each in nest.accesses if not self.reductions and _has_gaps(each, extents)
         ]
 
     def passed_strides(self, each: Access) -> list[int]:
-        """The axes whose stride is an argument: all but the zeros, and but a 1 at the end."""
+        """Return the axes whose stride is an argument: not 0, and not 1 along the last axis."""
         last = self.depth - 1
         return [
             axis
@@ -192,11 +192,11 @@ class NestWriter:
         return Index(Name(each.name), (self._index(each, axes),))
 
     def _innermost(self, each: Access) -> int:
-        """The last axis along which the access moves (-1: none)."""
+        """Return the last axis along which the access moves (-1: none)."""
         return max((axis for axis in range(self.depth) if each.strides[axis]), default=-1)
 
     def _hoisted(self, axis: int) -> tuple[list[Statement], dict[str, Expression]]:
-        """Return the reads that are known once the loop of `axis` is entered, and their values."""
+        """Return the reads whose position is known within the loop of `axis`, and their values."""
         found: list[Statement] = []
         names: dict[str, Expression] = {}
         for each in self.nest.accesses:
@@ -215,7 +215,7 @@ class NestWriter:
         return differs(place, 0) if each.kind == "bool" else place
 
     def _loops(self, axis: int, names: dict[str, Expression]) -> list[Statement]:
-        """The loop of an axis and those within it, with what comes before and after them."""
+        """Return the loop of an axis and the inner loops, with the statements around them."""
         last = self.depth - 1
         found: list[Statement] = []
         if axis == self.suffix:
@@ -247,7 +247,7 @@ class NestWriter:
         return self._lane_loop(found) if axis == self.terms_from else found
 
     def _innermost_loop(self, names: dict[str, Expression]) -> list[Statement]:
-        """The loop of the last axis; if it is cut, a block of it at a time."""
+        """Return the loop of the last axis; if it is cut, within a loop over blocks."""
         last = self.depth - 1
         end = Name("count") if self.cut else Name(f"n{last}")
         rows, known = self._rows()
@@ -263,7 +263,7 @@ class NestWriter:
         return [For("block", Integer(0), size, Integer(BLOCK), (count, *found))]
 
     def _block_loop(self, axis: int, names: dict[str, Expression]) -> Statement:
-        """The loop of the axis by which the terms of sums side by side are cut into blocks."""
+        """Return the loop of the axis that is cut into blocks, for sums along the lanes."""
         start, size = Name("block"), Name(f"n{axis}")
         loads, known = self._hoisted(axis)
         inner = (*loads, *self._loops(axis + 1, {**names, **known}))
@@ -276,7 +276,7 @@ class NestWriter:
         return For("block", Integer(0), size, Integer(self.block), (clear, terms, add))
 
     def _lane_loop(self, inner: list[Statement]) -> list[Statement]:
-        """The loop over as many sums at a time as are added up side by side."""
+        """Return the loop over pieces of at most `most_lanes` lanes, for sums along the lanes."""
         size, at = Name(f"n{self.depth - 1}"), f"i{self.depth - 1}"
         count = Assign("count", call("min", self.most_lanes, size - Name("first")))
         clear = self._each_lane(lambda part, total: Store(total, Real(0.0)))
@@ -291,7 +291,7 @@ class NestWriter:
         return [For("first", Integer(0), size, Integer(self.most_lanes), body)]
 
     def _each_lane(self, made: Callable[[Index, Index], Statement]) -> Statement:
-        """A statement for every sum, of each of the lanes that are added up side by side."""
+        """Return a loop over the lanes of a piece, with a statement for every sum."""
         parts = [
             made(*(Index(Name(f"{each.name}_{part}"), (Name("i"),)) for part in ("part", "total")))
             for each in self.in_lanes
@@ -299,7 +299,7 @@ class NestWriter:
         return _loop("i", Name("count"), *parts)
 
     def _rows(self) -> tuple[list[Statement], dict[str, Expression]]:
-        """The one-dimensional rows that the innermost loop runs through, and elements of them."""
+        """Return assignments of the rows that the innermost loop accesses, and their elements."""
         last = self.depth - 1
         found: list[Statement] = []
         names: dict[str, Expression] = {}
@@ -327,7 +327,7 @@ class NestWriter:
         return found, names
 
     def _body(self, names: dict[str, Expression]) -> list[Statement]:
-        """The formulas, and what becomes of their values."""
+        """Return the formulas, and the statements that store their values."""
         nest = self.nest
         reads = {
             each.name: names[each.name]
@@ -347,7 +347,7 @@ class NestWriter:
             each.name: with_reads(each.value) for each in nest.accesses if each.value is not None
         }
         if any(each.over for each in nest.accesses):
-            for each in nest.accesses:  # before it is written over
+            for each in nest.accesses:  # compute all values before an array is overwritten
                 if each.value is not None and not isinstance(each.value, Name):
                     found.append(Assign(f"{each.name}_now", values[each.name]))
                     values[each.name] = Name(f"{each.name}_now")
@@ -370,11 +370,11 @@ class NestWriter:
 
 
 def _element(tree: Expression) -> Index:
-    """The element of an array that is stored to."""
+    """Return a tree that is the element of an array."""
     assert isinstance(tree, Index), f"{tree!r} is not an element of an array"
     return tree
 
 
 def _loop(index: str, end: Expression, *body: Statement) -> For:
-    """A loop from 0 up to the end."""
+    """Return a loop from 0 up to `end`."""
     return For(index, Integer(0), end, Integer(1), body)

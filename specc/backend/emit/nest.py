@@ -32,21 +32,22 @@ def kernel_of(
     made_of: Hashable = None,
     known: dict[Hashable, Kernel] | None = None,
 ) -> tuple[Kernel, list[tuple[str, Value]]]:
-    """The kernel, and its arguments in order.
+    """Return the kernel of a nest, and its arguments in order.
 
-    `known` has the kernels of nests with the formulas `made_of`, which other shards have as well:
-    the same kernel is printed once.
+    `made_of` identifies the nest's formulas. `known` maps formulas and shapes of nests to kernels,
+    so that the shards of a plan print equal kernels only once.
     """
     extents, reduced = _order(nest, *_collapse(nest))
     in_lanes = _adds_in_lanes(nest, extents, reduced)
     for each in nest.accesses:
         if each.mode in FIRST and not any(reduced) and not each.overlaps:
-            each.mode = AccessMode.STORE  # there is one term
+            each.mode = AccessMode.STORE  # a sum or maximum of one term
         elif each.mode in FIRST and not (in_lanes and each.mode == AccessMode.SUM):
             each.fill = each.fill or any(reduced[: suffix(reduced)])
     for each in nest.accesses:
         if not each.fill:
-            # the array begins at the lowest element: Python counts negative indices from the end
+            # the array starts at the lowest element that is accessed, because Python counts
+            # negative indices from the end
             lowest = sum(
                 min(stride, 0) * (size - 1)
                 for stride, size in zip(each.strides, extents, strict=True)
@@ -84,7 +85,7 @@ def kernel_of(
 
 
 def _shape(each: Access) -> Hashable:
-    """All of an access that the text of a kernel depends on, but for its formula."""
+    """Return the properties of an access, except its formula, that the kernel depends on."""
     return (
         each.name,
         each.kind,
@@ -98,7 +99,7 @@ def _shape(each: Access) -> Hashable:
 
 
 def _collapse(nest: Nest) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-    """Join axes that every access walks through as one; drop axes of length 1."""
+    """Join neighboring axes that are contiguous in every access; drop axes of length 1."""
     reduced = nest.reduced or (False,) * len(nest.extents)
     axes: list[tuple[int, bool, list[int]]] = []
     for axis, size in enumerate(nest.extents):
@@ -123,15 +124,18 @@ def _collapse(nest: Nest) -> tuple[tuple[int, ...], tuple[bool, ...]]:
 
 
 def _terms(extents: tuple[int, ...], reduced: tuple[bool, ...]) -> int:
-    """How many terms the nest adds up in memory: the product of the extents before the suffix."""
+    """Return the number of terms that the nest adds up in memory.
+
+    It is the product of the reduced extents before the trailing reduced axes.
+    """
     first = suffix(reduced)
     return math.prod(size for size, flag in zip(extents[:first], reduced, strict=False) if flag)
 
 
 def _order(nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...]):
-    """Move the axes of very many terms to the end, but for one that is kept.
+    """Move the axes of long sums to the end, except that the last axis stays last.
 
-    Blocks of terms can then be added up one after another, and not in memory.
+    Blocks of terms can then be added up in registers or on the stack, and not in memory.
     """
     if _terms(extents, reduced) <= BLOCK or any(each.overlaps for each in nest.accesses):
         return extents, reduced
@@ -143,7 +147,7 @@ def _order(nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...]):
 
 
 def _adds_in_lanes(nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...]) -> bool:
-    """Return whether sums of very many terms are side by side along the last axis."""
+    """Return whether the nest computes long sums that are contiguous along the last axis."""
     return (
         _terms(extents, reduced) > BLOCK
         and not reduced[-1]

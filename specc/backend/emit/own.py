@@ -1,6 +1,6 @@
-"""The kernels of ops that have one of their own: a function in the language of kernels.
+"""The calls of ops that have a kernel of their own, a function in the language of kernels.
 
-own_kernel(shard, step)              # Call(kernel of `op.kernel(...)`, arguments by their names)
+own_kernel(shard, step)              # KernelCall(kernel of `op.kernel(...)`, its arguments)
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def own_kernel(shard: Shard, step: Step) -> KernelCall:
     ((_, place),) = step.stores
     types = tuple(each.type for each in node.inputs)
     lanes = shard.plan.lanes if any(type_.batched for type_ in (node.type, *types)) else 1
-    width = this_machine().lanes(shard.dtype) if lanes > 1 else 1  # lanes that are done at once
+    width = this_machine().lanes(shard.dtype) if lanes > 1 else 1  # lanes in a vector
     op = node.op
     assert isinstance(op, WithKernel)
     function = op.kernel(types, lanes, width)
@@ -35,7 +35,7 @@ def own_kernel(shard: Shard, step: Step) -> KernelCall:
         addresses.append(shard.viewed(each))
     addresses.append(shard.address(node, place))
     numbers |= {"first_example": shard.first_example, "skipped": 0}
-    if step.mode == Mode.SPLIT:  # an op on each channel by itself
+    if step.mode == Mode.SPLIT:  # the op treats every channel separately
         channels = numbers["channels"]
         numbers["skipped"], numbers["channels"] = shard.part(channels)
         values = (node,) if op.awaits_only else (*node.inputs, node)
@@ -69,7 +69,7 @@ def own_kernel(shard: Shard, step: Step) -> KernelCall:
 def put_rows_calls(
     shard: Shard, node: Node, place: Place, phase: int, start: int, rows: int
 ) -> Iterator[KernelCall]:
-    """Rows of what all shards put into a table, shard by shard."""
+    """Yield the calls that compute `rows` rows of a Put over all shards, one call per shard."""
     dy, index = node.inputs
     rest = sizes.count(node.type.shape[1:])
     numbers = {

@@ -1,4 +1,4 @@
-"""The calls that bring data in before a step and take results out after it.
+"""The calls that read data before a step and write results after it.
 
 list(inputs(shard))                  # one call for each input of the plan
 """
@@ -17,7 +17,7 @@ from specc.ops.leaf import Input, Role
 
 Arguments = tuple[tuple[str, Value], ...]
 
-ANY = 1 << 31  # classes, if their number is not known
+ANY = 1 << 31  # the number of classes if it is not known: every class index is valid
 
 _GATHER: dict[str, Kernel] = {
     "float": feed.gather_float,
@@ -82,7 +82,7 @@ def outputs(shard: Shard) -> Iterator[KernelCall]:
     last = max((step.phase for step in plan.steps), default=0) + plan.sharing.completes_outputs
     if plan.records and shard.shard == 0:
         records = {node for name, node in plan.graph.outputs.items() if name in plan.records}
-        # a record that another shard completes is there after a barrier
+        # if another shard computes a part of a record, the record is complete after a barrier
         late = any(
             step.mode == Mode.SPLIT
             for step in plan.steps

@@ -1,6 +1,6 @@
-"""A contraction of a plan as calls of the register tiles, where a tile fits it.
+"""A contraction of a plan as calls of kernels with register tiles, if a tile fits it.
 
-calls = product_calls(node, shard, out, phase)      # operands packed, then the product
+calls = product_calls(node, shard, out, phase)      # pack the operands, then compute the product
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from specc.ops.contract import Contract, index
 from specc.ops.leaf import Input, Role
 from specc.ops.shape import c_strides
 
-MOST_KEPT = 8 << 20  # bytes of weights that are
+MOST_KEPT = 8 << 20  # largest weight, in bytes, that is kept packed between runs
 
 
 def product_calls(
@@ -42,12 +42,12 @@ def product_calls(
     loop: Repeated | None = None,
     part: Part = WHOLE,
 ) -> list[KernelCall]:
-    """The calls that compute the node; none where loops must do.
+    """Return the calls that compute a node; none if no tile fits it.
 
-    `shard` gives the views and addresses of values (see `emit`); `out` is where the result goes;
-    `part` says which part of it the calls compute. Weights that are the same in all iterations of a
-    loop are packed before it, into memory that nothing else uses, and before all runs if no run
-    changes them."""
+    `out` is the address of the result, and `part` the part of it that the calls compute. Weights
+    that do not change within a `loop` are packed before the loop, into memory that nothing else
+    uses. Weights that no run changes are packed before all runs.
+    """
     operands, places = _operands(node, shard)
     step = shard.lane_step(node)
     strides = shard.plan.strides.get(node) or c_strides(node.type.bound_shape)
@@ -61,7 +61,7 @@ def product_calls(
     left, right = operands
     lanes, used = shard.plan.lanes, shard.plan.examples
     if not any(each.batched for each in (left, right, result)):
-        # a product of what is one for all examples is that of one example
+        # a product of values that the whole batch shares is computed as for a single example
         lanes, used = 1, 0
         result = replace(result, batched=True)
     problem = Problem(
@@ -86,9 +86,10 @@ def product_calls(
 
 
 def _of_weights(problem: Problem) -> ContractionPlan | None:
-    """Return the plan of a product of weights, either of which may be taken for an example's.
+    """Return the plan of a product of two weights, one of which takes the place of a batched value.
 
-    The choice is that of the first part: the parts of a result must be divided in the same way.
+    The faster choice for the first part is used for all parts, because they must be divided in the
+    same way.
     """
     left, right = (replace(each, batched=True) for each in (problem.left, problem.right))
     both = [replace(problem, left=left), replace(problem, right=right)]
@@ -98,10 +99,7 @@ def _of_weights(problem: Problem) -> ContractionPlan | None:
 
 
 def _is_kept(node: Node, shard: Shard) -> bool:
-    """Return whether the weights of a product are parameters that no run of the program changes.
-
-    Packed they take memory of their own.
-    """
+    """Return whether a product's weight is a parameter that stays packed between runs."""
     weights = [each for each in node.inputs if not each.type.batched]
     roots = [shard.plan.views[each].root for each in weights]
     return (
@@ -129,9 +127,8 @@ def _calls(
 ) -> list[KernelCall]:
     """Return the calls of a plan.
 
-    `ahead` is the address for packed weights that stay the same, for all runs if they are packed
-    `once`. `prefetched_size` bytes at each of `prefetched` are prefetched for the next
-    call.
+    `ahead` is the address of weights that are packed before a loop, or before all runs with `once`.
+    The product prefetches `prefetched_size` bytes at each of `prefetched`, for the next call.
     """
     packed = ahead or Address("scratch")
     own = Address("scratch", 0 if ahead else -(-plan.packed // ALIGNMENT) * ALIGNMENT)
@@ -177,7 +174,7 @@ def rows_calls(
 ) -> list[KernelCall]:
     """Return the calls for `count` rows from `start` on of a sum over the examples of all shards.
 
-    The arenas of the shards lie side by side, so the shards are one more index that is summed over.
+    The arenas of the shards are contiguous, so the shards are one more index that is summed over.
     For `prefetched` and `prefetched_size` see `_calls`.
     """
     op = node.op_as(Contract)
@@ -207,7 +204,7 @@ def rows_calls(
 
 
 def own_rows_calls(node: Node, shard: Shard, out: Address, phase: int) -> list[KernelCall]:
-    """Return the calls for the shard's own rows of a sum over the rows of the weights."""
+    """Return the calls that sum over the shard's own rows of the weights: a partial result."""
     op = node.op_as(Contract)
     operands, places = _operands(node, shard)
     i = op.summed_row(not node.inputs[0].type.batched)
@@ -231,7 +228,7 @@ def own_rows_calls(node: Node, shard: Shard, out: Address, phase: int) -> list[K
 def _planned(
     op: Contract, operands: Sequence[Operand], result: Operand, shard: Shard
 ) -> ContractionPlan:
-    """Return the plan of a part of a contraction, which always has one."""
+    """Return the plan of a part of a contraction, for which there is always a plan."""
     left, right = operands
     used = shard.plan.examples
     plan = plan_contraction(
@@ -242,7 +239,7 @@ def _planned(
 
 
 def repeats(call: KernelCall, before: KernelCall) -> bool:
-    """Whether a call that packs does again what another one has done."""
+    """Return whether a call packs the same data as the call `before`."""
 
     def same(a: Value, b: Value) -> bool:
         return a == b or (
@@ -262,7 +259,7 @@ def repeats(call: KernelCall, before: KernelCall) -> bool:
 def _operands(
     node: Node, shard: Shard, number: int | None = None
 ) -> tuple[list[Operand], list[Address]]:
-    """Return the strides and the addresses of the node's inputs, in the shard of a number."""
+    """Return the strides and addresses of a node's inputs, in this shard or in shard `number`."""
     operands, places = [], []
     for each in node.inputs:
         seen = shard.plan.views[each]

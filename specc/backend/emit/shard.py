@@ -1,4 +1,4 @@
-"""One shard of a plan: the addresses of values in it, and its part of what the shards divide.
+"""One shard of a plan: the addresses of its values, and its part of the work that shards share.
 
 shard = Shard(plan, "float32", 0, columns)
 shard.address(node)                  # Address("arena", 4096, "x", ...)
@@ -22,11 +22,11 @@ from specc.system.records import dataclass
 
 @dataclass(eq=False)
 class Common:
-    """What the shards of a plan have in common, found out once.
+    """The facts that the shards of a plan share, computed once.
 
-    `kernels` are those of nests, by what they are made of. `calls` are those that the first shard
-    makes for its own examples: the others do the same for theirs. `lasting_bytes` is the memory
-    that these use alone.
+    `kernels` maps the formulas and the shape of a nest to its kernel. `calls` holds the calls that
+    the first shard makes for its own examples; the other shards reuse them for theirs.
+    `lasting_bytes` is the size of the memory that only these calls use.
     """
 
     plan: Plan
@@ -36,7 +36,7 @@ class Common:
 
     @cached_property
     def parts_read(self) -> dict[Node, tuple[tuple[int, int], ...]]:
-        """Of which products not all is read, and what is."""
+        """The part that is read of each value that is not read completely."""
         if any(step.group.kind == GroupKind.LOOP for step in self.plan.steps):
             return {}
         return parts_read(self.plan.graph)
@@ -55,7 +55,7 @@ class Shard:
 
     @cached_property
     def target(self) -> Target:
-        """The elements' type and the machine that contractions are made for."""
+        """The type of the elements and the machine, for which contractions are planned."""
         return Target(self.dtype, this_machine())
 
     @property
@@ -70,7 +70,7 @@ class Shard:
         return Address(place.space, place.offset, node.origin.name, shard, place.stride)
 
     def viewed(self, node: Node, shard: int | None = None) -> Address:
-        """Where a value that lies in C order begins, in the calling shard or in one of a number."""
+        """Return the address of a value in C order, in the calling shard or in shard `shard`."""
         seen = self.plan.views[node]
         return self.address(seen.root, shard=shard).moved(
             seen.offset * self.lane_step(seen.root) * self.item(seen.root)
@@ -83,11 +83,11 @@ class Shard:
         return self.plan.lanes if node.type.batched else 1
 
     def lasting(self, size: int) -> Address:
-        """Memory of this shard that nothing else uses."""
+        """Allocate memory of this shard that nothing else uses; return its address."""
         address = Address("lasting", self.lasting_bytes)
         self.lasting_bytes += -(-size // ALIGNMENT) * ALIGNMENT
         return address
 
     def part(self, size: int) -> tuple[int, int]:
-        """Return the start and the size of this shard's part of so many entries."""
+        """Return the start and the size of this shard's part of `size` entries."""
         return self.plan.sharing.part(size, self.shard)

@@ -1,14 +1,14 @@
-"""Copies of operands that several shards would make alike.
+"""Copies of operands that several shards need, made once.
 
     shards = with_copies_of_a_thread(shards, threads=[0, 0, 1, 1])    # the calls of each shard
     shards = with_shared_copies(shards, barrier=2048)
 
-A product may want its weights packed, a value transposed or its operands rounded first, and shards
-often want the same: they read one weight, or a value that they share. The shards that one thread
-runs, one after the other, pack and transpose once: the first of them makes the copy and the others
-read it, so nothing is fetched from another core and nobody waits. Rounded copies, which cost as
-much as the products of a narrow shard, are made by all shards together: each copies a part into
-memory that all read, in a phase of its own just before that of the product.
+Before a product, its weights may be packed, a value transposed, or its operands rounded. Several
+shards often need the same copy, because they read the same weight or a shared value. The shards
+that one thread runs pack and transpose only once: the first of them makes the copy and the others
+read it, so no data moves between cores and no thread waits. Rounded copies cost as much as the
+products of a narrow shard. All shards make them together: each copies a part into shared memory, in
+a phase of its own just before the phase of the product.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ from specc.ir.plan import ALIGNMENT
 from specc.ir.sharing import share
 
 SPACE = "copies"
-_LINE = 4  # cycles to copy 64 bytes
+_LINE = 4  # cycles to copy a cache line of 64 bytes
 
 Key = tuple[int, Kernel, tuple[object, ...]]
-"""The phase of a copy, its kernel, and what the kernel reads."""
+"""The phase of a copy, its kernel, and the kernel's arguments except the copy's address."""
 
 Keys = Callable[[KernelCall], Key | None]
-"""The key of a call that makes a copy which others may make, too; None of any other call."""
+"""Return the key of a call that makes a copy which other shards may need; None for other calls."""
 
 Makes = Callable[[KernelCall, Address], list[KernelCall]]
-"""The calls by which a shard makes a copy, or its part of it, at an address."""
+"""Return the calls by which a shard makes a copy, or its part of a copy, at an address."""
 
 
 def with_copies_of_a_thread(
     shards: Sequence[Sequence[KernelCall]], threads: Sequence[int]
 ) -> list[list[KernelCall]]:
-    """Return the calls of all shards, with packed and transposed operands made once a thread.
+    """Return the calls of all shards, with operands packed and transposed once per thread.
 
-    `threads` has the thread that runs each shard, in ascending order."""
+    `threads` holds the thread that runs each shard, in ascending order.
+    """
     found: list[list[KernelCall]] = []
     end = shared_bytes(shards)
     for thread in sorted({*threads}):
@@ -65,8 +66,10 @@ def with_copies_of_a_thread(
 def with_shared_copies(
     shards: Sequence[Sequence[KernelCall]], barrier: int
 ) -> list[list[KernelCall]]:
-    """Return the calls of all shards, with rounded copies shared where that saves more than a
-    `barrier` costs, in cycles."""
+    """Return the calls of all shards, with rounded copies made together if this saves time.
+
+    `barrier` is the cost of a barrier in cycles.
+    """
     given = [list(calls) for calls in shards]
     if len(given) < 2 or any(c.loop is not None and c.loop.phases for cs in given for c in cs):
         return given
@@ -103,7 +106,7 @@ def with_shared_copies(
 
 
 def shared_bytes(shards: Sequence[Sequence[KernelCall]]) -> int:
-    """Return the bytes that the shared copies of some shards' calls take at most."""
+    """Return the size of the memory for the shared copies in the calls of some shards."""
     ends = [
         value.offset + call.copied
         for calls in shards
@@ -122,14 +125,15 @@ def _rewritten(
     made: set[Key],
     phase_of: Callable[[int], int] = int,
 ) -> list[KernelCall]:
-    """One shard's calls: what it has to do for each copy, and products that read the copies.
+    """Return one shard's calls with the copies in `places`, and products that read them there.
 
-    Of those that are `made` already, nothing."""
+    `make` gives the calls for a copy; a copy that is in `made` already needs no call.
+    """
     found: list[KernelCall] = []
-    moved: dict[Address, Address] = {}  # from the shard's own memory
+    moved: dict[Address, Address] = {}  # the shard's own memory -> the shared copy
     nodes: tuple[Node, ...] = ()
     for call in calls:
-        # another product has the scratch memory; what needs none may stand between its pieces
+        # a call of another product that uses scratch memory ends the copies of the previous one
         if call.scratch and call.nodes != nodes:
             nodes = call.nodes
             moved = {own: all_ for own, all_ in moved.items() if own.space == "lasting"}
@@ -154,23 +158,23 @@ def _rewritten(
 
 
 def _whole(call: KernelCall, place: Address) -> list[KernelCall]:
-    """The call that makes all of a copy."""
+    """Return the call that makes a whole copy at `place`."""
     arguments = tuple((name, place if name == "out" else value) for name, value in call.arguments)
     return [replace(call, arguments=arguments, lasting=0)]
 
 
 def _plain(call: KernelCall) -> Key | None:
-    """The key of a call that packs or transposes."""
+    """Return the key of a call that packs or transposes; None for other calls."""
     return None if "table" in dict(call.arguments) else _key(call)
 
 
 def _rounded(call: KernelCall) -> Key | None:
-    """The key of a call that rounds."""
+    """Return the key of a call that rounds; None for other calls."""
     return _key(call) if "table" in dict(call.arguments) else None
 
 
 def _key(call: KernelCall) -> Key | None:
-    """What a copy is made of, and when; None for other calls, and for what a shard has alone."""
+    """Return the key of a call that copies a value which all shards read; None for other calls."""
     if not call.copied or call.once or call.loop is not None:
         return None
     values = []
@@ -184,7 +188,7 @@ def _key(call: KernelCall) -> Key | None:
 
 
 def _is_for_all(address: Address) -> bool:
-    """Whether an address is one place for all shards, which no product writes to."""
+    """Return whether an address is the same memory for all shards, and no product writes to it."""
     return address.space.startswith("param.") or (
         address.space == "arena" and address.shard is not None
     )
@@ -197,7 +201,7 @@ def _out(call: KernelCall) -> Address:
 
 
 def _part(call: KernelCall, place: Address, number: int, shards: int) -> list[KernelCall]:
-    """The call that makes a shard's part of a copy: some of the runs, or a part of the only one."""
+    """Return the call that makes a shard's part of a copy: some runs, or a part of a single run."""
     numbers = dict(call.arguments)
     table, rows, run = numbers["table"], numbers["rows"], numbers["run"]
     assert isinstance(table, ConstantArray) and isinstance(rows, int) and isinstance(run, int)

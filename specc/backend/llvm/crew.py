@@ -1,4 +1,4 @@
-"""The compiled part of the executor: the loop over steps, the barrier, the workers' waiting.
+"""The compiled part of the executor: the loop over steps, the barrier, and waiting for work.
 
 A waiting thread first spins, which is fast if it has a processor to itself, and then sleeps, which
 leaves the processor to the thread that it waits for. The time of spinning adapts: see `learn`.
@@ -6,13 +6,14 @@ leaves the processor to the thread that it waits for. The time of spinning adapt
     program   threads, phases, then for each thread the addresses of its first shard and of the end
               of its last one
     shard     the addresses of its bounds and of its control block
-    bounds    where the calls of its first phase begin, then where those of each phase end
-    calls     address of a kernel, address of its args block; again and again
-    state     the crew's shared words, one cache line each (see the constants)
+    bounds    the address of the first phase's first call, then of the end of each phase's calls
+    calls     for each call the address of the kernel and the address of its args block
+    state     the shared words of the thread pool (see `specc.backend.words`)
 
-Every word is an int64. A worker's word says what it does: FREE (waits, may be taken), HELD (taken,
-waits for the job), BUSY (has a job to start), PARKED (left the compiled code), LEAVE (must end).
-Workers park only if the system cannot put them to sleep until they are woken.
+Every word is an int64. A worker's word is its state: FREE (it waits, and may be taken), HELD (it is
+taken, and waits for the job), BUSY (it has a job to start), PARKED (it left the compiled code),
+LEAVE (it must end). Workers park only on systems that cannot put a thread to sleep until it is
+woken.
 """
 
 from __future__ import annotations
@@ -49,11 +50,11 @@ from specc.backend.words import (
     LINE,
     NAPS,
     PARKED,
-    PATIENCE,
     PROBE,
     PROBED,
     PROGRAM,
     SLEEPERS,
+    SPIN_LIMIT,
     SPINS,
     STEPS,
     STOP,
@@ -102,7 +103,7 @@ def run_steps_of(state, thread):
 @compiled
 @no_type_check
 def barrier(state, threads, thread):
-    """Wait for all threads. The last one to arrive decides for all whether to stop."""
+    """Wait for all threads. The last one to arrive decides whether all of them stop."""
     generation = atomic_peek(state + GENERATION)
     if atomic_add(state + ARRIVED, 1) == threads - 1:
         poke(state + STOPPED, atomic_peek(state + STOP))
@@ -112,11 +113,11 @@ def barrier(state, threads, thread):
             wake(state + GENERATION)
         return
     own = state + WORKERS + LINE * thread
-    patience = peek(own + PATIENCE)
+    limit = peek(own + SPIN_LIMIT)
     failures = peek(own + FAILURES)
     if (failures > 0 and failures & (failures + 1) == 0) or failures % PROBE == PROBE - 1:
-        patience = PROBED * peek(state + SPINS)
-    spins = patience
+        limit = PROBED * peek(state + SPINS)
+    spins = limit
     while atomic_peek(state + GENERATION) == generation:
         spins -= 1
         if spins >= 0:
@@ -125,22 +126,24 @@ def barrier(state, threads, thread):
             atomic_add(state + SLEEPERS, 1)
             sleep_while(state + GENERATION, generation)
             atomic_add(state + SLEEPERS, -1)
-    learn(state, own, patience - spins if spins >= 0 else -1)
+    learn(state, own, limit - spins if spins >= 0 else -1)
 
 
 @compiled
 @no_type_check
 def learn(state, own, spent):
-    """Double a thread's spin limit if its wait took `spent` spins, and halve it if it failed (-1).
+    """Adapt a thread's spin limit after a wait.
 
-    At increasing intervals the thread spins for the maximum time, to test whether its processor is
-    free again. If it is, the limit becomes at once what that wait took."""
+    The limit is at least doubled if the wait ended after `spent` spins, and halved if it did not
+    end (-1). At increasing intervals the thread spins for the maximum time, to test whether its
+    processor is free again. If it is, the limit recovers at once.
+    """
     if spent >= 0:
-        more = max(2 * peek(own + PATIENCE) + 1, 4 * spent)
-        poke(own + PATIENCE, min(more, peek(state + SPINS)))
+        more = max(2 * peek(own + SPIN_LIMIT) + 1, 4 * spent)
+        poke(own + SPIN_LIMIT, min(more, peek(state + SPINS)))
         poke(own + FAILURES, 0)
     else:
-        poke(own + PATIENCE, peek(own + PATIENCE) // 2)
+        poke(own + SPIN_LIMIT, peek(own + PATIENCE) // 2)
         poke(own + FAILURES, peek(own + FAILURES) + 1)
 
 
@@ -168,13 +171,13 @@ def serve(state, worker):
     """Run a worker's jobs, and wait for them, until it parks or must end."""
     word = state + WORKERS + LINE * worker
     replace(word, PARKED, FREE)
-    spins = peek(word + PATIENCE)
+    spins = peek(word + SPIN_LIMIT)
     while True:
         now = atomic_peek(word)
         if now == BUSY:
             atomic_poke(word, FREE)
             run_shards(state, worker)
-            spins = peek(word + PATIENCE)
+            spins = peek(word + SPIN_LIMIT)
         elif now == LEAVE:
             return
         elif spins > 0:

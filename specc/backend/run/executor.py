@@ -1,14 +1,14 @@
-"""Runs compiled programs: for each shard phases of kernel calls, with a barrier after every phase.
+"""Run compiled programs: for each shard, phases of kernel calls with a barrier after every phase.
 
     program = Program([[[(relu, args0)]], [[(relu, args1)]]])   # 2 shards, 1 phase, 1 call each
     executor = Executor(threads=2)
     executor.run(program, steps=100)
     Executor(threads=1).run(program.on(1), steps=100)           # both shards on one thread
 
-Each thread runs some neighbouring shards, one after the other in each phase, so the number of
-threads changes nothing but the time. The calling thread has the first ones; the others run on
-threads that this module keeps. They look for work for a short while after each run and then sleep.
-All of it is one compiled loop (`crew.py`): many steps are one call, with no Python in between.
+Each thread runs neighbouring shards, one after the other in each phase, so the number of threads
+does not change the results. The calling thread runs the first shards; worker threads, which this
+module keeps, run the others. After each run a worker spins for a short time, and then sleeps. The
+loop over the steps is compiled (`crew.py`): many steps are one call, without Python in between.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from specc.backend.words import (
     LEAVE,
     LINE,
     PARKED,
-    PATIENCE,
     PROGRAM,
+    SPIN_LIMIT,
     SPINS,
     STEPS,
     STOP,
@@ -50,15 +50,16 @@ from specc.target.language import pause, poke, run_shards, serve, start, wake
 
 Call = tuple[int, int]  # the address of a kernel, the address of its args block
 
-# A thread that waits, at a barrier or for work, spins for at most so many seconds, then sleeps (to
-# offer the processor to others instead, with sched_yield, was seen to cost whole time slices).
+# The most seconds for which a thread spins, at a barrier or for work, before it sleeps; the second
+# number is for more threads than processors. sched_yield instead of sleeping was measured to cost
+# whole time slices.
 _SPIN, _SPIN_IN_A_CROWD = 200e-6, 5e-6
 
 
 @no_type_check
 def run_steps(state: "int", worker: "int", threads: "int", *, done: "constant"):
-    # a worker's life, or, of number 0, the caller's part of a run; then DONE is -1 if a worker was
-    # parked and nothing was started
+    # worker 0 is the calling thread, which posts the job and runs its own part of it; DONE is then
+    # -1 if another worker was parked, so that nothing was started
     if worker > 0:
         serve(state, worker)
     elif start(state, threads):
@@ -82,22 +83,23 @@ _RUN = printer.written(run_steps, "run_steps", "float32", done=DONE)
 _PAUSES = printer.written(pauses, "pauses", "float32")
 _WAKE = printer.written(wake_worker, "wake_worker", "float32")
 
-# Where the words of a run are among those of a crew: computed once, as a run takes microseconds.
+# The indices of a run's words in the state: computed once, because a run takes microseconds.
 _STOP, _STOPPED, _PROGRAM, _FIRST, _STEPS, _DONE = (
     word // 8 for word in (STOP, STOPPED, PROGRAM, FIRST, STEPS, DONE)
 )
 
-# The executor's own kernels: loaded together with a program's, one engine serves all.
+# The executor's own kernels. They are loaded together with a program's kernels.
 KERNELS = (_RUN, _PAUSES, _WAKE)
 
 
 class StepCalls:
-    """What each shard runs in a step: `phases_per_shard[shard][phase]` is a list of calls.
+    """The calls of one step: `phases_per_shard[shard][phase]` is a list of calls.
 
-    `threads` share the shards, by default one each. `control` is [shards, 16] int64: word 0 of a
-    shard's block holds the step's number, word 1 the shard, word 2 the number of shards; the others
-    are free. Every kernel of the shard gets it. The args blocks must stay alive as long as the
-    program. `numbers` are those of the shards, by default in order.
+    `threads` share the shards; by default there is one thread per shard. `control` is [shards, 16]
+    int64: word 0 of a shard's block holds the step's number, word 1 the shard's number, word 2 the
+    number of shards; the others are unused. Every kernel of the shard gets the block's address. The
+    args blocks must stay alive as long as the program. `numbers` are the shards' numbers, by
+    default 0, 1, ....
     """
 
     def __init__(
@@ -129,7 +131,10 @@ class StepCalls:
         self._divide(self.shards if threads is None else threads)
 
     def on(self, threads: int) -> StepCalls:
-        """The same program for another number of threads. Only one of the two may run at a time."""
+        """Return this program for another number of threads.
+
+        The two share their control blocks, so only one of them may run at a time.
+        """
         other = copy(self)
         other._divide(threads)
         return other
@@ -146,7 +151,7 @@ class StepCalls:
 
 
 class Executor:
-    """A crew of `threads` threads, the caller among them. One run at a time; others wait."""
+    """A pool of `threads` threads including the caller, which executes one run at a time."""
 
     def __init__(self, threads: int = 1):
         assert threads >= 1, threads
@@ -158,7 +163,10 @@ class Executor:
         remade_after_fork(self)
 
     def run(self, program: StepCalls, steps: int = 1, first: int = 0) -> int:
-        """Runs `steps` steps, numbered from `first`; the number done (fewer only after `stop`)."""
+        """Run `steps` steps, numbered from `first`.
+
+        Returns the number of steps done, which is smaller only after `stop`.
+        """
         assert program.threads == self.threads, "a program needs its number of threads"
         if not self._is_mustered:
             self._muster_again()
@@ -174,16 +182,16 @@ class Executor:
                 self._wake()
 
     def stop(self) -> None:
-        """Asks the run under way to end after its step (from another thread)."""
+        """Request, from another thread, that the current run ends after the current step."""
         self._words[_STOP] = 1
 
     def close(self) -> None:
-        """Ends the other threads."""
+        """End the worker threads."""
         self._dismiss()
         self._is_mustered = False
 
     def after_fork(self) -> None:
-        """The other threads did not come along: they are started when they are needed."""
+        """Note that the child process has no workers yet: they are started when they are needed."""
         self._is_mustered = False
 
     def _muster_again(self) -> None:
@@ -193,17 +201,17 @@ class Executor:
                 self._muster()
 
     def _muster(self) -> None:
-        """Sets up the shared words and the other threads, afresh."""
+        """Set up new shared words and worker threads."""
         self._lock = threading.Lock()
         store = aligned_words((WORKERS + LINE * self.threads) // 8)
-        buffer: Any = store  # its stubs tell so only from Python 3.12 on
+        buffer: Any = store  # the stubs know that it is a buffer only from Python 3.12 on
         self._words = (ctypes.c_int64 * len(store)).from_buffer(buffer)
         self._state = store.ctypes.data
         spin = _SPIN if self.threads <= processors() else _SPIN_IN_A_CROWD
         rate = _pauses_per_second()
         self._words[SPINS // 8] = int(rate * spin)
         for number in range(self.threads):
-            self._words[(WORKERS + LINE * number + PATIENCE) // 8] = int(rate * spin)
+            self._words[(WORKERS + LINE * number + SPIN_LIMIT) // 8] = int(rate * spin)
         self._block = (ctypes.c_int64 * 3)(self._state, 0, self.threads)
         self._args = ctypes.addressof(self._block)
         self._sleepers = [threading.Semaphore(0) for _ in range(self.threads)]
@@ -224,7 +232,7 @@ class Executor:
         self._is_mustered = True
 
     def _wake(self) -> None:
-        """Wakes the parked workers and waits until they are about."""
+        """Wake the parked workers, and wait at most 10 ms until they run."""
         parked = [
             n for n in range(1, self.threads) if self._words[(WORKERS + LINE * n) // 8] == PARKED
         ]
@@ -234,12 +242,12 @@ class Executor:
         for number in parked:
             while self._words[(WORKERS + LINE * number) // 8] == PARKED:
                 if time.perf_counter() > deadline:
-                    return  # woken again at the next attempt
+                    return  # the next attempt of `run` wakes them again
                 time.sleep(0)
 
 
 def executor(threads: int) -> Executor:
-    """The process's executor for this number of threads, shared by all programs."""
+    """Return the process's executor for a number of threads, which all programs share."""
     with _hiring:
         return _of_process(threads)
 
@@ -249,12 +257,12 @@ _hiring = Mutex()
 
 
 def threads_of(shards: int, threads: int) -> list[int]:
-    """The thread that runs each shard: neighbours run on one thread."""
+    """Return the thread that runs each shard; neighbouring shards run on one thread."""
     return [((shard + 1) * threads - 1) // shards for shard in range(shards)]
 
 
 def aligned_words(count: int) -> np.ndarray:
-    """`count` int64 zeros that start at a cache line."""
+    """Return `count` int64 zeros that start at a cache line."""
     store = np.zeros(count + 8, np.int64)
     skip = (-store.ctypes.data % LINE) // 8
     return store[skip : skip + count]
@@ -277,7 +285,7 @@ def _pauses_per_second() -> float:
 
 
 def _work(run, words, state: int, number: int, sleeper: threading.Semaphore) -> None:
-    """A worker thread: in compiled code while there is work, else asleep."""
+    """Run a worker thread, which is in compiled code while there is work and sleeps otherwise."""
     block = (ctypes.c_int64 * 3)(state, number, 0)
     args = ctypes.addressof(block)
     while words[(WORKERS + LINE * number) // 8] != LEAVE:

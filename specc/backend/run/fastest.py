@@ -1,4 +1,4 @@
-"""The fastest of some calls that return the same bits.
+"""The fastest of several calls that return the same bits, found by timing them.
 
 fastest = Fastest([alone, together])
 found = fastest({"image": image})
@@ -16,26 +16,23 @@ from specc.backend.run.prepared import PreparedPrediction
 
 
 class Fastest:
-    """The fastest of some calls that return the same bits: which one it is shows in their times,
-    for threads that share the work gain nothing on processors that are busy with something else.
+    """Choose the fastest of several equivalent calls by timing them.
 
-    Each is tried for some calls in a row; the slower ones again after a while, which is twice as
-    long each time that they are slower again, and at once where the fastest takes much longer than
-    it did."""
+    Extra threads gain nothing on busy processors, so no choice is the fastest forever. Each
+    candidate is timed over TRIED consecutive calls. Slower ones are retried after an interval that
+    doubles each time they lose, or at once if the fastest becomes much slower.
+    """
 
-    TRIED, AGAIN, MOST = (
-        10,
-        200,
-        6400,
-    )  # calls of each; calls before others are tried again, and at most
-    LONGER = 1.3
+    TRIED = 10  # consecutive calls over which a candidate is timed
+    AGAIN, MOST = 200, 6400  # calls until the slower candidates are retried, at first and at most
+    LONGER = 1.3  # the fastest has become much slower if its time grew by this factor
 
     def __init__(self, calls: Sequence[PreparedPrediction]):
         self._calls = list(calls)
         self._seconds = [0.0] * len(self._calls)
-        self._turns = _in_turn(self._seconds, self.TRIED, self.AGAIN, self.MOST, self.LONGER)
-        self._chosen, self._number = next(self._turns), 0
-        self._choosing = threading.Lock()  # never waited for
+        self._schedule = _schedule(self._seconds, self.TRIED, self.AGAIN, self.MOST, self.LONGER)
+        self._chosen, self._number = next(self._schedule), 0
+        self._choosing = threading.Lock()  # only tried: a thread never waits for it
 
     def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         if len(self._calls) == 1:
@@ -46,21 +43,24 @@ class Fastest:
         took = time.perf_counter() - start
         if found is None:
             return None
-        # the least of a few calls in a row: the first of them wakes threads
+        # the minimum of the consecutive calls, because the first of them has to wake threads
         self._seconds[chosen] = min(self._seconds[chosen], took) if self._number else took
         self._number += 1
         if self._number >= self.TRIED and self._choosing.acquire(blocking=False):
             try:
-                self._chosen, self._number = next(self._turns), 0
+                self._chosen, self._number = next(self._schedule), 0
             finally:
                 self._choosing.release()
         return found
 
 
-def _in_turn(
+def _schedule(
     seconds: Sequence[float], tried: int, again: int, most: int, longer: float
 ) -> Iterator[int]:
-    """Yield which call is used next; `seconds` has the least time of each in its last use."""
+    """Yield the number of the call to use next.
+
+    `seconds` holds the shortest time of each call when it was used last.
+    """
     every = range(len(seconds))
     yield from every
     best, wait = min(every, key=seconds.__getitem__), again

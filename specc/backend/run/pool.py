@@ -1,12 +1,13 @@
-"""A pool of objects that are made as they are needed, each used by one thread at a time.
+"""A pool of objects that are made when they are needed, each used by one thread at a time.
 
     pool = Pool(make, most=4, kept=2)
     item = pool.take()
     try: ...
     finally: pool.give(item)
 
-`most` exist at once: a thread that finds all of them taken waits. `kept` of them stay while nobody
-uses them. To save the calls, `free.pop()` may be tried before `take`."""
+At most `most` objects exist at once; if all are taken, `take` waits. At most `kept` unused objects
+stay in the pool. To save the time of `take`, callers may try `free.pop()` first.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +21,18 @@ Item = TypeVar("Item")
 
 
 class Pool(Generic[Item]):
-    """See the module's docstring."""
+    """A pool of at most `most` objects, `kept` of which stay in it when no thread uses them."""
 
     def __init__(self, make: Callable[[], Item], most: int, kept: int):
         self._make, self.most, self.kept = make, most, kept
         self.free: list[Item] = []
-        self.made = 0  # that exist, in use or not
-        self.waiting = 0  # threads that look for a free one
+        self.made = 0  # objects that exist, in use or not
+        self.waiting = 0  # threads that are in `take`
         self._changed = threading.Condition()
         remade_after_fork(self)
 
     def take(self) -> Item:
-        """An object that nobody else uses until `give`."""
+        """Return an object that belongs to this thread until `give`; wait if none is free."""
         with self._changed:
             self.waiting += 1
             try:
@@ -52,7 +53,7 @@ class Pool(Generic[Item]):
             raise
 
     def give(self, item: Item) -> None:
-        """Hand back what was taken."""
+        """Return an object to the pool."""
         if len(self.free) < self.kept or self.waiting:
             self.free.append(item)
             if self.waiting:
@@ -61,7 +62,7 @@ class Pool(Generic[Item]):
             self._forget()
 
     def tell(self) -> None:
-        """Let a thread that waits know that there is a free object."""
+        """Notify a waiting thread that an object is free."""
         with self._changed:
             self._changed.notify()
 
@@ -71,6 +72,6 @@ class Pool(Generic[Item]):
             self._changed.notify()
 
     def after_fork(self) -> None:
-        """The threads that hold the other objects are not in the child."""
+        """Forget the objects in use: the child process does not have the threads that use them."""
         self._changed = threading.Condition()
         self.made, self.waiting = len(self.free), 0

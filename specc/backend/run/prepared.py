@@ -1,11 +1,11 @@
-"""Runs of a program on arrays of one shape, with little Python around them.
+"""Runs of a program on arrays of one shape, with little overhead in Python.
 
-    call = Prediction(program, ports, {"output.scores": "scores"}, rows=1, batch=1, seed=0)
-    found = call({"image": image})        # {"scores": array}; None: take the long way
+    call = PreparedPrediction(program, ports, {"output.scores": "scores"}, rows=1, batch=1, seed=0)
+    found = call({"image": image})        # {"scores": array}; None: use `CompiledProgram.run`
     call = Loss(program, ports, rows=64, batch=64, seed=0)
     loss = call({"image": images, "label": labels}, first=7, settings=address)
 
-The long way checks and converts whatever is given; this one takes arrays that need neither.
+A prepared call only accepts arrays that need no check and no conversion.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from specc.backend.run.results import Results
 from specc.backend.run.storage import Linked, Storage
 from specc.recipe import Column, Port
 
-COPIED = 16384  # bytes of an array that are copied sooner than their address is found
+COPIED = 16384  # arrays up to this many bytes are copied, which is faster than finding an address
 _FIRST, _SETTINGS, _AMISS = feed.FIRST, feed.SETTINGS, feed.AMISS
 _KINDS = {"class": "iu", "bool": "b", "float": "f"}
 _UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
 class Prepared:
-    """Runs on `rows` rows, a `batch` at a time, for any number of threads.
+    """Runs on `rows` rows, a `batch` at a time; any number of threads may call it.
 
-    `others` are ports that the program does not read; what is given for them must fit all the same.
-    If `alone`, the calling thread runs all shards: the results are the same.
+    `others` are ports that the program does not read; arrays for them may be given and must fit,
+    too. If `alone`, the calling thread runs all shards, which gives the same results.
     """
 
     needs_others = False
@@ -64,7 +64,7 @@ class Prepared:
     def __call__(
         self, arrays: Mapping[str, np.ndarray], first: int = 0, settings: int | None = None
     ) -> Any:
-        """The results; None if the arrays are not such as fit."""
+        """Return the results, or None if an array does not fit."""
         if len(arrays) != self._count and not self._has_fitting_others(arrays):
             return None
         storages = self._storages
@@ -77,7 +77,7 @@ class Prepared:
             if ready is None:
                 ready = storage.ready[self] = self.made_ready(storage)
             linked, words = ready.linked, ready.words
-            if linked.frame_of is not ready:  # other runs of the storage write into its frame
+            if linked.frame_of is not ready:  # another run of the storage wrote its frame last
                 linked.frame[...] = ready.frame
                 linked.frame_of = ready
             for port in ready.inputs:
@@ -110,7 +110,7 @@ class Prepared:
                 storages.give(storage)
 
     def _has_fitting_others(self, arrays: Mapping[str, np.ndarray]) -> bool:
-        """Whether the arrays are those of the ports, and of others that fit."""
+        """Return whether the arrays are those of the ports, and of others that fit."""
         others = self._others
         given = len(arrays) - len(self.ports)
         if given < 0 or given > len(others) or (self.needs_others and given < len(others)):
@@ -119,11 +119,11 @@ class Prepared:
         return fitting == given
 
     def made_ready(self, storage: Storage) -> CallMemory:
-        """What these runs need beside a storage."""
+        """Return the memory that these runs need in addition to a storage."""
         raise NotImplementedError
 
     def inputs(self) -> list[np.ndarray]:
-        """Arrays of the ports, empty."""
+        """Return an array of zeros for each port."""
         return [np.zeros(shape, dtype) for _, shape, dtype, _ in self.ports]
 
     def _columns(self, inputs: Sequence[np.ndarray]) -> dict[str, Column]:
@@ -133,7 +133,7 @@ class Prepared:
         return self.program.columns(named)
 
     def set_up(self, linked: Linked, inputs: Sequence[np.ndarray]) -> Buffers:
-        """Writes the frame for runs on these inputs; what it returns must outlive the runs."""
+        """Write the frame for runs on these inputs; the returned buffers must outlive the runs."""
         linked.frame_of = None
         return self.program.set_up(
             linked, self._columns(inputs), self._order, self._batch, None, self._seed, 0
@@ -141,7 +141,7 @@ class Prepared:
 
 
 class PreparedPrediction(Prepared):
-    """Predictions: a call returns the outputs by name."""
+    """Prepared predictions: a call returns the outputs by name."""
 
     def __init__(
         self,
@@ -162,9 +162,9 @@ class PreparedPrediction(Prepared):
 
 
 class Loss(Prepared):
-    """Steps of one batch whose record begins with the loss: a call returns it.
+    """Prepared training steps of one batch: a call returns the loss, the first word of the record.
 
-    All ports must be given, and classes are checked before a run, as a step changes weights.
+    All ports must be given. Classes are checked before the run, because a step changes weights.
     """
 
     needs_others = True
@@ -174,7 +174,7 @@ class Loss(Prepared):
 
 
 class _Fit:
-    """Which arrays fit a port as they are."""
+    """The test whether an array fits a port without conversion."""
 
     def __init__(self, port: Port, shape: tuple[int, ...], checks: bool = True):
         self.name, self.shape, self.kinds = port.name, shape, _KINDS[port.kind]
@@ -190,8 +190,8 @@ class _Fit:
         )
 
     def is_of_classes(self, array: np.ndarray) -> bool:
-        """Whether all elements are 0 .. classes - 1."""
-        if array.dtype.kind == "i":  # negative numbers are large ones without a sign
+        """Return whether all elements are from 0 to classes - 1."""
+        if array.dtype.kind == "i":  # viewed as unsigned, negative numbers become large ones
             unsigned = _UNSIGNED.get(array.dtype)
             if unsigned is None:
                 return False
@@ -200,7 +200,7 @@ class _Fit:
 
 
 class _Input(_Fit):
-    """A port, and the buffer that small arrays, and those of other types, are copied to."""
+    """A port, and the buffer to which small arrays and arrays of another type are copied."""
 
     def __init__(self, port: Port, buffer: np.ndarray, index: int, checks: bool):
         super().__init__(port, buffer.shape, checks)
@@ -208,7 +208,7 @@ class _Input(_Fit):
         self.is_large = buffer.nbytes > COPIED
 
     def address_of(self, array: np.ndarray) -> int:
-        """The address of a large array's elements, or of the buffer with a copy of them."""
+        """Return the address of a large array's elements, or of a copy of them in the buffer."""
         if array.dtype == self.buffer.dtype and array.flags.c_contiguous:
             return _address(array)
         self.buffer[...] = array
@@ -216,7 +216,7 @@ class _Input(_Fit):
 
 
 class CallMemory:
-    """What prepared runs need beside a storage that they run in: inputs, results, and the frame."""
+    """The memory of prepared runs in addition to a storage: inputs, results, and the frame."""
 
     def __init__(self, call: Prepared, storage: Storage, checks: bool):
         self.linked = storage.linked(call.code)
@@ -230,15 +230,15 @@ class CallMemory:
         self.buffers = call.set_up(self.linked, inputs)
         frame: Any = self.linked.frame
         self.frame = frame.copy()
-        # numbers are written into it four times as fast as into an array
+        # writing a number into a ctypes array is four times as fast as into a NumPy array
         self.words = (ctypes.c_int64 * len(frame)).from_buffer(frame)
 
     def given(self) -> Any:
-        """Where this run's results go, if not to the same place as those of every run."""
+        """Return new memory for the results of one run; None if all runs write to the same."""
         return None
 
     def found(self, results: Any) -> Any:
-        """The results of a run."""
+        """Return the results of a run; `results` is what `given` returned for it."""
         raise NotImplementedError
 
 
@@ -281,6 +281,6 @@ class _Record(CallMemory):
 def _address(array: np.ndarray) -> int:
     """Return the address of the elements; `array.ctypes.data` takes three times as long (1 us)."""
     if array.flags.writeable:
-        buffer: Any = array  # its stubs tell so only from Python 3.12 on
+        buffer: Any = array  # the stubs know that it is a buffer only from Python 3.12 on
         return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
     return array.ctypes.data

@@ -4,9 +4,10 @@
     data = {"image": images, "label": labels}
     records, outputs = program.run(data, order, batch, settings)
 
-`arrays` are the parameters and states, shared by all programs of a model and changed in place;
-`version()` returns a number that changes whenever a parameter is written. Any number of threads may
-run a program; a program that writes to `arrays` needs them for itself."""
+`arrays` are the parameters and states, which all programs of a model share and which are changed in
+place; `version()` returns a number that changes whenever a parameter is written. Several threads
+may run a program at the same time, unless the program writes to `arrays`.
+"""
 
 from __future__ import annotations
 
@@ -44,13 +45,13 @@ from specc.system.locks import COMPILER
 from specc.system.records import dataclass
 
 _COLUMN_TYPES = {np.dtype(name) for name in feed.COLUMN_TYPES}
-KEPT_BYTES = 64 << 20  # most memory of a program that is kept for further runs at the same time
-RUNS_OF_A_CREW = 2  # at the same time: one runs while the arguments of another are set up
+KEPT_BYTES = 64 << 20  # most bytes of unused storages that a program keeps for further runs
+RUNS_OF_A_CREW = 2  # runs that share a thread pool: one runs, the next one's arguments are set up
 _OUTPUT_TYPES = {"int": "int32", "bool": "uint8", "byte": "uint8"}
 
 
 class Buffers(NamedTuple):
-    """Where a run writes, and what it reads besides its columns and its order."""
+    """The arrays that a run writes, and those that it reads besides its columns and its order."""
 
     records: np.ndarray
     outputs: dict[str, np.ndarray]
@@ -59,7 +60,7 @@ class Buffers(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Code:
-    """The calls of a program for one choice of the columns' element types."""
+    """The calls of a program for given element types of the columns."""
 
     shards: list[list[KernelCall]]
     addresses: Mapping[Kernel, int]
@@ -67,7 +68,7 @@ class Code:
 
     @cached_property
     def calls(self) -> list[list[KernelCall]]:
-        """The calls of each shard, as often as they run."""
+        """The calls of each shard; a call within a loop is listed once per iteration."""
         return [
             [
                 replace(call, phase=phase_of(call, iteration)) if iteration else call
@@ -146,9 +147,10 @@ class CompiledProgram:
 
         Returns the records, float64 [steps, plan.record_width], and the batched outputs, each
         [len(order), *shape]. `settings` is float64 [steps, settings]. Random numbers depend on
-        `seed` and on the step, counted from `first`. `slots` holds what a stream has left for each
-        slot, [batch, *shape] by its label; it is read, and then changed in place. `execute` runs
-        the linked program instead, for so many steps (see `timing`)."""
+        `seed` and on the step, counted from `first`. `slots` maps the label of a stream's state to
+        its values of all slots, [batch, *shape]; they are read, and updated in place. `execute`, if
+        given, runs the linked program and its steps instead of the executor (see `timing`).
+        """
         assert batch <= self.plan.batch, "the plan is for smaller batches"
         columns = self.columns(data)
         code = self.code(columns)
@@ -180,7 +182,7 @@ class CompiledProgram:
         return linked.spread
 
     def pack(self, storage: Storage, linked: Linked) -> None:
-        """Packs the weights that no run changes, if they are others now."""
+        """Pack the weights that no run changes, if they were modified since the last packing."""
         if linked.packing is not None:
             version = self._version() if self._version is not None else -1
             if version != linked.packed or version < 0:
@@ -197,7 +199,7 @@ class CompiledProgram:
         seed: int,
         first: int,
     ) -> Buffers:
-        """Writes the frame of a run; what it returns must outlive the run."""
+        """Write the frame of a run; the returned buffers must outlive the run."""
         outputs = {
             name: np.empty(
                 (len(order), *node.type.shape), _OUTPUT_TYPES.get(node.type.kind, self.dtype)
@@ -224,24 +226,24 @@ class CompiledProgram:
         return Buffers(records, outputs, (settings, affine))
 
     def frame_index(self, name: str) -> int:
-        """The place in the frame of the address of a port's or an output's array."""
+        """Return the index in the frame of the address of a port's or an output's array."""
         return self._frame_index[name]
 
     def columns(self, data: Mapping[str, Column]) -> dict[str, Column]:
-        """The columns of this program's ports, of element types that the kernels read."""
+        """Return the columns of this program's ports, with element types that the kernels read."""
         return {name: self._column(name, data[name]) for name in self.ports}
 
     def is_linked(self, data: Mapping[str, Column]) -> bool:
-        """Whether a run on data like this has nothing to compile."""
+        """Return whether the code for the element types of `data` is compiled already."""
         return self._types(data) in self._codes
 
     def link(self, data: Mapping[str, Column]) -> Linked:
-        """Compiles and loads what data like this needs, so that the next `run` only runs."""
+        """Compile and load the code for the element types of `data`, which the next `run` needs."""
         code = self.code(data)
         storage = self.storages.take()
         try:
             linked = storage.linked(code)
-            # as many further ones as there is room for
+            # keep as many unused storages as fit
             room = KEPT_BYTES // max(storage.bytes, 1)
             self.storages.kept = max(1, min(room, self.storages.most))
             return linked
@@ -249,7 +251,7 @@ class CompiledProgram:
             self.storages.give(storage)
 
     def code(self, data: Mapping[str, Column]) -> Code:
-        """The calls for data like this, compiled."""
+        """Return the compiled calls for the element types of `data`."""
         types = self._types(data)
         found = self._codes.get(types)
         return found if found is not None else self._compiled(types)
@@ -270,7 +272,7 @@ class CompiledProgram:
         return Code(shards, load(kernels), feed.PORTS + 3 * len(self._frame_index) + 8)
 
     def _shards(self, columns: Mapping[str, str]) -> list[list[KernelCall]]:
-        """The calls of all shards."""
+        """Return the calls of all shards."""
         common = Common(self.plan)
         if self._ranks is not None:
             own = self._ranks.own(self.plan.shards)
@@ -289,7 +291,7 @@ class CompiledProgram:
         return tuple([data[name].array.dtype for name in self.ports])
 
     def _read_as(self, name: str, dtype: np.dtype) -> np.dtype:
-        """The element type in which a column is read."""
+        """Return the element type in which a column is read."""
         if dtype == np.bool_:
             return np.dtype(np.uint8)
         if dtype in _COLUMN_TYPES:
@@ -298,10 +300,10 @@ class CompiledProgram:
 
     @cached_property
     def order_of_sums(self) -> tuple[tuple[str, ...], ...]:
-        """How each product adds up, in turn: programs that agree in it give the same bits.
+        """How each product sums its terms; programs that agree in it give the same bits.
 
-        The elements of a result are sums over the taps in their order, whatever the tiles are, but
-        for the method (a dot product adds up vectors), and for slices of long sums.
+        Tiles do not change the order of a sum, which is the order of the taps. Only the method (a
+        dot product sums in vectors) and the slices of long sums do.
         """
         found: dict[int, dict[str, None]] = {}
         for call in self.calls():
@@ -313,11 +315,11 @@ class CompiledProgram:
         return tuple(map(tuple, found.values()))
 
     def entries(self, data: Mapping[str, Column]) -> list[tuple[KernelCall, executor.Call]]:
-        """The first shard's calls with what the executor takes for each, for benchmarks."""
+        """Return the first shard's calls and the executor's entry for each, for benchmarks."""
         return self.link(data).entries
 
     def calls(self, shard: int = 0) -> list[KernelCall]:
-        """The calls of one shard, for listings."""
+        """Return the calls of one shard, for listings."""
         types = {name: "int64" if name in self._ints else self.dtype for name in self.ports}
         return self._shards({**types, **self._output_columns()})[shard]
 

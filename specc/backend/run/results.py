@@ -1,4 +1,4 @@
-"""Arrays to write results into, which are used again when no caller holds them any more.
+"""Arrays to write results into, which are reused when no caller refers to them any more.
 
 results = Results((64, 10), "float32")
 array, address = results.next()
@@ -12,14 +12,14 @@ import numpy as np
 
 from specc.backend.run.storage import aligned
 
-HANDED_OUT = 4  # arrays of results that are known, of those that callers may still hold
+HANDED_OUT = 4  # most arrays that are remembered for reuse while callers still refer to them
 
 
 class Results:
     """Arrays of one shape to write results into.
 
-    An array that no caller holds any more, nor a view of it, is written again: fresh memory costs a
-    page fault for every 4 KB.
+    An array is reused if neither it nor a view of it is referred to any more, because new memory
+    costs a page fault for every 4 KB.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype):
@@ -28,7 +28,7 @@ class Results:
         self._free = self._holders(*self._made())
 
     def next(self) -> tuple[np.ndarray, int]:
-        """An array, and its address."""
+        """Return an array that no caller refers to, and its address."""
         for known in self._known:
             if self._holders(*known) == self._free:
                 return known[1:]
@@ -43,5 +43,5 @@ class Results:
 
     @staticmethod
     def _holders(store: np.ndarray, array: np.ndarray, address: int) -> tuple[int, int]:
-        """How often the array is referred to, and its memory: views of it refer to that."""
+        """Return the reference counts of the memory, which views refer to, and of the array."""
         return sys.getrefcount(store), sys.getrefcount(array)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outside:
-    """What all storages of a program share: the arrays of the model and places in the frame."""
+    """The addresses shared by all storages of a program: model arrays and words of the frame."""
 
     arrays: Mapping[str, np.ndarray]
     frame_index: Mapping[str, int]
@@ -57,28 +57,31 @@ class Storage:
             if isinstance(node.op, Input) and node.op.role == Role.SLOT
         }
         self.threads = min(threads, plan.shards)
-        # programs share one crew, but what one thread runs needs only the thread that calls it
+        # all programs share one thread pool; a single-threaded program runs on the calling thread
         self.alone = executor.Executor(1)
         self.executor = self.alone if self.threads == 1 else executor.executor(self.threads)
-        self.ready: dict[Any, Any] = {}  # what `prepared` keeps for this storage
+        self.ready: dict[Any, Any] = {}  # the memory of prepared calls in this storage
         self._linked: dict[Code, Linked] = {}
 
     @property
     def bytes(self) -> int:
-        """The memory that it takes."""
+        """The size of the storage's memory."""
         own = self.arena.nbytes + self.shared.nbytes + self.record.nbytes
         own += sum(array.nbytes for array in self.slots.values())
         return own + sum(each.bytes for each in self._linked.values())
 
     def linked(self, code: Code) -> Linked:
-        """The calls of `code` with the addresses of this storage."""
+        """Return the calls of `code` with the addresses of this storage."""
         found = self._linked.get(code)
         if found is None:
             found = self._linked[code] = Linked(self, code, self._outside)
         return found
 
     def _slot(self, node: Node) -> np.ndarray:
-        """What a stream carries from step to step: [shards, elements, lanes]."""
+        """Return memory for the state that a stream carries between batches.
+
+        Its shape is [shards, elements, lanes].
+        """
         plan = self.plan
         shape = (plan.shards, node.type.bound_elements, plan.lanes)
         size = math.prod(shape) * np.dtype(self.dtype).itemsize
@@ -93,7 +96,7 @@ class Storage:
                     np.arange(first, first + self.plan.lanes),
                     min(first + self.plan.examples, batch) - 1,
                 )
-                store[shard] = given[every].T  # lanes without an example repeat one (see the feed)
+                store[shard] = given[every].T  # lanes without an example repeat the last one
 
     def give_slots(self, slots: Mapping[str, np.ndarray], batch: int) -> None:
         for name, store in self.slots.items():
@@ -143,15 +146,15 @@ class Linked:
             self.table.append(of_phase)
             packing.append([once])
         self.program = executor.StepCalls(self.table, storage.threads)
-        self.program_of_one = self.program.on(1)  # the same on the calling thread alone
+        self.program_of_one = self.program.on(1)  # runs on the calling thread only
         self.packing = (
             executor.StepCalls(packing, storage.threads)
             if any(once for (once,) in packing)
             else None
         )
-        self.spread: Any = None  # the calls as they run among several processes
-        self.frame_of: Any = None  # what has written the frame last, of prepared runs
-        self.packed = -1  # the version of the weights that it has packed last
+        self.spread: Any = None  # the calls as several processes run them
+        self.frame_of: Any = None  # the prepared run that wrote the frame last
+        self.packed = -1  # the version of the weights that were packed last
         own = (*self._scratch, *self._lasting, self._copies, *self._kept)
         self.bytes = sum(array.nbytes for array in own)
         del self._storage, self._outside
@@ -166,7 +169,7 @@ class Linked:
         return int(value)
 
     def _address(self, address: Address, shard: int) -> int:
-        """An address as a number."""
+        """Return an address as a number."""
         storage, space = self._storage, address.space
         of = shard if address.shard is None else address.shard
         if space == "arena":
@@ -187,7 +190,7 @@ class Linked:
 
 
 def aligned(size: int) -> np.ndarray:
-    """`size` zero bytes that start at a cache line."""
+    """Return `size` zero bytes that start at a cache line."""
     store = np.zeros(size + 64, np.uint8)
     skip = -store.ctypes.data % 64
     return store[skip : skip + size]

@@ -120,7 +120,7 @@ def _seen_through(node: Node, places: Map) -> Map | None:
         moved = _composed(Affine(((0, op.step),), op.start), (places[op.axis],))
         return (*places[: op.axis], moved, *places[op.axis + 1 :]) if moved else None
     if isinstance(op, ReadAt):
-        through = [_composed(each, places) for each in op.places]
+        through = [_composed(each, places) for each in op.positions]
         known = tuple(each for each in through if each is not None)
         return known if len(known) == len(through) else None
     return None

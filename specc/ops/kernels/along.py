@@ -1,4 +1,4 @@
-"""Kernels of sums and orders along an axis: see `specc.ops.along`."""
+"""Kernels of the running sum and the sorting order along an axis: see `specc.ops.along`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def order(
     n: "int",
     lanes: "int",
 ):
-    # Batcher's network (Knuth, volume 3, 5.2.2M): equal elements are compared by their places, so
-    # that the order is the one of a stable sort
+    # Batcher's sorting network (Knuth, volume 3, 5.2.2M); equal elements are compared by their
+    # positions, which makes the sort stable
     for o in range(outer):
         for i in range(n):
             for lane in range(lanes):

@@ -1,6 +1,6 @@
 """Kernels of the look-ups in `specc.ops.gather`.
 
-A value that is one for the whole batch is read with lane step 0.
+Values and indices that the whole batch shares have one lane, and are read with a lane step of 0.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def take_rows(
     dtype: "constant",
     width: "constant",
 ):
-    # squares of as many elements of a row as a vector has lanes, which are transposed
+    # a tile reads a vector's worth of elements from one row per lane, and transposes that square
     for k in range(count):
         lane = 0
         while lane < lanes:
@@ -208,8 +208,8 @@ def put_sum_rows(
     dtype: "constant",
     width: "constant",
 ):
-    # squares of as many elements of a row as a vector has lanes, which are transposed, and then
-    # what is left
+    # a tile transposes a square, a vector's worth of elements for a vector of lanes, and adds it to
+    # one row per lane; the last elements of the rows are added one by one
     table = view(out, (size * rest,), real)
     for i in range(size * rest):
         table[i] = 0.0
@@ -244,7 +244,7 @@ def put_rows(
     rest: "int",
     lanes: "int",
 ):
-    """Adds what belongs to `rows` rows from `start` on; if `fresh`, to zeros."""
+    """Add the values for `rows` rows from `start` on; if `fresh`, set these rows to 0 first."""
     if fresh:
         for k in range(rows):
             for r in range(rest):

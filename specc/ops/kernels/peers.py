@@ -1,4 +1,4 @@
-"""Kernels that copy values between the examples of a batch: see `specc.ops.peers`."""
+"""Kernels that exchange values between the examples of a batch: see `specc.ops.peers`."""
 
 from __future__ import annotations
 

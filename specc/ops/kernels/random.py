@@ -25,19 +25,19 @@ def uniform(
     examples: "int",
     lanes: "int",
 ):
-    # frame[5] is the seed, frame[6] the number of the run's first step; control[0] is the step
-    # within the run (see the feed); so many channels are others' work; a lane without an example
-    # draws what the last example draws
+    # frame[5] is the seed, frame[6] the run's first step, control[0] the step within the run (see
+    # feed.py). The first `skipped` channels belong to other threads. A lane without an example
+    # draws the numbers of the last example.
     count = min(frame[2], frame[1] - control[0] * frame[2])
     last = min(first_example + examples, count) - 1
     start = min(first_example, last)
     used = min(last + 1 - start, lanes)
     golden = np.uint64(0x9E3779B97F4A7C15)
     state = np.uint64(frame[5]) + golden
-    for turn in range(3):
-        if turn == 1:
+    for part in range(3):
+        if part == 1:
             state = state ^ np.uint64(key)
-        if turn == 2:
+        if part == 2:
             state = state + np.uint64(frame[6] + control[0])
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,8 +1,8 @@
 """Kernels of the maximum over windows in `specc.ops.window`, and of its gradient.
 
-Lanes are processed one vector at a time: a loop of a constant length is vectorized as it
-is, and one of an unknown length for several vectors at once, with fewer for the rest. `vector` is 1
-for a single lane.
+Lanes are processed one vector at a time, because LLVM vectorizes a loop of constant length as it
+is. A loop of unknown length would be unrolled over several vectors, with a second loop for the
+rest. `vector` is 1 for a single lane.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def window_max_of_one(
     stride_y: "int",
     stride_x: "int",
 ):
-    # one example has no lanes: its columns lie side by side
+    # one example has no lanes, so its columns are contiguous and vectors run along them
     for c in range(channels):
         for i in range(rows):
             if size_y == 2 and size_x == 2 and stride_x == 2:
@@ -110,7 +110,7 @@ def window_argmax(
             for j in range(columns):
                 top, left = i * stride_y, j * stride_x
                 for start in range(0, lanes, vector):
-                    # from the last place to the first, which so has the last word
+                    # scan from last to first, so that the first maximum wins a tie
                     if size_y == 2 and size_x == 2:
                         for lane in range(start, start + vector):
                             best = y[c, i, j, lane]
@@ -153,7 +153,7 @@ def window_max_gradient(
     *,
     vector: "constant",
 ):
-    # each element of x is in one window
+    # every element of x is in exactly one window, so it is written once and needs no sum
     tiled = (
         stride_y == 2
         and stride_x == 2
