@@ -37,7 +37,7 @@ It shows {shards} a batch of {batch}: {examples} examples.
 Memory. A value that differs between examples is stored as [axes..., lanes]: its {lanes} lanes are
 contiguous, so that every loop runs along vectors. Weights are arrays in C order. All addresses are
 fixed before the first step: nothing is allocated while training. An argument `m.x` is the address
-of x, `m.x + 64` is 64 bytes after it, and `table(n)` is a table of n offsets that the compiler made.
+of x, `m.x + 64` is 64 bytes after it, and `table(n)` is a table of n offsets made by the compiler.
 """
 '''
 

@@ -514,7 +514,7 @@ def test_the_lists_of_taps_are_shared_by_all_positions_alike():
     )
     plan = plan_contraction(problem)
     # along each axis: one tap, two and three; at either end they are others
-    assert len(plan.tables["classes"]) == 5 * 5
+    assert len(plan.tables["groups"]) == 5 * 5
     assert len(plan.tables["columns"]) >= 34 * 34
     assert len(np.unique(plan.tables["columns"], axis=0)) == 34 * 34
 

@@ -87,7 +87,7 @@ def test_what_a_machine_is_good_at_decides():
         next(each for each in PROFILES if name in each.processor)
         for name in ("Zen 4", "Sapphire Rapids")
     )
-    assert Cost(target(zen4)).round(24, 10) > 1.9 * Cost(target(rapids)).round(24, 10)
+    assert Cost(target(zen4)).iteration(24, 10) > 1.9 * Cost(target(rapids)).iteration(24, 10)
     assert Cost(target(zen4)).loads == 1 and Cost(target(rapids)).loads == 2
 
 
@@ -96,7 +96,7 @@ def test_a_round_takes_as_long_as_the_busiest_unit_or_somewhat_longer(profile):
     cost = Cost(target(profile))
     for products, loads, moving in ((24, 10, 0.0), (4, 30, 0.0), (8, 6, 40.0), (1, 1, 0.0)):
         busiest = max(products / cost.products, loads / cost.loads, moving, profile.latency)
-        assert busiest <= cost.round(products, loads, moving) <= 1.3 * busiest
+        assert busiest <= cost.iteration(products, loads, moving) <= 1.3 * busiest
 
 
 def test_strides_of_a_power_of_two_leave_little_of_a_cache():

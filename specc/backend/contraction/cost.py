@@ -1,11 +1,11 @@
-"""What the loops of tiles cost, derived from the machine's profile.
+"""Estimated cycles of the loops of tiles, derived from the machine's profile.
 
     cost = Cost(target)
-    moving = cost.moving(256, of=200 << 10)              # cycles to bring 256 bytes of 200 KB
-    cost.round(products=24, loads=13, moving=moving)     # cycles of one round of a tile's loop
+    moving = cost.moving(256, of=200 << 10)                # cycles to load 256 bytes of 200 KB
+    cost.iteration(products=24, loads=13, moving=moving)   # cycles of an iteration of a tile's loop
 
-The units of a core work side by side, so a round takes as long as the busiest of them, and a little
-longer if another one is nearly as busy.
+The units of a core work in parallel. An iteration takes as long as the busiest unit, and a little
+longer if another unit is nearly as busy.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from specc.backend.contraction.target import Target
 from specc.system.lazy import cached_property
 from specc.system.records import dataclass
 
-# How sharp the maximum over the units is: with 6, two equally busy ones take 12 % longer than one.
+# The sharpness of the maximum over the units: with 6, two equally busy units take 12% longer than
+# one.
 _SHARPNESS = 6
-# Data that come from anywhere but the L1 cache in steps of some lines come so much slower than in
-# sequence, as the L2 cache is asked for each line when it is needed.
+# The slowdown of strided loads from beyond the L1 cache, relative to sequential ones: the processor
+# does not prefetch their lines.
 _STRIDED = 3
-# Bytes of a way of the L1 cache, on nearly all processors a page of memory.
+# The bytes of a way of the L1 cache; on nearly all processors, the size of a page of memory.
 _WAY = 4096
-# The part of the L1 cache that what is used again and again finds room in.
+# The fraction of the L1 cache that is available for data that is used repeatedly.
 _OWN = 0.75
-# The chains of sums that hide a product's latency are never quite full.
+# The factor on the multiply-adds' latency, because dependent chains never hide it completely.
 _LATENCY = 1.15
-# Rounds of a loop that a core looks ahead, some hundreds of instructions.
+# The iterations of a loop that a core executes ahead, a few hundred instructions.
 _AHEAD = 64
-# Cycles until the first product of a tile can begin: its addresses, and a branch that was not
-# foreseen.
+# The cycles before a tile's first multiply-add: computing addresses, and a mispredicted branch.
 START = 20
 
 
@@ -46,88 +46,93 @@ class Cost:
 
     @cached_property
     def products(self) -> float:
-        """Products of vectors in a cycle."""
+        """The multiply-adds of vectors per cycle."""
         return self.target.profile.products(self._bits)
 
     @cached_property
     def loads(self) -> float:
-        """Vectors, or numbers that become vectors, loaded in a cycle."""
+        """The vectors, or numbers broadcast to vectors, that are loaded per cycle."""
         return self.target.profile.loads(self._bits)
 
     @cached_property
     def stores(self) -> float:
-        """Vectors stored in a cycle."""
+        """The vectors that are stored per cycle."""
         return self.target.profile.stores(self._bits)
 
     @property
     def vector(self) -> int:
-        """Bytes of a vector."""
+        """The bytes of a vector."""
         return self._bits // 8
 
     @property
     def l1(self) -> int:
-        """Bytes of the L1 cache."""
+        """The bytes of the L1 cache."""
         return self.target.profile.l1
 
     @property
     def l2(self) -> int:
-        """Bytes of the L2 cache."""
+        """The bytes of the L2 cache."""
         return self.target.profile.l2
 
     def moving(
         self, moved: float, of: float, in_sequence: bool = False, spread: float = 1.0
     ) -> float:
-        """Cycles to bring so many bytes of data that take `of` bytes; none from the L1 cache.
+        """Return the cycles to load `moved` bytes of an array of `of` bytes into the L1 cache.
 
-        The data can be in a part of that cache's sets alone, which `spread` says."""
+        They are 0 if the array stays in the L1 cache. `spread` is the fraction of the cache's sets
+        that the array maps to.
+        """
         own = _OWN * self.l1 * spread
-        afar = min(1.0, max(0.0, of / own - 1))  # the part that has been displaced meanwhile
+        missing = min(1.0, max(0.0, of / own - 1))  # the fraction that is no longer in L1
         rate = self.target.profile.rate(max(of, self.l1 + 1))
-        return afar * moved * (1 if in_sequence else _STRIDED) / rate
+        return missing * moved * (1 if in_sequence else _STRIDED) / rate
 
     def spread(self, size: int, step: int) -> float:
-        """The part of the L1 cache's sets that runs of `size` bytes fall on, `step` bytes apart.
+        """Return the fraction of the L1 cache's sets that runs of `size` bytes map to.
 
-        A line's set is the rest of its address after a division by the size of a way."""
+        The runs are `step` bytes apart. A line's set is its address modulo the size of a way.
+        """
         return min(1.0, size / math.gcd(step, _WAY)) if step else 1.0
 
-    def round(
-        self, products: float, loads: float, moving: float = 0.0, rounds: float = math.inf
+    def iteration(
+        self, products: float, loads: float, moving: float = 0.0, iterations: float = math.inf
     ) -> float:
-        """Cycles of a round: products into sums of their own, loads, and what comes from afar.
+        """Return the cycles of an iteration with independent multiply-adds, loads, and `moving`.
 
-        In a loop of few rounds the latency of sums does not show: the next tile begins meanwhile.
+        `moving` are the cycles of data from beyond the L1 cache. In a loop of few iterations the
+        latency of the multiply-adds is hidden, because the next tile starts meanwhile.
         """
-        latency = self.target.profile.latency * _LATENCY * min(1.0, rounds / _AHEAD)
+        latency = self.target.profile.latency * _LATENCY * min(1.0, iterations / _AHEAD)
         return _busiest(products / self.products, latency, loads / self.loads, moving)
 
     def ends(self, sums: int) -> float:
-        """Cycles of a tile beside its rounds: it starts, and stores its sums."""
+        """Return the cycles of a tile outside of its loop: starting, and storing `sums` vectors."""
         return START + sums / self.stores
 
     def added_up(self, vectors: int) -> float:
-        """Cycles to add up the elements of each of so many vectors."""
+        """Return the cycles to add up the elements of each of `vectors` vectors."""
         return 0.4 * math.log2(self.target.width) * vectors
 
-    def turned(self, elements: float, rows: int) -> float:
-        """Cycles to transpose elements in squares, of which each has so many rows that count."""
+    def transposed(self, elements: float, rows: int) -> float:
+        """Return the cycles to transpose elements in squares, each with `rows` used rows."""
         width = self.target.width
-        shuffles = width * (math.log2(width) + 2)  # those of a square, with its loads and stores
+        shuffles = width * (math.log2(width) + 2)  # of one square, including loads and stores
         return elements * -(-rows // width) * shuffles / (rows * width)
 
     def gathered(self, elements: int) -> float:
-        """Cycles to load elements one by one into vectors: a load and two shuffles each."""
+        """Return the cycles to load elements one by one into vectors: a load and two shuffles."""
         return elements * (1 / self.loads + 2)
 
     def transformed(self, loads: int, sums: int, stores: int, of: float = 0.0) -> float:
-        """Cycles to make vectors from others, and to store them among `of` bytes.
+        """Return the cycles of loads and additions of vectors, and of storing the results.
 
-        At the least they go to the L2 cache."""
-        far = max(1 / self.stores, self.moving(self.vector, max(of, self.l2)))
-        return loads / self.loads + sums / self.products + stores * far
+        The results are a part of `of` bytes, which are at best in the L2 cache.
+        """
+        store = max(1 / self.stores, self.moving(self.vector, max(of, self.l2)))
+        return loads / self.loads + sums / self.products + stores * store
 
 
 def _busiest(*cycles: float) -> float:
-    """The maximum, and somewhat more where others come close to it."""
+    """Return the maximum, or slightly more if others are close to it."""
     most = max(cycles)
     return most * sum((each / most) ** _SHARPNESS for each in cycles) ** (1 / _SHARPNESS)

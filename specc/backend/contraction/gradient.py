@@ -1,4 +1,4 @@
-"""The weights' gradient as a sum over lanes: what its forms share.
+"""The weights' gradient as a sum over lanes, for the forms that compute it.
 
 sums = Sums.of(problem, dy, x)       # rows of the tiles from dy, taps from x
 """
@@ -15,17 +15,18 @@ from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import Linear, LoopAxis, merged, offsets
 from specc.system.records import dataclass
 
-_LONGEST = 64  # vectors of a segment
-_SEGMENT = 8  # cycles to begin a segment
+_LONGEST = 64  # the most vectors of a segment
+_SEGMENT = 8  # cycles to start a segment
 
 
 @dataclass(frozen=True, eq=False)
 class Sums:
     """Sums over lanes, with the rows of the tiles from dy and the taps from x.
 
-    `taps` [n, 2] are offsets in x and the result, `positions` [n, 3] in dy, x and the result;
-    `segments` [n, 3] offsets in dy and x, and vectors. `runs` [n, 2] are offsets where a run of
-    `used` lanes begins."""
+    `taps` [n, 2] holds offsets in x and the result, `positions` [n, 3] offsets in dy, x and the
+    result. `segments` [n, 3] holds offsets in dy and x, and the number of vectors. `runs` [n, 2]
+    holds the offsets at which runs of `used` lanes start.
+    """
 
     dy: Linear
     x: Linear
@@ -36,26 +37,26 @@ class Sums:
     segments: np.ndarray
     runs: np.ndarray
     used: int
-    steps: int  # vectors that an `outer` tile runs through
+    steps: int  # iterations of an `outer` tile, one for each vector
     x_bytes: int
 
     def cycles(self, target: Target, shape: tuple[int, int]) -> float:
-        """The cycles of `outer` tiles."""
+        """Return the estimated cycles of `outer` tiles."""
         r, t = shape
         cost = Cost(target)
         blocks = -(-self.rows.size // r) * -(-len(self.taps) // t)
-        # the taps of a convolution overlap: most of what one loads, another one has loaded before
+        # the taps of a convolution overlap: one loads mostly data that another has loaded before
         loaded = len(self.taps) * len(self.runs) * self.used * target.bytes
         new = min(1, self.x_bytes / loaded) * t * cost.vector
         moving = 2 * cost.moving(new, self.x_bytes, in_sequence=True)
-        step = cost.round(r * t, r + t + 1, moving)
+        step = cost.iteration(r * t, r + t + 1, moving)
         tile = self.steps * step + len(self.segments) * _SEGMENT
         tile += cost.added_up(r * t) + cost.ends(r * t)
         return len(self.positions) * blocks * tile
 
     @classmethod
     def of(cls, problem: Problem, dy: Linear, x: Linear) -> Sums:
-        """Analyse a contraction."""
+        """Return the sums of a problem."""
         op, target, out = problem.op, problem.target, problem.operands[2]
         lanes, examples = problem.lanes, problem.examples
         kept = set(out.steps)
@@ -68,9 +69,9 @@ class Sums:
         positions = offsets(others, 3) + np.array([dy.constant, x.constant, 0])
         taps = offsets(tap_axes[::-1], 3)[:, 1:]
 
-        # whole runs of lanes one by one, of which only the examples count
+        # runs of lanes, of which only the examples count
         runs, used = offsets(summed[::-1], 2), examples
-        # lanes are contiguous; an axis that goes on where they end lengthens the segments
+        # a summed axis that continues where the contiguous lanes end lengthens the segments
         length = lanes
         for axis in sorted(summed, key=lambda axis: axis.steps):
             if axis.steps == (length, length):
@@ -97,7 +98,10 @@ def sums_of(problem: Problem) -> tuple[Sums, Sums]:
 
 
 def _cut(ends: np.ndarray, length: int, width: int) -> np.ndarray:
-    """Segments [n, 3] of at most `_LONGEST` vectors: offsets in both operands, and vectors."""
+    """Return segments of at most `_LONGEST` vectors, int64 [n, 3].
+
+    A segment is its offsets in both operands, and the number of its vectors.
+    """
     starts = np.arange(0, length, _LONGEST * width)
     counts = np.minimum(_LONGEST, (length - starts) // width)
     cut = (ends[:, None, :] + starts[None, :, None]).reshape(-1, 2)

@@ -1,11 +1,11 @@
-"""A contraction with known sizes to a call of a kernel that runs it in register tiles.
+"""The plan of a contraction: the form with the fewest estimated cycles, and its kernels' calls.
 
     plan = plan_contraction(Problem(op, left, right, out, lanes=64, target=target))
     block = plan.args(left=address, right=address, out=address, scratch=address)
 
-The plan is that of the form which takes the fewest cycles by its own estimate; None if no form
-fits. To add a form, write its file and name it in `FORMS`. A product whose operands are rounded
-is carried out by the same forms: see `forms.rounded`."""
+The plan is None if no form fits. To add a form, write its file and name it in `FORMS`. Contractions
+with rounded operands are computed by the same forms on rounded copies (see `forms.rounded`).
+"""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from specc.backend.contraction.forms import (
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.tiling import ContractionPlan
 
-# A usual tile is preferred if it takes at most so much more than the best: a part of the cycles,
-# and cycles.
-_HARDLY, _NOTHING = 1.02, 100
+# A usual tile is preferred to the fastest one if it takes at most this factor times the fastest
+# one's cycles, plus this many cycles.
+_FACTOR, _CYCLES = 1.02, 100
 
 # If two forms take equally many cycles, the first one is chosen.
 FORMS = tuple(
@@ -48,20 +48,19 @@ FORMS = tuple(
     )
 )  # fmt: skip
 
-# The forms of products whose operands are rounded: each of those above, on other operands.
+# The forms of contractions with rounded operands: each of those above, on rounded copies.
 ROUNDED = rounded.forms(FORMS)
 
 
 @lru_cache(maxsize=1024)
 def plan_contraction(problem: Problem) -> ContractionPlan | None:
-    """Return the plan of the fastest form, made once for all shards and programs of a model."""
+    """Return the plan of the fastest form; all shards and programs of a model share it."""
     if problem.kind is None:
         return None
     assert problem.kind is ContractionKind.SINGLE or problem.lanes % problem.target.width == 0, (
         problem
     )
-    # each form has its own way to divide the result, so all parts must be of the form of the first
-    # one
+    # each form has its own way to divide the result, so all parts use the form of the first part
     part = problem.part
     leading = problem if part.even else replace(problem, part=replace(part, number=0))
     found = candidates(leading)
@@ -85,9 +84,9 @@ def candidates(problem: Problem) -> list[tuple[KernelForm, Candidate]]:
 
 
 def chosen(found: list[tuple[KernelForm, Candidate]]) -> tuple[KernelForm, Candidate]:
-    """Return the candidate that takes the fewest cycles, or a usual one that takes hardly more."""
+    """Return the candidate with the fewest cycles, or a usual one that is nearly as fast."""
     best = min(found, key=lambda each: each[1].cycles)
     usual = [each for each in found if each[1].usual]
     usual_best = min(usual, key=lambda each: each[1].cycles, default=best)
-    most = best[1].cycles * _HARDLY + _NOTHING
+    most = best[1].cycles * _FACTOR + _CYCLES
     return usual_best if usual_best[1].cycles <= most else best

@@ -1,4 +1,4 @@
-"""A contraction to be computed, and what a form of kernels says about it.
+"""A contraction to be computed, and the forms' candidates for it.
 
     problem = Problem(op, left, right, out, lanes=64, target=target)
     list(FORM.candidates(problem))       # [Candidate((6, 4), cycles, plan)]; []: it does not fit
@@ -43,14 +43,15 @@ class ContractionKind(Enum):
 
 @dataclass(frozen=True)
 class Problem:
-    """A contraction with the places of its operands.
+    """A contraction and the memory layout of its operands.
 
-    A batched operand is [axes..., lanes] in memory, the lanes contiguous; any other as its strides
-    say. Lanes from `used` on hold nothing that counts (0: all do). `calls` is how often it is
-    called with the same weights; packed weights may be `kept` from run to run, so that it costs
-    nothing to pack them. Only `part` of the result is computed, with lanes an even share of the
-    rows; and of the result, only what is between `wanted`[axis][0] and `wanted`[axis][1] need be
-    computed."""
+    A batched operand is [axes..., lanes] in memory, with contiguous lanes; the layout of any other
+    is given by its strides. Only the first `used` lanes hold data (0: all of them). `calls` is the
+    number of calls that reuse the same weights. With `kept`, packed weights survive from run to
+    run, so packing costs nothing. Only `part` of the result is computed; with lanes, it is an even
+    share of the rows. `wanted` holds the start and the end of the part of the result that is read,
+    along each axis; the rest need not be computed.
+    """
 
     contract: Contract
     left: Operand
@@ -78,8 +79,7 @@ class Problem:
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether each index runs through an operand, and through a whole axis of the result or
-        none of it."""
+        """Whether each index occurs in an operand, and each axis of the result is one index."""
         op, kept = self.op, set(self.operands[2].steps)
         axes = sum(size != 1 for size in map(bound, op.shape))
         is_used = all(any(i in each for each in self.operands[:2]) for i in self.indices)
@@ -87,7 +87,7 @@ class Problem:
 
     @property
     def examples(self) -> int:
-        """The lanes that count."""
+        """The number of lanes that hold data."""
         return self.used or self.lanes
 
     @cached_property
@@ -96,19 +96,20 @@ class Problem:
 
     @property
     def op(self) -> Contract:
-        """The contraction, each axis of whose result one index runs through if possible.
+        """The contraction with the result's axes split, so that each is one index if possible.
 
-        Its maps have no indices of one value."""
+        Its maps have no indices with a single value.
+        """
         return self._split[0]
 
     @property
     def indices(self) -> list[int]:
-        """The indices that have more values than one."""
+        """The indices that have more than one value."""
         return [i for i, size in enumerate(self.op.bound_extents) if size != 1]
 
     @cached_property
     def operands(self) -> tuple[Linear, Linear, Linear]:
-        """The weights (of a gradient: the left operand), the batched operand, and the result."""
+        """The weights, the batched operand, and the result; for a gradient left, right, result."""
         left = Linear(self.op.left, self.left, "left")
         right = Linear(self.op.right, self.right, "right")
         weights, batched = sorted((left, right), key=lambda each: each.batched)
@@ -131,7 +132,7 @@ class Problem:
         return {"x": self.operands[1].name, "w": self.operands[0].name}
 
     def bytes_of(self, name: str) -> int:
-        """Bytes of an operand, "left" or "right"."""
+        """Return the bytes that are read of an operand, "left" or "right"."""
         op, operand = self.contract, self.left if name == "left" else self.right
         size = self.target.bytes * (max(self.lanes, 1) if operand.batched else 1)
         for each in op.left if name == "left" else op.right:
@@ -140,34 +141,34 @@ class Problem:
 
     @property
     def x_bytes(self) -> int:
-        """Bytes of the batched operand."""
+        """The bytes of the batched operand."""
         return self.bytes_of(self.names["x"])
 
     @property
     def out_bytes(self) -> int:
-        """Bytes of the result, or of this part of it."""
+        """The bytes of this part of the result."""
         size = count(self.contract.shape) * self.target.bytes // self.part.parts
         return size * (max(self.lanes, 1) if self.result.batched else 1)
 
     @cached_property
     def read(self) -> Mapping[Affine, tuple[int, int]]:
-        """What is read of the result, by the expression of the axis."""
+        """The start and the end of the part of the result that is read, by the axis' expression."""
         return dict(zip(narrowed(self.contract).out, self.wanted or (), strict=False))
 
     @cached_property
     def taps(self) -> tuple[LoopAxis, list]:
-        """The rows, and the positions of the result by their taps, of the part to be computed."""
+        """The rows and the tap groups of the part that is computed (see `taps_and_positions`)."""
         rows = rows_of(self.op, self.operands)
-        classes = taps_and_positions(self.op, rows.indices, self.operands)
-        return part_of(rows, classes, self.part) if self.part.parts > 1 else (rows, classes)
+        groups = taps_and_positions(self.op, rows.indices, self.operands)
+        return part_of(rows, groups, self.part) if self.part.parts > 1 else (rows, groups)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A tile of a form: the cycles that it takes, by estimate, and the function that makes its
-    plan.
+    """A tile of a form: its shape, its estimated cycles, and the function that makes its plan.
 
-    Shapes that many layers want are `usual`: each other shape is one more kernel to compile."""
+    `usual` shapes suit many layers; any other shape is one more kernel to compile.
+    """
 
     shape: tuple[int, int]
     cycles: float
@@ -177,7 +178,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class KernelForm:
-    """A way to compute the contractions of a kind; it has no candidates if it does not fit."""
+    """A way to compute contractions of one kind; without candidates, it does not fit a problem."""
 
     name: str
     kind: ContractionKind

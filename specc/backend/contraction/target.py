@@ -1,4 +1,4 @@
-"""What register tiles are made for: a type of elements and a machine; and which tiles fit it.
+"""The target of register tiles: a type of elements and a machine, and the tiles that fit it.
 
 target = Target("float32", this_machine())
 list(target.shapes(64, 4))           # (rows, columns) of the tiles that fit its registers
@@ -19,25 +19,27 @@ from specc.backend.words import PAIRS
 from specc.system.records import dataclass
 from specc.target import parse
 
-# Beyond, the addresses of the rows no longer fit the integer registers; with one column more rows
-# still pay, for they hide the latency of the sums.
+# The most rows of a tile: the addresses of more rows do not fit in the integer registers. A tile
+# with one column is faster with more rows all the same, because they hide the multiply-adds'
+# latency.
 _MOST_ROWS, _MOST_OF_ONE_COLUMN = 8, 12
-# Not every number: each is one more kernel to compile.
+# The numbers of rows of packed tiles. Some are left out, because each is one more kernel to
+# compile.
 _PACKED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24)
 
 
 @dataclass(frozen=True)
 class Target:
-    """The elements' type, the machine that tiles are made for, and what it can do."""
+    """The elements' type, the machine that tiles are made for, and its measured profile."""
 
     dtype: str
     machine: Machine
     profile: Profile = field(default_factory=this_profile)
-    pairs: bool = False  # an element holds two numbers of bfloat16, whose products are added up
+    pairs: bool = False  # an element is a pair of bfloat16 numbers, whose products are added
 
     @property
     def width(self) -> int:
-        """Elements of a vector."""
+        """The elements of a vector."""
         return self.machine.lanes(self.dtype)
 
     @property
@@ -45,7 +47,7 @@ class Target:
         return {"float32": 4, "float64": 8}[self.dtype]
 
     def shapes(self, most_rows: int, most_columns: int) -> Iterable[tuple[int, int]]:
-        """The tile shapes whose sums, columns and one row fit the registers."""
+        """Yield the tile shapes whose accumulators, columns and one row fit in the registers."""
         for rows in range(1, min(most_rows, _MOST_OF_ONE_COLUMN) + 1):
             for columns in range(1, min(most_columns, 6) + 1):
                 if rows > _MOST_ROWS and columns > 1:
@@ -56,9 +58,10 @@ class Target:
     def packed_shapes(
         self, most_rows: int, most_columns: int, prefetches: bool = False
     ) -> Iterable[tuple[int, int]]:
-        """The same where the rows of the weights lie side by side, and take no addresses.
+        """Yield the tile shapes for packed weights, whose rows are contiguous and need no address.
 
-        If a tile `prefetches`, each column takes two addresses."""
+        If a tile `prefetches`, each column takes two addresses.
+        """
         if prefetches:
             most_columns = min(most_columns, (self.machine.addresses - 6) // 2)
         for columns in range(1, min(most_columns, 6) + 1):
@@ -68,7 +71,7 @@ class Target:
                     yield rows, columns
 
     def kernel(self, written: Callable[..., Any], name: str, /, **constants: int | str) -> Kernel:
-        """Return the kernel of a function, which is given the target's sizes as constants."""
+        """Return the kernel of a function; the target's sizes are among its constants."""
         own = {
             "dtype": PAIRS if self.pairs else self.dtype,
             "width": self.width,

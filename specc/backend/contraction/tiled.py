@@ -1,7 +1,9 @@
-"""What `contract` and `packed` tiles cost, and their plans: the two that most forms end in.
+"""The cycles and plans of `contract` and `packed` tiles, which most forms use.
 
 Tiles(target, 512, 784, 784, x_bytes, loaded, step, out_bytes).cycles((6, 4), vectors=4)
-plan = contract_plan(target, shape, classes, rows, lanes=64, names={"x": "right", "w": "left"})
+plan = contract_plan(target, shape, groups, rows, lanes=64, names={"x": "right", "w": "left"})
+
+`groups` are tap groups (see `tiling`): pairs of taps and of the positions that use them.
 """
 
 from __future__ import annotations
@@ -25,14 +27,14 @@ from specc.backend.contraction.tiling import (
 from specc.system.lazy import cached_property
 from specc.system.records import dataclass
 
-# Products that one block of rows adds up without a break; more in slices, as a long float32 sum
-# loses digits.
+# The most taps that a single block of rows adds up in one sum; longer float32 sums lose digits, and
+# are cut into slices.
 _LONGEST_RUN = 4096
 LINE = 64  # bytes of a cache line
-_FIRST = 16  # cycles until the first of several lines is there to be written
-_PACKING = 1.5  # to copy weights, times the transposition of their squares
-_COPY = 10  # cycles to copy a few weights that lie side by side
-# Shapes that many layers want, by the number of registers.
+_FIRST = 16  # cycles until the first of several cache lines can be written
+_PACKING = 1.5  # the time to pack weights, relative to transposing them in squares
+_COPY = 10  # cycles to copy a few contiguous weights
+# The shapes that suit many layers, by the number of registers.
 USUAL = {32: ((6, 4), (5, 4), (8, 2), (12, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 USUAL_PACKED = {32: ((12, 2), (8, 2), (6, 4), (16, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 
@@ -41,10 +43,11 @@ USUAL_PACKED = {32: ((12, 2), (8, 2), (6, 4), (16, 1)), 16: ((6, 2), (4, 3), (12
 class Tiles:
     """Estimates of the cycles of tiles over `rows` rows.
 
-    `taps` are those of a position, `w_row` elements from one row of the weights to the next; the
-    batched operand has `x_bytes`, and `loaded` bytes are loaded from it for one row of the weights:
-    more, where windows overlap. Taps are multiples of `step` bytes apart. The
-    result has `out_bytes`."""
+    `taps` is the number of taps of a position, `w_row` the elements from one row of the weights to
+    the next. The batched operand has `x_bytes`. For one row of the weights, `loaded` bytes are
+    loaded from it, which are more if windows overlap. Taps are multiples of `step` bytes apart. The
+    result has `out_bytes`.
+    """
 
     target: Target
     rows: int
@@ -57,7 +60,7 @@ class Tiles:
 
     @cached_property
     def cost(self) -> Cost:
-        """The target's figures."""
+        """The estimates of the target."""
         return Cost(self.target)
 
     def candidates(
@@ -66,9 +69,10 @@ class Tiles:
         cycles: Callable[[float], float],
         plan: Callable[[tuple[int, int]], ContractionPlan],
     ) -> Iterator[Candidate]:
-        """`contract` tiles along so many lanes.
+        """Yield the `contract` tiles along `lanes` lanes.
 
-        `cycles` makes the cycles of all of them from those of one set of rows."""
+        `cycles` turns the cycles of the tiles at one position into those of all tiles.
+        """
         vectors = -(-lanes // self.target.width)
         for shape in self.target.shapes(self.rows, lanes // self.target.width):
             usual = shape in USUAL[self.target.machine.registers]
@@ -82,8 +86,11 @@ class Tiles:
         plan: Callable[[tuple[int, int]], ContractionPlan],
         prefetches: bool = False,
     ) -> Iterator[Candidate]:
-        """`packed` tiles, of lists of taps with so many vectors each; the weights are packed
-        `packing` times."""
+        """Yield the `packed` tiles for tap groups with `vectors` vectors each.
+
+        The weights are packed `packing` times per call; it is a fraction if several calls reuse
+        them.
+        """
         alike = Counter((len(taps), count) for (taps, _), count in zip(lists, vectors, strict=True))
         for shape in self.target.packed_shapes(self.rows, max(vectors, default=1), prefetches):
             cycles = sum(
@@ -95,87 +102,91 @@ class Tiles:
             yield Candidate(shape, cycles, partial(plan, shape), usual)
 
     def packing(self, shape: tuple[int, int], lists: list) -> float:
-        """Cycles to copy the weights of lists of taps in the order of `packed` tiles."""
+        """Return the cycles to copy the weights of tap groups in the order of `packed` tiles."""
         taps = sum(len(taps) for taps, _ in lists)
         weights = taps * self.rows
         if self.w_row == 1:  # the rows of a block are copied for each tap
             return taps * -(-self.rows // shape[0]) * _COPY
-        return _PACKING * self.cost.turned(weights, shape[0])
+        return _PACKING * self.cost.transposed(weights, shape[0])
 
     def cycles(self, shape: tuple[int, int], vectors: int) -> float:
-        """Cycles of `contract` tiles along so many vectors."""
+        """Return the estimated cycles of `contract` tiles over `vectors` vectors."""
         r, v = shape
         if not self.taps:
             return self.rows * self._zeros(vectors)
         slice_ = contract_slice(self.target, shape, self.rows, self.w_row, self.taps)
-        # of each tap also its two offsets, and what is prefetched
-        tap = self.cost.round(r * v, r + v + 3, self._moving(shape, slice_))
+        # a tap also loads its two offsets, and prefetches a line
+        tap = self.cost.iteration(r * v, r + v + 3, self._moving(shape, slice_))
         tiles = self._blocks(shape, vectors)
         ends = -(-self.taps // slice_) * self.cost.ends(r * v) + self._leaving(shape)
         return tiles * (self.taps * tap + ends)
 
     def packed(self, shape: tuple[int, int], taps: int, vectors: int) -> float:
-        """Cycles of `packed` tiles over so many vectors and taps."""
+        """Return the estimated cycles of `packed` tiles over `taps` taps and `vectors` vectors."""
         r, v = shape
         if not taps:
             return self.rows * self._zeros(v) * vectors / v
         slice_ = packed_slice(self.target, shape, self.rows, taps)
-        tap = self.cost.round(r * v, r + v + 1.5, self._moving(shape, slice_))
+        tap = self.cost.iteration(r * v, r + v + 1.5, self._moving(shape, slice_))
         tiles = self._blocks(shape, vectors)
         ends = -(-taps // slice_) * self.cost.ends(r * v) + self._leaving(shape)
         return tiles * (taps * tap + ends)
 
     def _leaving(self, shape: tuple[int, int]) -> float:
-        """Cycles in which the lines come that a tile writes its results to."""
+        """Return the cycles to load the cache lines that a tile writes its results to."""
         lines = shape[0] * -(-shape[1] * self.cost.vector // LINE)
         return self.cost.moving(lines * LINE, self.out_bytes)
 
     def _zeros(self, vectors: int) -> float:
-        """Cycles to store zeros in so many vectors side by side: the first line comes from afar."""
+        """Return the cycles to store zeros in contiguous vectors, whose first line is not in L1."""
         return _FIRST + vectors / self.cost.stores
 
     def _moving(self, shape: tuple[int, int], taps: int) -> float:
-        """Cycles of a tap in which vectors of a slice come, from wherever it is held."""
+        """Return the cycles per tap to load the vectors of a slice into the L1 cache."""
         size = shape[1] * self.cost.vector
         if self.x_bytes <= self.cost.l1 and size >= self.step:
             return 0.0
         whole, spread = size >= self.step, self.cost.spread(size, self.step)
-        # the first rows find what is new where the whole operand is, the others where it is held
+        # the first rows load new data of the whole operand, the other rows load the slice again
         first = 1 / -(-self.rows // shape[0])
         new = min(1.0, self.x_bytes / self.loaded)
-        afar = self.cost.moving(size, self.x_bytes, whole, spread)
-        near = self.cost.moving(size, taps * size, whole, spread)
-        return first * new * afar + (1 - first) * near
+        load = self.cost.moving(size, self.x_bytes, whole, spread)
+        reload = self.cost.moving(size, taps * size, whole, spread)
+        return first * new * load + (1 - first) * reload
 
     def _blocks(self, shape: tuple[int, int], vectors: int) -> int:
         return -(-self.rows // shape[0]) * -(-vectors // shape[1])
 
 
-def step_of(classes: list, target: Target) -> int:
-    """The bytes that taps of the batched operand are multiples of apart."""
-    steps = [np.gcd.reduce(np.diff(taps[:, 1])) for taps, _ in classes if len(taps) > 1]
+def step_of(groups: list, target: Target) -> int:
+    """Return the greatest common divisor of the distances between taps in x, in bytes."""
+    steps = [np.gcd.reduce(np.diff(taps[:, 1])) for taps, _ in groups if len(taps) > 1]
     return int(np.gcd.reduce(steps)) * target.bytes if steps else 0
 
 
 def contract_slice(target: Target, shape: tuple[int, int], rows: int, w_row: int, taps: int) -> int:
-    """The taps that a `contract` tile runs over before the next rows have their turn.
+    """Return the taps that a `contract` tile processes before moving to the next rows.
 
-    Weights that lie in rows are read best in long runs, up to half of the L2 cache; in columns,
-    what is read again should stay in the L1 cache."""
+    Weights that are contiguous along the taps are best read in long slices, whose x fills up to
+    half of the L2 cache. Strided weights need short slices, whose x stays in the L1 cache.
+    """
     in_columns = w_row * target.bytes < LINE
     size = target.profile.l1 // 3 if in_columns else target.profile.l2 // 2
     return _slice(size, target, shape, rows, taps, 2)
 
 
 def packed_slice(target: Target, shape: tuple[int, int], rows: int, taps: int) -> int:
-    """The same of a `packed` tile, whose weights come in sequence."""
+    """Return the taps that a `packed` tile processes before moving to the next rows."""
     return _slice(3 * target.profile.l2 // 16, target, shape, rows, taps, 1.5)
 
 
 def _slice(
     size: int, target: Target, shape: tuple[int, int], rows: int, taps: int, whole: float
 ) -> int:
-    """The taps of a slice of at most `size` bytes; all, if they are at most so much more."""
+    """Return the taps of a slice of at most `size` bytes.
+
+    All taps are one slice if they are at most `whole` times as many.
+    """
     most = max(size // (shape[1] * target.width * target.bytes), 1)
     if (rows <= shape[0] and taps <= _LONGEST_RUN) or taps <= whole * most:
         return max(taps, 1)
@@ -183,14 +194,14 @@ def _slice(
 
 
 def contract_plan(
-    target: Target, shape, classes: list, rows: LoopAxis, lanes: int, names: dict
+    target: Target, shape, groups: list, rows: LoopAxis, lanes: int, names: dict
 ) -> ContractionPlan:
-    """The plan of `contract` tiles."""
+    """Return the plan of `contract` tiles."""
     r, v = shape
     step = v * target.width
-    taps = np.concatenate([taps for taps, _ in classes])
-    positions = np.concatenate([positions for _, positions in classes])
-    counts = np.array([(len(taps), len(positions)) for taps, positions in classes], np.int64)
+    taps = np.concatenate([taps for taps, _ in groups])
+    positions = np.concatenate([positions for _, positions in groups])
+    counts = np.array([(len(taps), len(positions)) for taps, positions in groups], np.int64)
     ends = np.cumsum(counts, 0)
     table = np.stack(
         [ends[:, 0] - counts[:, 0], counts[:, 0], ends[:, 1] - counts[:, 1], ends[:, 1]], 1
@@ -203,7 +214,7 @@ def contract_plan(
     w_row, _, out_row = rows.steps
     # fmt: off
     parameters = (
-        names["x"], names["w"], "out", "scratch", "classes", len(classes), "x_at", "w_at",
+        names["x"], names["w"], "out", "scratch", "groups", len(groups), "x_at", "w_at",
         "positions", rows.size, w_row, out_row, lanes, most, *PREFETCHED,
     )
     # fmt: on
@@ -211,7 +222,7 @@ def contract_plan(
         contract_kernel(target, shape),
         parameters,
         {
-            "classes": table,
+            "groups": table,
             "positions": positions,
             "x_at": np.ascontiguousarray(taps[:, 1]),
             "w_at": np.ascontiguousarray(taps[:, 0]),
@@ -230,24 +241,24 @@ def packed_plan(
     names: dict,
     prefetches: bool = False,
 ) -> ContractionPlan:
-    """The plan of `packed` tiles; `lists` has taps, and the positions that use the same weights."""
+    """Return the plan of `packed` tiles for tap groups, each of which uses the same weights."""
     r, v = shape
     blocks = -(-rows.size // r)
     longest = max(len(taps) for taps, _ in lists)
     most = packed_slice(target, shape, rows.size, longest)
     steps = np.minimum(np.arange(0, lanes, target.width), lanes - target.width)[:, None]
-    classes, columns, w_at, packed, at = [], [], [], 0, 0
+    groups, columns, w_at, packed, at = [], [], [], 0, 0
     first = 0
     for taps, positions in lists:
         own = (positions[:, None, 1:] + steps).reshape(-1, 2)
-        own = np.concatenate([own, np.tile(own[-1:], (-len(own) % v, 1))])  # whole tiles
-        classes.append((first, len(taps), packed, at, at + len(own)))
+        own = np.concatenate([own, np.tile(own[-1:], (-len(own) % v, 1))])  # fill the last tile
+        groups.append((first, len(taps), packed, at, at + len(own)))
         columns.append(own)
         w_at.append(taps[:, 0] + positions[0, 0])
         packed += blocks * r * len(taps)
         first, at = first + len(taps), at + len(own)
     tables = {
-        "classes": np.array(classes, np.int64),
+        "groups": np.array(groups, np.int64),
         "columns": np.concatenate(columns),
         "x_at": np.concatenate([taps[:, 1] for taps, _ in lists]),
         "w_at": np.concatenate(w_at),
@@ -256,13 +267,13 @@ def packed_plan(
     w_row, _, out_row = rows.steps
     packing = ContractionPlan(
         pack_kernel(target),
-        (names["w"], "packed", "classes", len(classes), "w_at", "runs", rows.size, w_row, most, r),
+        (names["w"], "packed", "groups", len(groups), "w_at", "runs", rows.size, w_row, most, r),
         tables,
         copied=packed * target.bytes,
     )
     # fmt: off
     parameters = (
-        names["x"], "packed", "out", "scratch", "classes", len(classes), "x_at", "columns",
+        names["x"], "packed", "out", "scratch", "groups", len(groups), "x_at", "columns",
         rows.size, out_row, most,
     )
     # fmt: on

@@ -1,8 +1,12 @@
-"""Operands as linear functions of the indices, taps and positions: what all forms need.
+"""Tables of offsets for kernels: operands as linear functions of indices, taps and positions.
 
-    Linear(op.left, Operand((784, 1), False), "left").step(index)     # elements for one more
+    Linear(op.left, Operand((784, 1), False), "left").step(index)     # elements per step of index
 
-A form's kernel runs over tables of offsets; a `ContractionPlan` holds them.
+A position is an element of the result, without its row and its lane. A tap is one product of the
+sum that gives it, such as one element of a convolution's filter; its offsets in the weights and in
+the batched operand are relative to the first tap. A tap group is a list of taps, and all positions
+whose sums have these taps: the inner positions of a padded convolution are one group, its edges
+others. Kernels run over tables of these offsets, which a `ContractionPlan` holds.
 """
 
 from __future__ import annotations
@@ -23,10 +27,11 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a result: its number, and of how many.
+    """One of `parts` parts of a result.
 
-    It is an `even` share of the first axis (which is then that of the weights' rows), or whatever
-    is best."""
+    With `even`, it is an equal share of the result's first axis, which is the axis of the weights'
+    rows. Otherwise the form decides how to divide the result.
+    """
 
     number: int = 0
     parts: int = 1
@@ -38,19 +43,20 @@ WHOLE = Part()
 
 @dataclass(frozen=True)
 class Operand:
-    """How an operand lies in memory: elements from one entry of each axis to the next."""
+    """The memory layout of an operand: the stride of each axis, in elements."""
 
     strides: tuple[int, ...]
     batched: bool
 
 
-# Parameters: up to three addresses that the next kernel reads or writes, and the bytes at each.
+# Kernel parameters for prefetching: three addresses that the next kernel needs, and the bytes at
+# each.
 PREFETCHED = ("prefetched", "prefetched_2", "prefetched_3", "prefetched_size")
 
 
 @dataclass(frozen=True)
 class Within:
-    """The address of so many bytes after the start of the scratch memory, or of "out"."""
+    """The address `offset` bytes after the start of the scratch memory, or of "out"."""
 
     offset: int
     space: str = "scratch"
@@ -58,13 +64,13 @@ class Within:
 
 @dataclass(frozen=True, eq=False)
 class ContractionPlan:
-    """A kernel and what to call it with.
+    """A kernel and its arguments.
 
     `parameters` has, in the kernel's order, "left", "right", "out", "scratch", "packed", one of
-    `PREFETCHED`, the name of a table, a place `Within` the scratch memory, or an integer. `scratch`
-    is in bytes, 0 if none is needed. `packing`, unless it is None, is called first, once for all
-    calls with the same weights: it fills "packed", of so many bytes. `before` are called directly
-    before the kernel, each time.
+    `PREFETCHED`, the name of a table, an address `Within` the scratch memory, or an integer.
+    `scratch` and `packed` are the sizes of these memories in bytes. `packing`, if there is any, is
+    called first, once for all calls with the same weights, and fills "packed". `before` are called
+    directly before the kernel, each time.
     """
 
     kernel: Kernel
@@ -73,15 +79,13 @@ class ContractionPlan:
     scratch: int = 0
     packing: ContractionPlan | None = None
     packed: int = 0
-    prefetches: bool = False  # the kernel prefetches what other threads have written
-    updating: Kernel | None = (
-        None  # in place of `kernel` if the next kernel writes what is prefetched
-    )
+    prefetches: bool = False  # the kernel prefetches data written by other threads
+    updating: Kernel | None = None  # replaces `kernel` if the next kernel writes prefetched data
     before: tuple[ContractionPlan, ...] = ()
-    copied: int = 0  # bytes of the copy of an operand that the kernel makes at its `out`
+    copied: int = 0  # size of the copy of an operand that the kernel makes at `out`, in bytes
 
     def in_order(self) -> Iterator[ContractionPlan]:
-        """The plans of all kernels, in the order in which they are called."""
+        """Yield the plans of all kernels, in the order in which they are called."""
         if self.packing is not None:
             yield from self.packing.in_order()
         yield from self.before
@@ -90,7 +94,7 @@ class ContractionPlan:
     def args(
         self, left: int, right: int, out: int, scratch: int = 0, packed: int = 0
     ) -> np.ndarray:
-        """The args block of one call, from addresses; the plan must outlive it."""
+        """Return the args block of one call, from addresses; the plan must outlive it."""
         places = {name: table.ctypes.data for name, table in self.tables.items()}
         places |= {"left": left, "right": right, "out": out, "scratch": scratch, "packed": packed}
         places |= dict.fromkeys(PREFETCHED, 0)
@@ -106,7 +110,7 @@ class ContractionPlan:
 
 
 def narrowed(op: Contract) -> Contract:
-    """The same without the terms of indices that have one value, which is 0."""
+    """Return the contraction without terms of indices whose only value is 0."""
     extents = op.bound_extents
 
     def without(map_: Map) -> Map:
@@ -119,7 +123,10 @@ def narrowed(op: Contract) -> Contract:
 
 
 def split(op: Contract, out: Operand) -> tuple[Contract, Operand]:
-    """The same with an axis of the result that several indices run through (g * 8 + k) cut up."""
+    """Split axes of the result that several indices form (g * 8 + k) into one axis per index.
+
+    Returns the contraction and the layout of the result with the new axes.
+    """
     op = narrowed(op)
     maps: list[Affine] = []
     shape: list[int] = []
@@ -164,7 +171,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class LoopAxis:
-    """Indices that run together as one: `size` entries, and the step in each of some operands."""
+    """Indices that are one loop: its number of iterations, and its step in each operand."""
 
     size: int
     steps: tuple[int, ...]
@@ -172,7 +179,7 @@ class LoopAxis:
 
 
 def merged(op: Contract, indices: Iterable[int], operands: Sequence[Linear]) -> list[LoopAxis]:
-    """The indices as few axes: an index that goes on where another ends is joined to it."""
+    """Return the indices as loop axes; an index that continues where another ends is joined."""
     axes: list[LoopAxis] = []
     extents = op.bound_extents
     for index in sorted(indices, key=lambda i: [each.step(i) for each in operands]):
@@ -187,7 +194,7 @@ def merged(op: Contract, indices: Iterable[int], operands: Sequence[Linear]) -> 
 
 
 def offsets(axes: Iterable[LoopAxis], operands: int) -> np.ndarray:
-    """Offsets of every point of the box of axes, [points, operands], the last axis fastest."""
+    """Return the offsets of all points of a box of axes, [points, operands], the last fastest."""
     total = np.zeros((1, operands), np.int64)
     for axis in axes:
         own = np.arange(axis.size)[:, None] * np.array(axis.steps, np.int64)
@@ -196,7 +203,7 @@ def offsets(axes: Iterable[LoopAxis], operands: int) -> np.ndarray:
 
 
 def exact(op: Contract, index: int) -> bool:
-    """Whether the index is one whole axis of the result."""
+    """Return whether an index is one whole axis of the result."""
     axes = [
         (expression, size)
         for expression, size in zip(op.out, op.shape, strict=True)
@@ -220,37 +227,38 @@ def rows_of(op: Contract, operands: Sequence[Linear]) -> LoopAxis:
 
 
 def taps_and_positions(op: Contract, without: Sequence[int], operands: Sequence[Linear]) -> list:
-    """For each distinct list of taps, which positions of the result have it; without some indices.
+    """Return the tap groups of a contraction, without the indices in `without`.
 
-    Taps [n, 2], offsets in the weights and the batched operand from the first one; positions [m,
-    3], offsets of the first tap in both, and of the result."""
+    A group is a pair of its taps [n, 2], offsets in the weights and the batched operand from the
+    first tap, and its positions [m, 3], offsets of the first tap in both, and of the result.
+    """
     weights, batched, _ = operands
-    # the empty class first, then one for each distinct list of taps
-    classes = [(np.zeros((1, 2), np.int64), np.zeros((1, 3), np.int64))]
+    # start with one group of one tap, and combine it with the groups of each component
+    groups = [(np.zeros((1, 2), np.int64), np.zeros((1, 3), np.int64))]
     for axes, indices in components(op, without):
-        own = classes_of(op, axes, indices, operands)
-        classes = [combined(one, two) for one, two in product(classes, own)]
+        own = groups_of(op, axes, indices, operands)
+        groups = [combined(one, two) for one, two in product(groups, own)]
     base = np.array([weights.constant, batched.constant, 0], np.int64)
-    return joined_classes([(taps, positions + base) for taps, positions in classes])
+    return joined_groups([(taps, positions + base) for taps, positions in groups])
 
 
-def by_weights(classes: list) -> list:
-    """The same, apart by the weights that they begin with."""
+def by_weights(groups: list) -> list:
+    """Split each tap group by the weight offset of its first tap."""
     return [
         (taps, positions[positions[:, 0] == w])
-        for taps, positions in classes
+        for taps, positions in groups
         for w in distinct(positions[:, 0])
     ]
 
 
 def runs_from(offsets: np.ndarray, width: int) -> np.ndarray:
-    """For each offset whether it and those that follow are `width` in a row, int64."""
+    """Return for each offset whether `width` consecutive numbers start there, int64."""
     breaks = np.concatenate([[0], np.cumsum(np.diff(offsets) != 1), np.full(width, -1)])
     return (breaks[: len(offsets)] == breaks[width - 1 : width - 1 + len(offsets)]).astype(np.int64)
 
 
 def components(op: Contract, without: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """Axes of the result and indices, in groups that have nothing to do with each other."""
+    """Group the result's axes and the indices into independent components."""
     groups: list[tuple[set[int], set[int]]] = []
     for axis, expression in enumerate(op.out):
         if not any(i in without for i, _ in expression.terms):
@@ -271,16 +279,12 @@ def components(op: Contract, without: Sequence[int]) -> list[tuple[list[int], li
 
 
 def distinct(numbers: np.ndarray) -> list[int]:
-    """Return the different integers of an array, in order: `np.unique` takes 10 ms to import."""
+    """Return the distinct integers of an array in order; `np.unique` takes 10 ms to import."""
     return sorted(set(numbers.tolist()))
 
 
-def classes_of(op: Contract, axes: list[int], indices: list[int], operands) -> list:
-    """Positions of the result (of these axes) by their taps (of these indices).
-
-    Pairs of taps [n, 2], offsets in the weights and the batched operand relative to the first tap,
-    and positions [m, 3], offsets of the first tap and of the result.
-    """
+def groups_of(op: Contract, axes: list[int], indices: list[int], operands) -> list:
+    """Return the tap groups of one component, which are some axes of the result and indices."""
     weights, batched, out = operands
     extents = [op.bound_extents[i] for i in indices]
     grid = np.indices(extents).reshape(len(extents), math.prod(extents))
@@ -300,13 +304,13 @@ def classes_of(op: Contract, axes: list[int], indices: list[int], operands) -> l
     order = np.lexsort((taps[:, 0], taps[:, 1], at))
     taps, counts = taps[order], np.bincount(at, minlength=len(out_at))
     firsts = np.cumsum(counts) - counts
-    classes = []
+    groups = []
     for count in distinct(counts):
         where = np.flatnonzero(counts == count)
         if count == 0:
             positions = np.zeros((len(where), 3), np.int64)
             positions[:, 2] = out_at[where]
-            classes.append((np.zeros((0, 2), np.int64), positions))
+            groups.append((np.zeros((0, 2), np.int64), positions))
             continue
         lists = taps[firsts[where][:, None] + np.arange(count)]  # [positions, count, 2]
         positions = np.concatenate([lists[:, 0], out_at[where][:, None]], 1)
@@ -314,45 +318,44 @@ def classes_of(op: Contract, axes: list[int], indices: list[int], operands) -> l
         members: dict[bytes, list[int]] = {}
         for n, each in enumerate(relative):
             members.setdefault(each.tobytes(), []).append(n)
-        classes += [(relative[same[0]], positions[same]) for same in members.values()]
-    return classes
+        groups += [(relative[same[0]], positions[same]) for same in members.values()]
+    return groups
 
 
 def combined(one, two):
-    """Two classes of independent axes as one: all pairs of taps, at all pairs of positions."""
+    """Combine two tap groups of independent components: all pairs of taps and of positions."""
     return tuple(
         (a[:, None] + b[None]).reshape(-1, a.shape[1]) for a, b in zip(one, two, strict=True)
     )
 
 
-def joined_classes(classes: list) -> list:
-    """The classes, taps in the order of the batched operand, and those without taps as one."""
-    empty = [positions for taps, positions in classes if not len(taps)]
-    classes = [
+def joined_groups(groups: list) -> list:
+    """Sort taps and positions by their offsets, and join the tap groups that have no taps."""
+    empty = [positions for taps, positions in groups if not len(taps)]
+    groups = [
         (taps[np.argsort(taps[:, 1], kind="stable")], positions[np.argsort(positions[:, 2])])
-        for taps, positions in classes
+        for taps, positions in groups
         if len(taps)
     ]
     if empty:
-        classes.append((np.zeros((0, 2), np.int64), np.concatenate(empty)))
-    return classes
+        groups.append((np.zeros((0, 2), np.int64), np.concatenate(empty)))
+    return groups
 
 
 def even_part(size: int, part: Part) -> tuple[int, int]:
-    """Start and end of one part of so many entries."""
+    """Return the start and the end of one part of `size` entries."""
     return size * part.number // part.parts, size * (part.number + 1) // part.parts
 
 
-def part_of(rows: LoopAxis, classes: list, part: Part) -> tuple[LoopAxis, list]:
-    """The rows and the positions of one part of the result."""
+def part_of(rows: LoopAxis, groups: list, part: Part) -> tuple[LoopAxis, list]:
+    """Return the rows and the tap groups of one part of the result."""
     if not part.even:
         return rows, [
-            (taps, positions[slice(*even_part(len(positions), part))])
-            for taps, positions in classes
+            (taps, positions[slice(*even_part(len(positions), part))]) for taps, positions in groups
         ]
     start, count = share(rows.size, part.number, part.parts)
     shift = start * np.array(rows.steps)
-    return replace(rows, size=count), [(taps, positions + shift) for taps, positions in classes]
+    return replace(rows, size=count), [(taps, positions + shift) for taps, positions in groups]
 
 
 def run_of(op: Contract, operands: Sequence[Linear]) -> tuple[tuple[int, ...], int, int]:

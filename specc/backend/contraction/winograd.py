@@ -6,8 +6,8 @@ The method is that of Lavin and Gray, 2016 (see `winograd_tiles`). The three con
 layer, with y for the result, x for the image, w for the weights:
 
     forward               y[k, i, j] = sum w[k, c, u, v] x[c, i + u, j + v]
-    image's gradient      x[c, i + u, j + v] += w[k, c, u, v] y[k, i, j]: the same, with the weights
-                          turned round and an edge of zeros two wide around y
+    image's gradient      x[c, i + u, j + v] += w[k, c, u, v] y[k, i, j]: a forward pass with the
+                          weights mirrored and two rows and columns of zeros around y
     weights' gradient     w[k, c, u, v] = sum x[c, i + u, j + v] y[k, i, j]
 """
 
@@ -21,7 +21,7 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True)
 class Axis3:
-    """An axis that 3 taps run along: both indices, and how many positions the taps take."""
+    """An axis of an image with 3 taps: the index of its positions, of its taps, and its size."""
 
     at: int
     tap: int
@@ -30,7 +30,7 @@ class Axis3:
 
 @dataclass(frozen=True)
 class Window:
-    """The indices of a convolution: `filters` stand in w and y, `channels` in w and x."""
+    """The indices of a convolution: `filters` is in w and y, `channels` in w and x."""
 
     filters: int
     channels: int
@@ -39,8 +39,7 @@ class Window:
 
 
 def window_of(op: Contract, image: Map, weights: Map, result: Map) -> Window | None:
-    """The indices by their roles, where the maps of x, w and y are those of such a convolution."""
-
+    """Return the indices by their roles if the maps of x, w and y are a 3x3 convolution's."""
     extents = op.bound_extents
 
     def used(map_: Map) -> list[list[tuple[int, int]]]:
@@ -75,7 +74,7 @@ def window_of(op: Contract, image: Map, weights: Map, result: Map) -> Window | N
 
 
 def fills(op: Contract) -> bool:
-    """Whether each axis of the result is as long as what its expression runs through."""
+    """Return whether the expression of each axis of the result reaches the axis' last element."""
     return all(
         size == 1 + sum(c * (op.extents[i] - 1) for i, c in each.terms)
         for each, size in zip(op.out, op.shape, strict=True)
@@ -83,15 +82,16 @@ def fills(op: Contract) -> bool:
 
 
 def columns_of(inner, spans, edge: int, steps, lanes: int, width: int) -> np.ndarray:
-    """int64 [columns, 4], see `winograd_kernel`; the vectors of a tile side by side.
+    """Return the table of columns, int64 [columns, 4] (see `winograd_kernel`).
 
-    `inner` are the sizes of the image within an edge of zeros, `spans` where the result is wanted.
+    The columns of a tile's vectors are contiguous. `inner` holds the sizes of the image without its
+    edge of zeros, `spans` the start and the end of the part of the result that is read.
     """
     (x_y, x_x), (out_y, out_x) = steps
     y, x = (np.arange(start, end, 2) for start, end in spans)
 
     def there(starts, count: int, size: int) -> np.ndarray:
-        """[tiles, count]: whether the elements from each start on are within the size."""
+        """Return whether `count` elements from each start are within the size, [tiles, count]."""
         at = starts[:, None] + np.arange(count)
         return (at >= 0) & (at < size)
 

@@ -93,8 +93,8 @@ def row_tile(
     return tile
 
 
-def sums_of_each(lines: int, taps: int, chains: int = 8) -> int:
-    """Into how many sums a gradient's terms go in turn, so that products need not wait."""
+def chains_of(lines: int, taps: int, chains: int = 8) -> int:
+    """Return the number of independent sums for a gradient's terms, which hide the latency."""
     return -(-chains // (lines * taps))
 
 
@@ -116,7 +116,7 @@ def gradient_tile(
     * x[x_at(s) + x_at[u] + (step*p + apart*t)*x_step], and over the elements of the vectors, for
     `lines` lines u and `taps` taps t. `segments` is int64 [count, 2], count >= 1: dy_at and x_at; p
     < `length`, and `positions` of them are taken at a time."""
-    turns = sums_of_each(lines, taps)
+    chains = chains_of(lines, taps)
 
     @intrinsic
     def tile(typing, x, dy, x_at, segments, count, length, out, out_at, out_step):
@@ -139,14 +139,14 @@ def gradient_tile(
                     for n, each in products.items():
                         value = code.load(code.at(line, n * x_step))
                         for p, t in each:
-                            k = ((p % turns) * lines + u) * taps + t
+                            k = ((p % chains) * lines + u) * taps + t
                             sums[k] = code.fma(factors[p], value, sums[k])
                 return sums
 
             whole = b.sdiv(length, I64(positions))
             done = b.mul(whole, I64(positions))
             rest = b.sub(length, done)
-            with CountedLoop(b, count, [code.zero] * (turns * lines * taps)) as outer:
+            with CountedLoop(b, count, [code.zero] * (chains * lines * taps)) as outer:
                 segment = b.gep(segments, [b.shl(outer.i, I64(1))])
                 dy_now = code.at(dy, b.load(segment))
                 x_now = b.load(b.gep(segment, [I64(1)]))
@@ -167,8 +167,8 @@ def gradient_tile(
             size = lines * taps
             for n in range(size):
                 total = outer.now[n]
-                for turn in range(1, turns):
-                    total = b.fadd(total, outer.now[turn * size + n])
+                for chain in range(1, chains):
+                    total = b.fadd(total, outer.now[chain * size + n])
                 at = b.load(b.gep(out_at, [I64(n // taps)]))
                 b.store(code.sum(total), code.at(out, at, b.mul(out_step, I64(n % taps))))
             return context.get_dummy_value()

@@ -15,7 +15,7 @@ from specc.backend.contraction.tiling import (
     taps_and_positions,
 )
 
-# Vectors of a tile at most; more where lines of weights come from afar time and again.
+# The most vectors of a tile, unless the weights are reloaded many times from beyond the L2 cache.
 _VECTORS = 4
 
 
@@ -24,15 +24,15 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     operands = problem.operands
     rows = rows_of(op, operands)
     runs, run, step = run_of(op, operands)
-    classes = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
-    rows, classes = part_of(rows, classes, part)
-    if not rows.size or not any(len(positions) for _, positions in classes):
+    groups = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
+    rows, groups = part_of(rows, groups, part)
+    if not rows.size or not any(len(positions) for _, positions in groups):
         return
-    across = Across(target, rows, classes, problem.names, run, step, problem.calls, problem.kept)
+    across = Across(target, rows, groups, problem.names, run, step, problem.calls, problem.kept)
     most = -(-rows.size // target.width)
     if problem.calls <= 1 or across.bytes <= target.profile.l2 // 2:
         most = min(most, _VECTORS)
-    runs_each = max(len(positions) for _, positions in classes)
+    runs_each = max(len(positions) for _, positions in groups)
     prefetches = part.parts > 1 and runs_each > 1
     for shape in shapes(target):
         if shape[0] <= run and shape[1] <= most:

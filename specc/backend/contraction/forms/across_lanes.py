@@ -1,8 +1,10 @@
-"""With one vector of lanes: vectors across the rows of the weights, and lanes one by one.
+"""One vector of lanes: vectors across the rows of the weights, and lanes one by one.
 
-A tile of a single vector of lanes loads a number for each product, which takes as long as the
-products. Here it loads vectors of weights, and each lane's number serves several of them; and of
-lanes that hold no example one is enough, as all of them hold the same."""
+A tile along a single vector of lanes loads a number for each multiply-add, which takes as long as
+the multiply-adds. A tile of this form loads vectors of weights, and uses each lane's number for
+several of them. Lanes without an example all hold the same values, so computing one of them is
+enough.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     target, lanes = problem.target, problem.lanes
     if lanes != target.width:
         return
-    rows, classes = problem.taps
-    lists = by_weights(classes)
+    rows, groups = problem.taps
+    lists = by_weights(groups)
     if rows.size < target.width or not lists or not all(len(taps) for taps, _ in lists):
         return
     used = min(problem.examples + 1, lanes)

@@ -1,7 +1,7 @@
 """Values of each example times other values of the same example, as in attention.
 
-out[k, c, lane] = sum_p w[k, p, lane] * x[c, p, lane]: lanes never meet, so a tile of rows k and
-columns c has a vector of lanes for each sum, and both operands are read as they lie.
+out[k, c, lane] = sum_p w[k, p, lane] * x[c, p, lane]. Lanes are independent, so a tile of rows k
+and columns c has a vector of lanes for each sum, and both operands are read without packing.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from specc.backend.contraction.problem import Candidate, ContractionKind, Kernel
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, merged, offsets
 
-# Not every number: each is one more kernel to compile.
+# The most rows and columns of a tile are few, because each shape is one more kernel to compile.
 _SIZES = (1, 2, 3, 4)
-# Cycles to start a tile, and of plain loops for one product: they keep their sums in memory.
+# The cycles to start a tile, and those of a multiply-add in plain loops, whose sums are in memory.
 _START, _LOOPS = 30, 2
 
 
 def shapes(target: Target) -> list[tuple[int, int]]:
-    """The rows and columns of tiles whose sums and operands fit the registers."""
+    """Return the rows and columns of tiles whose accumulators and operands fit in registers."""
     return [(r, c) for r in _SIZES for c in _SIZES if r * c + r + c <= target.machine.registers]
 
 

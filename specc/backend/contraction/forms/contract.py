@@ -1,4 +1,4 @@
-"""With lanes: a `contract` tile at every position of the result."""
+"""Several lanes: `contract` tiles at every position of the result."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from specc.backend.contraction.tiled import Tiles, contract_plan, step_of
 
 
 def _candidates(problem: Problem) -> Iterable[Candidate]:
-    target, (rows, classes) = problem.target, problem.taps
+    target, (rows, groups) = problem.target, problem.taps
     if not rows.size:
         return ()
-    full = [(len(taps), len(positions)) for taps, positions in classes if len(taps)]
+    full = [(len(taps), len(positions)) for taps, positions in groups if len(taps)]
     positions = sum(count for _, count in full)
-    empty = sum(len(positions) for taps, positions in classes if not len(taps))
+    empty = sum(len(positions) for taps, positions in groups if not len(taps))
     taps = sum(taps * count for taps, count in full) // max(positions, 1)
     loaded = taps * positions * problem.lanes * target.bytes
     # fmt: off
     cost = Tiles(
         target, rows.size, taps, rows.steps[0], problem.x_bytes, max(loaded, 1),
-        step_of(classes, target), problem.out_bytes,
+        step_of(groups, target), problem.out_bytes,
     )
     # fmt: on
     zeros = empty * replace(cost, taps=0).cycles((1, 1), -(-problem.lanes // target.width))
     return cost.candidates(
         problem.lanes,
         lambda cycles: cycles * positions + zeros,
-        lambda shape: contract_plan(target, shape, classes, rows, problem.lanes, problem.names),
+        lambda shape: contract_plan(target, shape, groups, rows, problem.lanes, problem.names),
     )
 
 

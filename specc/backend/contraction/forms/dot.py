@@ -1,6 +1,7 @@
 """One example: sums over runs that are contiguous in both operands, as in dense layers.
 
-The vectors of a `dot` tile are along the run. The form does not divide the rows evenly.
+The vectors of a `dot` tile are along the run. Parts of the result are whole tiles of rows, so the
+form does not fit if the rows must be divided evenly.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from specc.backend.contraction.tiling import (
     rows_of,
 )
 
-# Not every number: each is one more kernel to compile.
+# The rows and taps of a tile. Some are left out, because each is one more kernel to compile.
 _ROWS, _TAPS = (1, 2, 4, 8), (1, 2, 4)
 
 
 def shapes(target: Target) -> list[tuple[int, int]]:
-    """The rows and taps of the tiles whose sums, taps and one row fit the registers."""
+    """Return the rows and taps of the tiles whose accumulators, taps and a row fit in registers."""
     return [(r, t) for r in _ROWS for t in _TAPS if r * t + t + 1 <= target.machine.registers]
 
 
@@ -58,14 +59,14 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         tiles = len(positions) * -(-rows.size // r) * -(-len(tap_at) // t)
         vectors = len(segments) * -(-length // target.width)
         size = rows.size * len(segments) * length * target.bytes / part.parts
-        # each row is a sequence of its own, of which there are several
+        # the rows are read in several sequences at a time
         moving = 2 * cost.moving(r * cost.vector, size, in_sequence=True)
-        tile = vectors * cost.round(r * t, r + t, moving, rounds=vectors)
+        tile = vectors * cost.iteration(r * t, r + t, moving, iterations=vectors)
         tile += len(segments) * START + 4 * cost.added_up(r * t) + r * t / cost.stores
         return tiles * tile / part.parts
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
-        # a part of the rows in whole tiles; the last tile of all may overlap the one before
+        # a part is whole tiles of rows; the last tile of the result may overlap the one before
         first, last = even_part(-(-rows.size // shape[0]), part)
         first, last = first * shape[0], min(last * shape[0], rows.size)
         if 0 < last - first < shape[0]:

@@ -30,7 +30,7 @@ def _plan(target: Target, sums: Sums, shape: tuple[int, int]) -> ContractionPlan
     r, t = shape
     vector = target.width * target.bytes
     total = int(segments[:, 2].sum())
-    # the rows of a tile stay in the L1 cache while all taps run over them
+    # the most segments for which a tile's rows stay in the L1 cache during all taps
     most = max(1, 2 * target.profile.l1 // 3 * len(segments) // (r * total * vector))
     scratch = -(-len(taps) // t) * r * t * vector if most < len(segments) else 0
     # fmt: off

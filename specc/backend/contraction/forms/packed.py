@@ -1,4 +1,4 @@
-"""With lanes: `packed` tiles, for weights that are used often enough to be copied first."""
+"""Several lanes: `packed` tiles, for weights that are used often enough to be packed first."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from specc.backend.contraction.tiling import by_weights
 
 
 def _candidates(problem: Problem) -> Iterable[Candidate]:
-    target, (rows, classes) = problem.target, problem.taps
+    target, (rows, groups) = problem.target, problem.taps
     if not rows.size:
         return ()
-    lists = by_weights(classes)
-    # for each position, the vectors of its lanes
+    lists = by_weights(groups)
+    # the vectors of each group: those of the lanes at each of its positions
     columns = [len(positions) * (problem.lanes // target.width) for _, positions in lists]
     loaded = sum(len(taps) * len(positions) for taps, positions in lists) * problem.lanes
     loaded = max(loaded * target.bytes, 1)

@@ -1,17 +1,14 @@
-"""Products of operands that are rounded to bfloat16, by the forms of float32 on copies of them.
+"""Contractions of operands rounded to bfloat16, by the float32 forms on rounded copies.
 
     ROUNDED = forms(FORMS)      # for each form two: by pairs, and on float32 numbers
 
-By pairs: two neighbours of the sum are one element of 32 bits, and an instruction adds both of
-their products to a sum in float32. So the contraction is one over half as many points, and runs in
-the same tiles. Weights and the values of examples are paired along an axis that is summed over; the
-operands of a weights' gradient along the lanes.
+By pairs: two neighboring terms of the sum are one element of 32 bits, and one instruction adds both
+of their products to a float32 accumulator. The contraction then has half as many points, and runs
+in the same tiles. Weights and the values of examples are paired along an axis that is summed over,
+the operands of a weights' gradient along the lanes.
 
-On float32 numbers: the copies have the rounded numbers, where there is no such axis, or where a
-method with fewer products is faster.
-
-A place is left for tiles of two dimensions (AMX): a form of its own, whose operands lie in pairs,
-too.
+On float32 numbers: the copies hold the rounded numbers as float32. This serves contractions without
+such an axis, and methods with fewer products, which may be faster.
 """
 
 from __future__ import annotations
@@ -38,17 +35,17 @@ from specc.ir.sharing import share
 from specc.ops.contract import Affine, Contract, Map
 from specc.system.records import dataclass
 
-# Cycles to copy a vector of float32 numbers, and to start a run.
+# The cycles to copy a vector of float32 numbers, and to start a run.
 _COPY, _RUN = 2, 8
 _VECTOR = 64  # bytes
-_BYTES = 4  # of an element: a float32 number, or a pair
+_BYTES = 4  # the size of an element: a float32 number, or a pair
 _PAIRED = {"contract", "packed", "across", "dot", "run", "rows", "outer", "transposed"}
-LANES = -1  # stands for the axis of lanes
+LANES = -1  # the number of the axis of lanes
 
 
 @dataclass(frozen=True)
 class Length:
-    """An axis of an operand: how many entries are read, and elements from one to the next."""
+    """An axis of an operand: the number of entries that are read, and their stride in elements."""
 
     size: int
     stride: int
@@ -56,9 +53,9 @@ class Length:
 
 @dataclass(frozen=True, eq=False)
 class RoundedCopy:
-    """A rounded copy of an operand: the kernel that makes it, and how it lies.
+    """A rounded copy of an operand: the kernel that makes it, and its layout.
 
-    `numbers` are the kernel's parameters behind `x`, `out` and the table.
+    `numbers` are the kernel's parameters after `x`, `out` and the table.
     """
 
     kernel: Kernel
@@ -70,11 +67,11 @@ class RoundedCopy:
 
     @property
     def bytes(self) -> int:
-        """The memory of the copy, and of a vector that is read beyond its end."""
+        """The memory of the copy, and of a vector beyond its end, because tiles may read that."""
         return self.size * _BYTES + _VECTOR
 
     def plan(self, given: str, out: str | Within) -> ContractionPlan:
-        """The call that makes the copy at `out`."""
+        """Return the call that makes the copy at `out`."""
         return ContractionPlan(
             self.kernel,
             (given, out, "table", *self.numbers),
@@ -84,7 +81,7 @@ class RoundedCopy:
 
 
 def forms(known: Iterable[KernelForm]) -> tuple[KernelForm, ...]:
-    """Return the forms of rounded products that are carried out by the known ones."""
+    """Return the forms of rounded contractions that use the known forms."""
     known = tuple(known)
     pairs = [
         KernelForm(f"{each.name} by pairs", each.kind, partial(_by_pairs, each))
@@ -99,7 +96,7 @@ def forms(known: Iterable[KernelForm]) -> tuple[KernelForm, ...]:
 
 @dataclass(frozen=True)
 class RowsOfProblem:
-    """A problem of some rows alone: elements before theirs in both operands, and in the result."""
+    """A problem with only some rows, and the offsets of these rows in the operands and result."""
 
     problem: Problem
     starts: tuple[int, int] = (0, 0)
@@ -108,7 +105,7 @@ class RowsOfProblem:
 
 @lru_cache(maxsize=64)
 def _own(problem: Problem) -> RowsOfProblem:
-    """The problem of the rows of a part alone, so that no other rows of the weights are copied."""
+    """Return the problem of a part's own rows, so that no other rows of the weights are copied."""
     op, part = problem.contract, problem.part
     if part.parts == 1 or not part.even or problem.kind is not ContractionKind.LANES:
         return RowsOfProblem(problem)
@@ -131,7 +128,7 @@ def _own(problem: Problem) -> RowsOfProblem:
 
 
 def _on_floats(form: KernelForm, problem: Problem) -> Iterator[Candidate]:
-    """The form on copies of the rounded numbers in float32."""
+    """Yield a form's candidates on copies of the rounded numbers in float32."""
     own = _own(problem)
     if 0 not in own.problem.contract.extents:
         copies = [_copied(own, n, None) for n in range(2)]
@@ -140,7 +137,7 @@ def _on_floats(form: KernelForm, problem: Problem) -> Iterator[Candidate]:
 
 
 def _by_pairs(form: KernelForm, problem: Problem) -> Iterator[Candidate]:
-    """The form on pairs, along each axis that they may lie along."""
+    """Yield a form's candidates on pairs, along each axis that allows pairs."""
     target, own = problem.target, _own(problem)
     is_fit = target.machine.multiplies_bfloat16 and target.dtype == "float32"
     if is_fit and 0 not in own.problem.contract.extents:
@@ -151,8 +148,10 @@ def _by_pairs(form: KernelForm, problem: Problem) -> Iterator[Candidate]:
 
 
 def _indices(problem: Problem) -> Sequence[int]:
-    """The indices that pairs may lie along: each is one whole axis of both operands, and summed
-    over."""
+    """Return the indices that are one whole axis of both operands, and are summed over.
+
+    Pairs may be along them.
+    """
     op = problem.contract
     if problem.kind is ContractionKind.GRADIENT:
         return []
@@ -167,13 +166,13 @@ def _indices(problem: Problem) -> Sequence[int]:
 
 
 def _axis(map_: Map, index: int) -> int | None:
-    """The axis of an operand that an index runs through alone, from the first entry on."""
+    """Return the axis of an operand whose position is exactly an index; None if there is none."""
     axes = [n for n, each in enumerate(map_) if any(i == index for i, _ in each.terms)]
     return axes[0] if len(axes) == 1 and map_[axes[0]] == Affine(((index, 1),)) else None
 
 
 def _along(form: KernelForm, own: RowsOfProblem, index: int) -> Iterator[Candidate]:
-    """The form on pairs along an index."""
+    """Yield a form's candidates on pairs along an index."""
     problem = own.problem
     op, target = problem.contract, problem.target
     copies = [_copied(own, n, _axis(map_, index)) for n, map_ in enumerate((op.left, op.right))]
@@ -184,9 +183,10 @@ def _along(form: KernelForm, own: RowsOfProblem, index: int) -> Iterator[Candida
 
 
 def _along_lanes(form: KernelForm, own: RowsOfProblem) -> Iterator[Candidate]:
-    """A gradient's form on pairs of lanes: of whole vectors, or of runs without gaps.
+    """Yield the candidates of a gradient's form on pairs of lanes.
 
-    `transposed` tiles read vectors that begin with any lane, `outer` tiles whole runs.
+    The pairs of an example's value fill whole vectors, or have no gaps between values. `transposed`
+    tiles may read vectors from any lane on, and `outer` tiles long runs.
     """
     problem = own.problem
     op, target = problem.contract, problem.target
@@ -207,7 +207,7 @@ def _along_lanes(form: KernelForm, own: RowsOfProblem) -> Iterator[Candidate]:
 
 
 def _has_runs(inner: Problem, copies: Sequence[RoundedCopy | None]) -> bool:
-    """Whether `outer` tiles over the copies leave out no lanes: runs are whole vectors."""
+    """Return whether `outer` tiles cover all lanes of the copies: runs are whole vectors."""
     left, right = copies
     if left is None or right is None:
         return False
@@ -219,12 +219,12 @@ def _has_runs(inner: Problem, copies: Sequence[RoundedCopy | None]) -> bool:
 
 
 def _half(lanes: int, target: Target) -> int:
-    """The lanes of pairs, in whole vectors."""
+    """Return the number of lanes of pairs, rounded up to whole vectors."""
     return -(-lanes // (2 * target.width)) * target.width
 
 
 def _on_copies(inner: Problem, left: RoundedCopy, right: RoundedCopy) -> Problem:
-    """The problem whose operands are copies."""
+    """Return the problem with the layouts of the copies in place of the operands'."""
     op = inner.contract
     operands = [
         Operand(tuple(copy.strides.get(n, 0) for n in range(len(map_))), given.batched)
@@ -239,7 +239,7 @@ def _on_copies(inner: Problem, left: RoundedCopy, right: RoundedCopy) -> Problem
 def _candidates(
     form: KernelForm, own: RowsOfProblem, inner: Problem, copies: Sequence[RoundedCopy | None]
 ) -> Iterator[Candidate]:
-    """The form's candidates for `inner`, whose operands are the copies of those of the problem."""
+    """Yield a form's candidates for `inner` on the copies, with the cycles of copying added."""
     left, right = copies
     if left is None or right is None:
         return
@@ -267,10 +267,10 @@ def _candidates(
 def _plan(
     inner: ContractionPlan, copies: dict[str, RoundedCopy], own: RowsOfProblem
 ) -> ContractionPlan:
-    """The plan of a form with calls that copy its operands first.
+    """Return the plan of a form, with calls before it that copy its operands.
 
-    What is packed anew only if weights change is copied only then: the weights, or, where the form
-    packs nothing itself, their copy is what is packed.
+    Packed weights are only copied when they are packed. If the form does not pack its weights,
+    their copy takes the place of packed weights.
     """
     problem = own.problem
     scratch, places = -(-inner.scratch // ALIGNMENT) * ALIGNMENT, {}
@@ -304,7 +304,7 @@ def _plan(
 
 
 def _renamed(plan: ContractionPlan, known: dict[str, str | Within]) -> ContractionPlan:
-    """The plan with other addresses in the place of its operands."""
+    """Return the plan with other addresses for its operands."""
     parameters = tuple(
         known.get(each, each) if isinstance(each, str) else each for each in plan.parameters
     )
@@ -315,16 +315,17 @@ def _renamed(plan: ContractionPlan, known: dict[str, str | Within]) -> Contracti
 def _copied(
     own: RowsOfProblem, number: int, paired: int | None, lanes: int = 0
 ) -> RoundedCopy | None:
-    """The copy of the left (0) or right (1) operand, in pairs along an axis unless that is None.
+    """Return the copy of the left (0) or right (1) operand, in pairs along the axis `paired`.
 
-    Pairs of lanes take `lanes` places. None if such a copy makes no sense.
+    If `paired` is None, the copy has float32 numbers. Pairs of lanes are `lanes` elements. None if
+    no such copy is possible.
     """
     found = _copied_from_start(own.problem, number, paired, lanes)
     return found and replace(found, table=_moved(found.table, own.starts[number]))
 
 
 def _moved(table: np.ndarray, start: int) -> np.ndarray:
-    """A table of offsets, so many elements further on."""
+    """Return a table with `start` added to its offsets."""
     return table + start * np.array([1, 1, 0][: table.shape[1]] if table.ndim > 1 else 1)
 
 
@@ -341,7 +342,7 @@ def _copied_from_start(
         axes[LANES] = Length(problem.lanes, 1)
     if paired is not None and axes[paired].stride == 0:
         return None
-    # an axis of one entry, or of equal ones, is not copied
+    # the copy has no axes with a single entry, and none with a stride of 0
     axes = {n: each for n, each in axes.items() if n == paired or (each.size > 1 and each.stride)}
     if any(each.stride < 0 for each in axes.values()):
         return None
@@ -353,14 +354,14 @@ def _copied_from_start(
 
 
 def _read(op: Contract, expression: Affine) -> int:
-    """The entries of an axis up to the last one that is read."""
+    """Return the number of entries of an axis up to the last one that is read."""
     extents = op.bound_extents
     reach = sum(c * (extents[i] - 1) for i, c in expression.bound_terms)
     return 1 + expression.constant + reach
 
 
 def _run(axes: dict[int, Length], start: int = 1) -> tuple[int, list[int]]:
-    """The elements that lie side by side, from `start` on, and the axes that they run through."""
+    """Return the length of the longest contiguous run, starting with `start`, and its axes."""
     run, inside = start, []
     for n, axis in sorted(axes.items(), key=lambda each: each[1].stride):
         if axis.stride == run:
@@ -370,7 +371,7 @@ def _run(axes: dict[int, Length], start: int = 1) -> tuple[int, list[int]]:
 
 
 def _table(axes: dict[int, Length], row: int) -> tuple[np.ndarray, dict[int, int]]:
-    """Offsets of the points of some axes, int64 [points]; and their strides in a copy.
+    """Return the offsets of all points of some axes, int64 [points], and the copy's strides.
 
     The copy has `row` elements for each point.
     """
@@ -385,7 +386,7 @@ def _table(axes: dict[int, Length], row: int) -> tuple[np.ndarray, dict[int, int
 
 
 def _rounded(axes: dict[int, Length], target: Target) -> RoundedCopy:
-    """A copy of rounded float32 numbers."""
+    """Return a copy of rounded float32 numbers."""
     run, inside = _run(axes)
     rest = {n: each for n, each in axes.items() if n not in inside}
     at, strides = _table(rest, run)
@@ -395,13 +396,13 @@ def _rounded(axes: dict[int, Length], target: Target) -> RoundedCopy:
 
 
 def _neighbours(axes: dict[int, Length], paired: int, lanes: int, target: Target) -> RoundedCopy:
-    """A copy in pairs along an axis whose entries lie side by side."""
+    """Return a copy in pairs along an axis whose entries are contiguous."""
     size = axes[paired].size
     others = {n: each for n, each in axes.items() if n != paired}
     row = lanes if paired == LANES else (size + 1) // 2
     run = size
     inside: list[int] = []
-    if 2 * row == size:  # no run ends within a pair
+    if 2 * row == size:  # no pair crosses the end of a run, so runs can be joined
         run, inside = _run(others, size)
         row = run // 2
     rest = {n: each for n, each in others.items() if n not in inside}
@@ -414,13 +415,13 @@ def _neighbours(axes: dict[int, Length], paired: int, lanes: int, target: Target
 
 
 def _interleaved(axes: dict[int, Length], paired: int, target: Target) -> RoundedCopy:
-    """A copy in pairs along an axis whose entries lie apart."""
+    """Return a copy in pairs along an axis whose entries are not contiguous."""
     size, stride = axes[paired].size, axes[paired].stride
     run, inside = _run({n: each for n, each in axes.items() if n != paired})
     rest = {n: each for n, each in axes.items() if n not in inside}
     rest[paired] = Length((size + 1) // 2, 2 * stride)
     at, strides = _table(rest, run)
-    # the second number of each pair; the last pair may have none
+    # the offset of the second number of each pair, which the last pair may not have
     order = sorted(rest, key=lambda n: -rest[n].stride)
     place = np.indices([rest[n].size for n in order])[order.index(paired)].reshape(-1)
     has = 2 * place + 1 < size

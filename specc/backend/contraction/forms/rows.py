@@ -1,7 +1,8 @@
-"""One example with several positions, such as the steps of a sequence: `contract` tiles.
+"""One example with several positions, such as the time steps of a sequence: `contract` tiles.
 
-The values of the positions are side by side: the rows of the weights, which are transposed, take
-the place of the lanes."""
+The values that a position sums over are contiguous. The weights are transposed, so that their rows
+take the place of the lanes.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from specc.backend.contraction.loops.contract import turn_kernel
+from specc.backend.contraction.loops.contract import transpose_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.tiled import Tiles, contract_plan
 from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, merged, offsets, rows_of
@@ -36,9 +37,7 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     if rows.size >= 2 * parts * target.width:
         vectors = -(-rows.size // target.width)
         start, end = (vectors * n // parts * target.width for n in (number, number + 1))
-        count = (
-            min(end, rows.size) - start
-        )  # two vectors or more, the last of them perhaps not full
+        count = min(end, rows.size) - start  # at least two vectors, the last one may be partial
     else:
         first, high = share(main.size, number, parts)
     if count < target.width or not high:
@@ -47,20 +46,29 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     taps = (ends[:, None] + np.arange(run.size)[:, None] * np.array(run.steps)).reshape(-1, 3)
     positions = offsets([axis for axis in own if axis is not main], 3)
     positions += np.array([0, batched.constant, start]) + first * np.array(main.steps)
-    # an odd number of vectors: rows a power of two apart would fall onto the same cache lines
-    turned_row = target.width * (-(-count // target.width) | 1)
-    # the rows of the weights take the place of the lanes: they are what is batched
+    # an odd number of vectors, because rows a power of two apart map to the same cache sets
+    transposed_row = target.width * (-(-count // target.width) | 1)
+    # the transposed weights take the place of the batched operand
     size = len(taps) * count * target.bytes
-    line = turned_row * target.bytes
+    line = transposed_row * target.bytes
     cost = Tiles(target, high, len(taps), main.steps[1], size, size, line, problem.out_bytes)
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
-        turning = ContractionPlan(
-            turn_kernel(target),
-            (weights.name, "packed", "ends", len(ends), run.size, count, rows.steps[0], turned_row),
+        transposing = ContractionPlan(
+            transpose_kernel(target),
+            (
+                weights.name,
+                "packed",
+                "ends",
+                len(ends),
+                run.size,
+                count,
+                rows.steps[0],
+                transposed_row,
+            ),
             {"ends": ends[:, 0] + weights.constant + start * rows.steps[0]},
         )
-        values = np.arange(len(taps), dtype=np.int64) * turned_row
+        values = np.arange(len(taps), dtype=np.int64) * transposed_row
         nothing = np.zeros(len(positions), np.int64)
         plan = contract_plan(
             target,
@@ -75,10 +83,10 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
             count,
             {"x": "packed", "w": batched.name},
         )
-        return replace(plan, packing=turning, packed=len(taps) * turned_row * target.bytes)
+        return replace(plan, packing=transposing, packed=len(taps) * transposed_row * target.bytes)
 
-    turning = 0 if problem.kept else cost.cost.turned(len(taps) * count, target.width)
-    return cost.candidates(count, lambda cycles: cycles * len(positions) + turning, build)
+    transposing = 0 if problem.kept else cost.cost.transposed(len(taps) * count, target.width)
+    return cost.candidates(count, lambda cycles: cycles * len(positions) + transposing, build)
 
 
 FORM = KernelForm("rows", ContractionKind.SINGLE, _candidates)

@@ -1,7 +1,8 @@
 """One example: `packed` tiles along the rows of images.
 
-Contiguous elements of the result come from contiguous ones of the batched operand: a row of an
-image takes the place of the lanes."""
+Contiguous elements of the result need contiguous elements of the batched operand, so a row of an
+image takes the place of the lanes.
+"""
 
 from __future__ import annotations
 

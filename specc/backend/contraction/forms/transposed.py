@@ -1,4 +1,4 @@
-"""The weights' gradient for few lanes: one operand is transposed, then a `contract` tile."""
+"""The weights' gradient for few lanes: transpose one operand, then use `contract` tiles."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 
 from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.gradient import Sums, sums_of
-from specc.backend.contraction.loops.contract import contract_kernel, turn_kernel
+from specc.backend.contraction.loops.contract import contract_kernel, transpose_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiled import USUAL
 from specc.backend.contraction.tiling import PREFETCHED, ContractionPlan
 
-_MOST = 8 << 20  # bytes that are transposed at most
+_MOST = 8 << 20  # the largest operand, in bytes, that is transposed
 
 
 def _candidates(problem: Problem) -> Iterator[Candidate]:
-    """Yield both ways to take rows and taps from the operands."""
+    """Yield the candidates for both roles of the operands: rows from one, taps from the other."""
     for sums in sums_of(problem):
         yield from _of(problem.target, sums)
 
@@ -40,15 +40,15 @@ def _of(target: Target, sums: Sums) -> Iterator[Candidate]:
         blocks = -(-sums.rows.size // r) * -(-taps // (v * target.width))
         slice_ = _slice(target, v)
         moving = cost.moving(v * cost.vector, slice_ * v * cost.vector)
-        tile = total * cost.round(r * v, r + v + 3, moving)
+        tile = total * cost.iteration(r * v, r + v + 3, moving)
         tile += -(-total // slice_) * cost.ends(r * v)
-        cycles = blocks * tile + cost.turned(taps * total, target.width)
+        cycles = blocks * tile + cost.transposed(taps * total, target.width)
         usual = shape in USUAL[target.machine.registers]
         yield Candidate(shape, cycles, partial(_plan, target, shape, sums), usual)
 
 
 def _slice(target: Target, vectors: int) -> int:
-    """The sums that all tiles run over in turn: the transposed operand stays in the L1 cache."""
+    """Return the terms of a slice, during which the transposed operand stays in the L1 cache."""
     size = vectors * target.width * target.bytes
     return max(target.width, 2 * target.profile.l1 // 3 // size // target.width * target.width)
 
@@ -57,22 +57,22 @@ def _plan(target: Target, shape: tuple[int, int], sums: Sums) -> ContractionPlan
     dy, x, rows, taps = sums.dy, sums.x, sums.rows, sums.tap_axes[0]
     ends, length = sums.runs, sums.used
     r, v = shape
-    # an odd number of vectors: rows a power of two apart would fall onto the same cache lines
-    turned_row = target.width * (-(-taps.size // target.width) | 1)
+    # an odd number of vectors, because rows a power of two apart map to the same cache sets
+    transposed_row = target.width * (-(-taps.size // target.width) | 1)
     total, step = len(ends) * length, v * target.width
     most = _slice(target, v)
     lanes = np.arange(length, dtype=np.int64)
-    # whole vectors are transposed, so some lanes beyond the last
-    turned = (total + target.width) * turned_row * target.bytes
+    # whole vectors are transposed, so the copy has some lanes beyond the last one
+    size = (total + target.width) * transposed_row * target.bytes
     # fmt: off
-    turning = ContractionPlan(
-        turn_kernel(target),
-        (x.name, "packed", "ends", len(ends), length, taps.size, taps.steps[1], turned_row),
+    transposing = ContractionPlan(
+        transpose_kernel(target),
+        (x.name, "packed", "ends", len(ends), length, taps.size, taps.steps[1], transposed_row),
         {"ends": np.ascontiguousarray(ends[:, 1] + x.constant)},
-        copied=turned,
+        copied=size,
     )
     parameters = (
-        "packed", dy.name, "out", "scratch", "classes", 1, "x_at", "w_at", "positions",
+        "packed", dy.name, "out", "scratch", "groups", 1, "x_at", "w_at", "positions",
         rows.size, rows.steps[0], rows.steps[2], taps.size, most, *PREFETCHED,
     )
     # fmt: on
@@ -80,14 +80,14 @@ def _plan(target: Target, shape: tuple[int, int], sums: Sums) -> ContractionPlan
         contract_kernel(target, shape),
         parameters,
         {
-            "classes": np.array([[0, total, 0, 1]], np.int64),
+            "groups": np.array([[0, total, 0, 1]], np.int64),
             "positions": np.zeros((1, 3), np.int64),
-            "x_at": np.arange(total, dtype=np.int64) * turned_row,
+            "x_at": np.arange(total, dtype=np.int64) * transposed_row,
             "w_at": (ends[:, :1] + dy.constant + lanes).reshape(-1),
         },
         -(-rows.size // r) * r * step * target.bytes if total > most else 0,
-        turning,
-        turned,
+        transposing,
+        size,
         updating=contract_kernel(target, shape, True),
     )
 

@@ -1,8 +1,9 @@
-"""With lanes: windows that move over each channel by itself, and their image's gradient.
+"""Several lanes: windows that move over each channel separately, and their image's gradient.
 
-Where weights have no rows, as in depthwise convolutions, a vector of the image meets one weight
-only in a `packed` tile. Here a tile is a piece of a row of the result: a vector is loaded once for
-all taps of a line, and the weights of the line stay in registers."""
+If weights have no rows, as in depthwise convolutions, a `packed` tile multiplies each vector of the
+image by a single weight. A tile of this form is a piece of a row of the result: a vector is loaded
+once for all taps of a line, and the weights of the line stay in registers.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +22,17 @@ from specc.backend.llvm.windows import Piece, row_products
 from specc.ir.sizes import bound
 from specc.system.records import dataclass
 
-# Not every number: each is one more kernel to compile.
+# The positions of a tile. Some are left out, because each is one more kernel to compile.
 _POSITIONS = (4, 5, 6, 7, 8, 10, 12, 14)
 _USUAL = (8, 14)
-_FAR = 1 << 20  # places that no piece reads
+_OUTSIDE = 1 << 20  # a bound that no piece reaches
 
 
 def positions_of(target: Target, taps: int, row: int) -> list[int]:
-    """How many positions a tile may have: sums, weights and one vector fit the registers."""
+    """Return the numbers of positions for which a tile fits in the registers.
+
+    It needs registers for its accumulators, its weights and one vector.
+    """
     most = target.machine.registers - taps - 1
     found = {each for each in _POSITIONS if each <= min(most, row)}
     return sorted(found | ({row} if 1 < row <= min(most, _POSITIONS[-1]) else set()))
@@ -36,9 +40,11 @@ def positions_of(target: Target, taps: int, row: int) -> list[int]:
 
 @dataclass(frozen=True)
 class RowsOfResult:
-    """The rows of a result along an index, whose windows an index of the weights runs through.
+    """The rows of a result along the index `along`, whose windows have the taps `tap`.
 
-    The first position of a spread row is `start`, and `places` of x are there."""
+    If the taps spread over the result, as in an image's gradient, `start` is the first position of
+    a row, and x has `places` entries along it.
+    """
 
     along: int
     tap: int
@@ -48,9 +54,10 @@ class RowsOfResult:
     places: int = 0
 
     def pieces(self, positions: int) -> list[Piece] | None:
-        """The pieces that a row is made of: one for all, or the first, a middle and the last.
+        """Return the pieces of a row: one for all of it, or the first, a middle and the last one.
 
-        None if pieces of so many positions do not make it."""
+        None if pieces of `positions` positions cannot make up the row.
+        """
         if not self.line.spread:
             return [(positions, 0, 0, 0)]
         if positions == self.size:
@@ -59,34 +66,34 @@ class RowsOfResult:
         if positions % self.line.step:
             return None
         middles = [self._piece(n * positions, positions) for n in range(1, count - 1)]
-        if any(each != (positions, middles[0][1], -_FAR, _FAR) for each in middles):
+        if any(each != (positions, middles[0][1], -_OUTSIDE, _OUTSIDE) for each in middles):
             return None
         first, last = self._piece(0, positions), self._piece(self.size - positions, positions)
         return [first, *(middles[:1] or [last]), last]
 
     def _piece(self, at: int, positions: int) -> Piece:
-        """The piece from a position on, with the bounds that it meets."""
+        """Return the piece from a position on, with the bounds of x that it would cross."""
         place, phase = divmod(self.start + at, self.line.step)
-        reach = row_products(*self._relation, (positions, phase, -_FAR, _FAR))
+        reach = row_products(*self._relation, (positions, phase, -_OUTSIDE, _OUTSIDE))
         low, high = -place, self.places - 1 - place
         within = all(low <= n for n in reach), all(n <= high for n in reach)
-        return positions, phase, -_FAR if within[0] else low, _FAR if within[1] else high
+        return positions, phase, -_OUTSIDE if within[0] else low, _OUTSIDE if within[1] else high
 
     @property
     def _relation(self) -> tuple[int, int, int, bool]:
         return self.line.taps, self.line.step, self.line.apart, self.line.spread
 
     def products(self, piece: Piece) -> dict[int, list[tuple[int, int]]]:
-        """What a piece multiplies, see `row_products`."""
+        """Return the products of a piece (see `row_products`)."""
         return row_products(*self._relation, piece)
 
     def x_of(self, at: int) -> int:
-        """The offset in x of a piece of a spread row that begins at a position."""
+        """Return the offset in x of a piece of a spread row that starts at position `at`."""
         return (self.start + at) // self.line.step * self.line.x_step
 
 
 def _rows(problem: Problem) -> Iterator[RowsOfResult]:
-    """The ways to see the result as rows, those first whose places in x are nearest."""
+    """Yield the ways to divide the result into rows, in the order of the stride in x."""
     weights, batched, out = problem.operands
     along = [i for i in problem.indices if i in batched and i in out and i not in weights]
     for i in sorted(along, key=batched.step):
@@ -135,20 +142,20 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         return
     high = rows_of(op, operands).size
     for rows in _rows(problem):
-        if high > rows.line.taps:  # other tiles load a vector once for all rows of the weights
+        if high > rows.line.taps:  # tiles that load a vector once for all rows are faster
             continue
-        classes = _read(problem, taps_and_positions(op, (rows.along, rows.tap), operands), rows)
+        groups = _read(problem, taps_and_positions(op, (rows.along, rows.tap), operands), rows)
         for positions in positions_of(target, rows.line.taps, rows.size):
             pieces = rows.pieces(positions)
             if pieces is not None:
-                cycles = _cycles(problem, rows, pieces, classes)
-                plan = partial(_plan, problem, rows, pieces, classes)
+                cycles = _cycles(problem, rows, pieces, groups)
+                plan = partial(_plan, problem, rows, pieces, groups)
                 usual = positions in _USUAL or positions == rows.size
                 yield Candidate((positions, 1), cycles, plan, usual)
 
 
-def _read(problem: Problem, classes: list, rows: RowsOfResult) -> list:
-    """The classes without positions that nothing reads; rows begin at their first position."""
+def _read(problem: Problem, groups: list, rows: RowsOfResult) -> list:
+    """Return the tap groups without the positions that are not read, with the starts of rows."""
     op, out = problem.op, problem.operands[2]
     wanted = np.zeros(1, np.int64)
     first = 0
@@ -161,21 +168,21 @@ def _read(problem: Problem, classes: list, rows: RowsOfResult) -> list:
     known = set(wanted.tolist())
     start_of_row = np.array([0, rows.x_of(0) if rows.line.spread else 0, first])
     found = []
-    for lines, at in classes:
+    for lines, at in groups:
         own = at[[each in known for each in at[:, 2].tolist()]]
         if len(own):
             found.append((lines, own + start_of_row))
     return found
 
 
-def _cycles(problem: Problem, rows: RowsOfResult, pieces: list[Piece], classes: list) -> float:
+def _cycles(problem: Problem, rows: RowsOfResult, pieces: list[Piece], groups: list) -> float:
     cost = Cost(problem.target)
     vectors = problem.lanes // problem.target.width
     positions, taps = pieces[0][0], rows.line.taps
     tiles = -(-rows.size // positions)
-    lines = sum(len(own) * len(at) for own, at in classes) * vectors
-    most = max((len(own) for own, _ in classes), default=0)
-    ends = sum(len(at) for _, at in classes) * vectors * tiles * cost.ends(positions)
+    lines = sum(len(own) * len(at) for own, at in groups) * vectors
+    most = max((len(own) for own, _ in groups), default=0)
+    ends = sum(len(at) for _, at in groups) * vectors * tiles * cost.ends(positions)
     moving = cost.moving(problem.x_bytes, problem.x_bytes, in_sequence=True)
     moving += cost.moving(problem.out_bytes, problem.out_bytes, in_sequence=True)
     share = moving / max(lines * tiles * taps, 1)
@@ -183,35 +190,35 @@ def _cycles(problem: Problem, rows: RowsOfResult, pieces: list[Piece], classes: 
     for number, piece in zip(_numbers(len(pieces), tiles), pieces, strict=True):
         products = rows.products(piece)
         count = sum(map(len, products.values()))
-        # a tap has a product for each sum, and its part of the loads
+        # an iteration is one tap: a multiply-add for each sum, and its part of the loads
         loads = (len(products) + taps + 2) / taps
-        cycles += number * taps * cost.round(count / taps, loads, share, rounds=most * taps)
+        cycles += number * taps * cost.iteration(count / taps, loads, share, iterations=most * taps)
     return lines * cycles + ends
 
 
 def _numbers(pieces: int, tiles: int) -> tuple[int, ...]:
-    """How often each piece is there."""
+    """Return the number of tiles that each piece stands for."""
     return (tiles,) if pieces == 1 else (1, tiles - 2, 1)
 
 
 def _plan(
-    problem: Problem, rows: RowsOfResult, pieces: list[Piece], classes: list
+    problem: Problem, rows: RowsOfResult, pieces: list[Piece], groups: list
 ) -> ContractionPlan:
     target, names = problem.target, problem.names
-    counts = np.array([(len(lines), len(at)) for lines, at in classes], np.int64)
+    counts = np.array([(len(lines), len(at)) for lines, at in groups], np.int64)
     ends = np.cumsum(counts, 0)
-    lines = np.concatenate([each for each, _ in classes])
+    lines = np.concatenate([each for each, _ in groups])
     tables = {
-        "classes": np.stack(
+        "groups": np.stack(
             [ends[:, 0] - counts[:, 0], counts[:, 0], ends[:, 1] - counts[:, 1], ends[:, 1]], 1
         ),
         "x_at": np.ascontiguousarray(lines[:, 1]),
         "w_at": np.ascontiguousarray(lines[:, 0]),
-        "positions": np.concatenate([at for _, at in classes]),
+        "positions": np.concatenate([at for _, at in groups]),
     }
     # fmt: off
     parameters = (
-        names["x"], names["w"], "out", "classes", len(classes), "x_at", "w_at", "positions",
+        names["x"], names["w"], "out", "groups", len(groups), "x_at", "w_at", "positions",
         problem.lanes,
     )
     # fmt: on

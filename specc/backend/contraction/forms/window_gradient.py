@@ -1,7 +1,8 @@
-"""The weights' gradient of windows that move over each channel by itself.
+"""The weights' gradient of windows that move over each channel separately.
 
-A tile has the sums of some lines of taps. For some positions of a row it loads each vector of the
-image once, and not once for each tap, as `outer` tiles do."""
+A tile has the accumulators of some lines of taps. For some positions of a row, it loads each vector
+of the image once, whereas `outer` tiles load it once for each tap.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +17,21 @@ from specc.backend.contraction.loops.window import TapLine, window_gradient_kern
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan, Linear, LoopAxis, merged, offsets
-from specc.backend.llvm.windows import row_products, sums_of_each
+from specc.backend.llvm.windows import chains_of, row_products
 
-# Not every number: each is one more kernel to compile.
+# The positions of a tile. Some are left out, because each is one more kernel to compile.
 _POSITIONS = (2, 3, 4, 6, 7, 8)
-_SEGMENT = 8  # cycles to begin a segment
-# Registers for vectors of x by the number of all: of 32, LLVM loads some vectors ahead.
+_SEGMENT = 8  # cycles to start a segment
+# The registers left for vectors of x, by the number of all registers. With 32 registers, LLVM loads
+# several vectors in advance.
 _FREE = {32: 7, 16: 1}
 
 
 def shapes(target: Target, lines: int, taps: int, row: int) -> Iterator[tuple[int, int]]:
-    """The lines and positions of tiles whose sums and factors fit the registers."""
+    """Yield the lines and positions of tiles whose accumulators and factors fit in registers."""
     for count in range(1, lines + 1):
         for positions in _POSITIONS:
-            sums = sums_of_each(count, taps) * count * taps
+            sums = chains_of(count, taps) * count * taps
             free = target.machine.registers - sums - positions
             if free >= _FREE[target.machine.registers] and positions <= row:
                 yield count, positions
@@ -49,7 +51,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
 
 
 def _of(problem: Problem, dy: Linear, x: Linear, tap: int, along: int) -> Iterator[Candidate]:
-    """The candidates with an index of taps, and one that positions run along."""
+    """Yield the candidates for an index of taps, and an index along which positions run."""
     op, target, out = problem.op, problem.target, problem.operands[2]
     extents = op.bound_extents
     kept = [i for i in problem.indices if i in out and i != tap]
@@ -72,14 +74,14 @@ def _of(problem: Problem, dy: Linear, x: Linear, tap: int, along: int) -> Iterat
     for shape in shapes(target, len(tables["lines"]), taps, row):
         relation = (line.taps, line.step, line.apart, False)
         if len(row_products(*relation, (shape[1], 0, 0, 0))) == shape[1] * taps:
-            continue  # no vector is for more taps than one
+            continue  # no vector serves more than one tap
         cycles = _cycles(problem, line, shape, row, tables)
         plan = partial(_plan, problem, (dy, x), line, shape, row, out.step(tap), tables)
         yield Candidate((shape[0], taps), cycles, plan)
 
 
 def _segments(problem: Problem, summed: list[LoopAxis]) -> np.ndarray:
-    """Offsets in dy and x where rows begin, for each vector of lanes."""
+    """Return the offsets in dy and x at which rows start, for each vector of lanes."""
     lanes = np.arange(0, problem.lanes, problem.target.width)
     found = offsets(summed, 3)[:, None, :2] + lanes[None, :, None]
     return np.ascontiguousarray(found.reshape(-1, 2))
@@ -103,18 +105,18 @@ def _cycles(
         for size in (problem.bytes_of("left"), problem.bytes_of("right"))
     )
     share = moving / max(1, blocks * segments * row)
-    turns = sums_of_each(lines, line.taps)
+    chains = chains_of(lines, line.taps)
 
-    def round_of(count: int) -> float:
-        """Cycles of so many positions; all sums have a product for each `turns` of them."""
-        deep = max(1, count / turns)
-        rounds = segments * row / turns
-        return deep * cost.round(
-            count * sums / deep, loads(count) / deep, share * count / deep, rounds=rounds
+    def cycles_of(count: int) -> float:
+        """Return the cycles of `count` positions, one in `chains` of which adds to each sum."""
+        deep = max(1, count / chains)
+        iterations = segments * row / chains
+        return deep * cost.iteration(
+            count * sums / deep, loads(count) / deep, share * count / deep, iterations=iterations
         )
 
-    segment = row // positions * round_of(positions)
-    segment += row % positions * round_of(1) + _SEGMENT
+    segment = row // positions * cycles_of(positions)
+    segment += row % positions * cycles_of(1) + _SEGMENT
     return blocks * (segments * segment + cost.added_up(sums) + cost.ends(sums))
 
 

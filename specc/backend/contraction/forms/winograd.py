@@ -1,4 +1,4 @@
-"""With lanes: a convolution with 3x3 weights, or its image's gradient, by Winograd's method."""
+"""Several lanes: a 3x3 convolution, or its image's gradient, by Winograd's method."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from specc.backend.contraction.tiling import ContractionPlan
 from specc.backend.contraction.winograd import columns_of, fills, window_of
 from specc.ir import sizes
 
-# The tile of the products by the number of registers: one, as each is a kernel to compile.
+# The tile of the products by the number of registers. There is only one, because each shape is one
+# more kernel to compile.
 _SHAPES = {32: (8, 3), 16: (6, 2)}
-# Loads, sums and stores to transform a column of the image, one of the result, and weights of
-# several rows, which are gathered element by element.
+# The loads, additions and stores to transform a column of the image, a column of the result, and
+# the weights of several rows, which are loaded element by element.
 ENTER, LEAVE, WEIGHT = (16, 32, 16), (16, 24, 4), (0, 28, 16)
 
 
 def shapes(target: Target) -> list[tuple[int, int]]:
-    """The rows and vectors of the tiles that multiply."""
+    """Return the rows and vectors of the tiles that multiply."""
     return [_SHAPES[target.machine.registers]]
 
 
@@ -58,7 +59,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     r, v = shape
     blocks = -(-row_count // r)
     cost = Cost(target)
-    tile = channel_count * (cost.round(r * v, r + v + 2) + 1) + cost.ends(r * v)
+    tile = channel_count * (cost.iteration(r * v, r + v + 2) + 1) + cost.ends(r * v)
     leave = cost.transformed(*LEAVE, problem.out_bytes)
     transforms = cost.transformed(*ENTER) * channel_count + leave * row_count
     cycles = column_count * (transforms + 16 * blocks * tile / v)
@@ -66,11 +67,11 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     cycles += 0 if problem.kept else weight * row_count * channel_count
 
     def build() -> ContractionPlan:
-        # an odd number of vectors apart: a power of two would fall onto the same cache lines
+        # an odd number of vectors, because images a power of two apart map to the same cache sets
         image_step = target.width * (channel_count * v | 1)
         w_y, w_x = (weights.step(axis.tap) for axis in (window.y, window.x))
         first = weights.constant
-        if not forward:  # the last tap first
+        if not forward:  # mirrored weights: start at the last tap
             first, w_y, w_x = first + 2 * (w_y + w_x), -w_y, -w_x
         columns = columns_of(inner, spans, edge, steps, problem.lanes, target.width)
         columns += np.array([batched.constant, 0, out.constant, 0])

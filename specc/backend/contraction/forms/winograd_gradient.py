@@ -13,23 +13,23 @@ from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan, Linear
 from specc.backend.contraction.winograd import columns_of, fills, window_of
 
-# The tile of the products by the number of registers, and by the vectors of filters (6 rows and 4
-# vectors are 3 % faster with 64 filters); the columns that it takes at a time; and the most bytes
-# of scratch memory.
+# The tile of the products, by the number of registers and the vectors of filters. (6, 4) would be
+# 3% faster with 64 filters.
 _SHAPES = {32: {1: (16, 1), 2: (11, 2)}, 16: {1: (8, 1), 2: (6, 2)}}
-_BLOCK, _MOST_SCRATCH = 4, 32 << 20
-# Loads, sums and stores to transform a column of the image, one of the result's gradient, and
-# weights back.
+_BLOCK = 4  # columns that are processed at a time
+_MOST_SCRATCH = 32 << 20  # bytes
+# The loads, additions and stores to transform a column of the image, a column of the result's
+# gradient, and the weights' gradient back.
 _ENTER, _SPREAD, _BACK = (16, 32, 32), (4, 12, 16), (16, 30, 9)
 
 
 def shapes(target: Target) -> list[tuple[int, int]]:
-    """The rows and vectors of the tiles that multiply."""
+    """Return the rows and vectors of the tiles that multiply."""
     return list(_SHAPES[target.machine.registers].values())
 
 
 def _candidates(problem: Problem) -> Iterator[Candidate]:
-    """Yield those of the two ways to take rows and taps from the operands that fit."""
+    """Yield the candidates that fit, with either operand as the image."""
     for pair in problem.pairs:
         found = _of(problem, *pair)
         if found is not None:
@@ -55,11 +55,11 @@ def _of(problem: Problem, dy: Linear, x: Linear) -> Candidate | None:
     r, v = shape
     channel_blocks, filter_blocks = -(-channels // r), -(-vectors // v)
     cost = Cost(target)
-    tile = _BLOCK * target.width * (cost.round(r * v, r + v) + 0.5) + 3 * cost.ends(r * v)
+    tile = _BLOCK * target.width * (cost.iteration(r * v, r + v) + 0.5) + 3 * cost.ends(r * v)
     cycles = 16 * channel_blocks * filter_blocks * tile * column_count / _BLOCK
-    turned = 4 * cost.turned(target.width, target.width) + cost.transformed(*_SPREAD)
+    spread = 4 * cost.transposed(target.width, target.width) + cost.transformed(*_SPREAD)
     enter = cost.transformed(*_ENTER)
-    cycles += column_count * (enter * channels + turned * vectors * target.width)
+    cycles += column_count * (enter * channels + spread * vectors * target.width)
     cycles += cost.transformed(*_BACK) * vectors * target.width * channels
     row, line = _BLOCK * target.width, filter_blocks * v * target.width
     high = channel_blocks * r

@@ -1,7 +1,8 @@
-"""One example: a convolution with 3x3 weights by Winograd's method.
+"""One example: a 3x3 convolution by Winograd's method.
 
-Vectors are across tiles: pieces of neighbours in the rows of the image, which overlap if its size
-is not a multiple of theirs."""
+The lanes of a vector are tiles of the image. A piece is some neighboring tiles of a row; the last
+piece of a row may overlap the one before.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +20,13 @@ from specc.backend.contraction.tiling import ContractionPlan
 from specc.backend.contraction.winograd import fills, window_of
 from specc.ir.sharing import share
 
-# The tiles of the products by the number of registers: few columns want no more than one or two
-# vectors.
+# The tiles of the products by the number of registers. They have one or two vectors, because there
+# are few columns.
 SHAPES = {32: ((8, 2), (16, 1), (8, 1)), 16: ((6, 2), (12, 1), (6, 1))}
 
 
 def shapes(target: Target) -> list[tuple[int, int]]:
-    """The rows and vectors of the tiles that multiply."""
+    """Return the rows and vectors of the tiles that multiply."""
     return list(SHAPES[target.machine.registers])
 
 
@@ -36,7 +37,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     window = window_of(op, b_map, w_map, op.out)
     if window is None or not fills(op) or (part.parts > 1 and not part.even):
         return
-    piece = target.width // 2  # elements of the result: whole tiles
+    piece = target.width // 2  # elements of the result in a row of a piece: whole tiles
     if (
         piece % 2
         or window.x.size < piece
@@ -65,7 +66,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     def cycles(shape: tuple[int, int]) -> float:
         r, v = shape
         groups, blocks = -(-len(columns) // v), -(-row_count // r)
-        tile = channel_count * (cost.round(r * v, r + v + 2) + 1) + cost.ends(r * v)
+        tile = channel_count * (cost.iteration(r * v, r + v + 2) + 1) + cost.ends(r * v)
         transforms = len(columns) * (enter * channel_count + leave * blocks * r)
         return (
             transforms
@@ -75,7 +76,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
         r, v = shape
-        # an odd number of vectors apart: a power of two would fall onto the same cache lines
+        # an odd number of vectors, because images a power of two apart map to the same cache sets
         image_step = target.width * (channel_count * v | 1)
         indices = (window.filters, window.channels, window.y.tap, window.x.tap)
         steps = [weights.step(i) for i in indices]
@@ -116,7 +117,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
 
 
 def _starts(size: int, piece: int) -> np.ndarray:
-    """Where pieces begin that cover the size, the last within it."""
+    """Return the starts of pieces that cover `size`; the last one ends where `size` does."""
     return np.minimum(np.arange(0, size, piece), size - piece)
 
 

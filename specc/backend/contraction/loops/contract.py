@@ -1,4 +1,4 @@
-"""The loops around the `contract` and `packed` tiles, and what brings their operands into order.
+"""The loops around `contract` and `packed` tiles, and the kernels that pack their operands.
 
 contract_kernel(target, (6, 4))      # 6 rows, 4 vectors
 """
@@ -11,7 +11,7 @@ from specc.backend.contraction.target import Target
 from specc.backend.llvm.kernel import Kernel
 from specc.target.language import real, view, word
 
-_COLUMNS_AHEAD = 2  # tiles' columns whose data, which other threads have written, are prefetched
+_COLUMNS_AHEAD = 2  # prefetch distance for data written by other threads, in the columns of tiles
 
 
 @no_type_check
@@ -20,8 +20,8 @@ def contract(
     w: "int",
     out: "int",
     scratch: "int",
-    classes: "int",
-    class_count: "int",
+    groups: "int",
+    group_count: "int",
     x_at: "int",
     w_at: "int",
     positions: "int",
@@ -48,11 +48,11 @@ def contract(
 ):
     row_blocks = (rows + tile_rows - 1) // tile_rows
     lane_blocks = (lanes + step - 1) // step
-    for c in range(class_count):
-        first, taps = word(classes, 4 * c), word(classes, 4 * c + 1)
+    for c in range(group_count):
+        first, taps = word(groups, 4 * c), word(groups, 4 * c + 1)
         slices = (taps + most - 1) // most
-        share = 3 * prefetched_size // (row_blocks * lane_blocks) + 1  # of each tile
-        for q in range(word(classes, 4 * c + 2), word(classes, 4 * c + 3)):
+        share = 3 * prefetched_size // (row_blocks * lane_blocks) + 1  # bytes per tile
+        for q in range(word(groups, 4 * c + 2), word(groups, 4 * c + 3)):
             w_q = w + item * word(positions, 3 * q)
             x_q = x + item * word(positions, 3 * q + 1)
             out_q = out + item * word(positions, 3 * q + 2)
@@ -73,18 +73,18 @@ def contract(
                         w_k = w_q + k * w_row
                         if prefetched_size > 0:
                             t = n * row_blocks + b
-                            ask = (
+                            fetch = (
                                 prefetched
                                 if t % 3 == 0
                                 else prefetched_2
                                 if t % 3 == 1
                                 else prefetched_3
                             ) + t // 3 * share
-                            ask_step = share // count + 1
-                        else:  # the next rows' weights, where these lie side by side
+                            fetch_step = share // count + 1
+                        else:  # the next rows' weights, which may be contiguous
                             at = word(w_at + p, 0)
-                            ask = w_k + item * at + 64
-                            ask_step = item * (word(w_at + p, 1) - at) if count > 1 else 0
+                            fetch = w_k + item * at + 64
+                            fetch_step = item * (word(w_at + p, 1) - at) if count > 1 else 0
                         tile(
                             x_q + v,
                             w_k,
@@ -96,8 +96,8 @@ def contract(
                             step,
                             out_q + k * out_row + v if last else kept,
                             out_row if last else step,
-                            ask,
-                            ask_step,
+                            fetch,
+                            fetch_step,
                         )
 
 
@@ -107,8 +107,8 @@ def packed(
     w: "int",
     out: "int",
     scratch: "int",
-    classes: "int",
-    class_count: "int",
+    groups: "int",
+    group_count: "int",
     x_at: "int",
     columns: "int",
     rows: "int",
@@ -127,11 +127,11 @@ def packed(
     item: "constant",
 ):
     row_blocks = (rows + tile_rows - 1) // tile_rows
-    for c in range(class_count):
-        first, taps, w_at = word(classes, 5 * c), word(classes, 5 * c + 1), word(classes, 5 * c + 2)
+    for c in range(group_count):
+        first, taps, w_at = word(groups, 5 * c), word(groups, 5 * c + 1), word(groups, 5 * c + 2)
         slices = (taps + most - 1) // most
-        end = word(classes, 5 * c + 4)
-        for n in range(word(classes, 5 * c + 3), end, vectors):
+        end = word(groups, 5 * c + 4)
+        for n in range(word(groups, 5 * c + 3), end, vectors):
             ends = columns + 16 * n
             later = columns + 16 * min(n + ahead * vectors, end - vectors)
             if taps == 0:
@@ -166,8 +166,8 @@ def packed(
 def pack(
     w: "int",
     out: "int",
-    classes: "int",
-    class_count: "int",
+    groups: "int",
+    group_count: "int",
     w_at: "int",
     runs: "int",
     rows: "int",
@@ -180,9 +180,9 @@ def pack(
     width: "constant",
     item: "constant",
 ):
-    for c in range(class_count):
-        first, taps = word(classes, 5 * c), word(classes, 5 * c + 1)
-        to = out + item * word(classes, 5 * c + 2)
+    for c in range(group_count):
+        first, taps = word(groups, 5 * c), word(groups, 5 * c + 1)
+        to = out + item * word(groups, 5 * c + 2)
         for slice in range((taps + most - 1) // most):
             s = slice * most
             count = min(most, taps - s)
@@ -243,18 +243,18 @@ def transpose(
 
 
 def contract_kernel(target: Target, shape: tuple[int, int], written: bool = False) -> Kernel:
-    """`contract` tiles at all positions of all classes.
+    """Return the kernel of `contract` tiles at all positions of all tap groups.
 
-    classes     [n, 4]  first tap, number of taps, first position, end of the positions
-    x_at, w_at          offsets of the taps from the position's
+    groups      [n, 4]  first tap, number of taps, first position, end of the positions
+    x_at, w_at          offsets of the taps, relative to the position's
     positions   [n, 3]  offsets in w, x and out
-    most                taps that one tile runs over before the next rows follow
-    scratch             the sums of all rows between these slices
-    prefetched, ...     addresses of `prefetched_size` bytes that the next call reads or, as
-                        `written` says, writes
+    most                taps of a slice, which all rows process before the next slice
+    scratch             the sums of all rows between slices
+    prefetched, ...     addresses of `prefetched_size` bytes that the next call reads or, if
+                        `written`, writes
     """
     name = f"contract_{shape[0]}x{shape[1]}" + "_ahead" * written
-    # addresses of the rows, the values, offsets and what is prefetched, and counters
+    # a tile needs an address for each row, and 9 for values, offsets, prefetching and counters
     by_steps = shape[0] + 9 > target.machine.addresses
     return target.kernel(
         contract,
@@ -267,13 +267,15 @@ def contract_kernel(target: Target, shape: tuple[int, int], written: bool = Fals
 
 
 def packed_kernel(target: Target, shape: tuple[int, int], prefetches: bool = False) -> Kernel:
-    """Return the kernel of `packed` tiles over all columns; it may prefetch columns.
+    """Return the kernel of `packed` tiles over all columns.
 
-    classes     [n, 5]  first tap, number of taps, where their weights begin, first column, end
-    x_at                offsets of the taps from the column's
-    columns     [n, 2]  offsets in x and out; each class has a multiple of the tile's
-    most                taps that one tile runs over before the next rows follow
-    scratch             the sums of all rows between these slices
+    With `prefetches`, it prefetches columns that other threads wrote.
+
+    groups      [n, 5]  first tap, number of taps, start of their weights, first column, end
+    x_at                offsets of the taps, relative to the column's
+    columns     [n, 2]  offsets in x and out; each group has a multiple of a tile's columns
+    most                taps of a slice, which all rows process before the next slice
+    scratch             the sums of all rows between slices
     """
     name = f"packed_{shape[0]}x{shape[1]}" + "_prefetching" * prefetches
     ahead = _COLUMNS_AHEAD * prefetches
@@ -281,19 +283,21 @@ def packed_kernel(target: Target, shape: tuple[int, int], prefetches: bool = Fal
 
 
 def pack_kernel(target: Target) -> Kernel:
-    """The weights as `packed` tiles, `high` rows each, read them: [slice, block of rows, tap, row].
+    """Return the kernel that packs weights for `packed` tiles with `high` rows.
 
-    classes, most       as those of `packed_kernel`
+    The packed weights are [slice, block of rows, tap, row].
+
+    groups, most        as in `packed_kernel`
     w_at                offsets of the taps in w
-    runs                whether as many taps as a vector has lanes lie side by side from here on
+    runs                whether a vector's worth of taps is contiguous from this tap on
     """
     return target.kernel(pack, "pack")
 
 
-def turn_kernel(target: Target) -> Kernel:
-    """x[column, tap] as out[tap, column], for taps that lie side by side.
+def transpose_kernel(target: Target) -> Kernel:
+    """Return the kernel that copies x[column, tap] to out[tap, column], for contiguous taps.
 
-    ends                offsets in x where a run of `length` taps begins
+    ends                offsets in x at which runs of `length` taps start
     """
     return target.kernel(transpose, "transpose")
 

@@ -67,13 +67,13 @@ def outer(
 
 
 def outer_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
-    """`outer` tiles for all rows and taps at all positions.
+    """Return the kernel of `outer` tiles for all rows and taps at all positions.
 
     tap_at, dw_at       offsets of the taps in x and in the result
     segments    [n, 3]  offsets in dy and x, and the number of vectors
     positions   [n, 3]  offsets in dy, x and the result
-    most                segments that all taps run over before the next ones follow
-    scratch             the sums of all taps between these slices
+    most                segments of a slice, which all taps process before the next slice
+    scratch             the sums of all taps between slices
     """
     rows, taps = shape
     sums = rows * taps * target.width * target.bytes

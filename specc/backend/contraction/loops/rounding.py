@@ -1,8 +1,8 @@
-"""Operands of rounded products, in the order in which tiles read them.
+"""Kernels that copy the operands of rounded contractions in the order in which tiles read them.
 
-interleave_kernel(target)       # pairs of two runs: along an axis whose neighbours lie apart
-neighbours_kernel(target)       # pairs of one run: along an axis whose neighbours lie side by side
-round_kernel(target)            # the rounded numbers as float32, for tiles that know no pairs
+interleave_kernel(target)       # pairs of numbers from two runs, along a strided axis
+neighbours_kernel(target)       # pairs of numbers from one run, along a contiguous axis
+round_kernel(target)            # rounded numbers as float32, for tiles without pairs
 """
 
 from __future__ import annotations
@@ -66,21 +66,23 @@ def round(x: "int", out: "int", table: "int", rows: "int", run: "int"):
 
 
 def interleave_kernel(target: Target) -> Kernel:
-    """Pairs (x[a + i], x[b + i]) for i in a run, of which `table` [rows, 3] has a and b.
+    """Return the kernel that copies pairs (x[a + i], x[b + i]) for all i in a run.
 
-    Its third column is 0 where there is no second number.
+    `table` [rows, 3] holds a and b for each run; its third column is 0 if pairs have no second
+    number.
     """
     return target.kernel(interleave, "interleave")
 
 
 def neighbours_kernel(target: Target) -> Kernel:
-    """Pairs (x[a + 2i], x[a + 2i + 1]) in a run, of which `table` [rows] has a.
+    """Return the kernel that copies pairs (x[a + 2i], x[a + 2i + 1]) of a run.
 
-    Each run takes `out_row` pairs, the last of which are 0 if it has fewer.
+    `table` [rows] holds a for each run. Each run becomes `out_row` pairs, the last of which are 0
+    if it has fewer.
     """
     return target.kernel(neighbours, "neighbours")
 
 
 def round_kernel(target: Target) -> Kernel:
-    """Runs of rounded numbers, which begin at the offsets in `table` [rows]."""
+    """Return the kernel that copies runs as rounded numbers; `table` [rows] holds their starts."""
     return target.kernel(round, "round")

@@ -1,4 +1,4 @@
-"""The loops around the tiles for one example, whose values have no lanes beside each other.
+"""The loops around the tiles for one example, whose values have no lanes.
 
 dot_kernel(target, (4, 4))           # 4 rows, 4 taps
 """
@@ -11,9 +11,7 @@ from specc.backend.contraction.target import Target
 from specc.backend.llvm.kernel import Kernel
 from specc.target.language import real, view, word
 
-_RUNS_AHEAD = (
-    2  # runs (rows of an image) whose data, which other threads have written, are prefetched
-)
+_RUNS_AHEAD = 2  # prefetch distance for data written by other threads, in runs (image rows)
 
 
 @no_type_check
@@ -21,8 +19,8 @@ def across(
     x: "int",
     w: "int",
     out: "int",
-    classes: "int",
-    class_count: "int",
+    groups: "int",
+    group_count: "int",
     x_at: "int",
     positions: "int",
     rows: "int",
@@ -42,13 +40,13 @@ def across(
     step: "constant",
     item: "constant",
 ):
-    for c in range(class_count):
-        first, taps, w_at = word(classes, 5 * c), word(classes, 5 * c + 1), word(classes, 5 * c + 2)
+    for c in range(group_count):
+        first, taps, w_at = word(groups, 5 * c), word(groups, 5 * c + 1), word(groups, 5 * c + 2)
         for b in range((rows + step - 1) // step):
             count = min(step, rows - b * step)
             w_b = w + item * (w_at + b * taps * step)
-            end = word(classes, 5 * c + 4)
-            for q in range(word(classes, 5 * c + 3), end):
+            end = word(groups, 5 * c + 4)
+            for q in range(word(groups, 5 * c + 3), end):
                 x_q = x + item * word(positions, 2 * q)
                 later = x + item * word(positions, 2 * min(q + ahead, end - 1))
                 out_q = out + item * (word(positions, 2 * q + 1) + b * step * out_row)
@@ -76,8 +74,8 @@ def across(
 def pack_across(
     w: "int",
     out: "int",
-    classes: "int",
-    class_count: "int",
+    groups: "int",
+    group_count: "int",
     w_at: "int",
     runs: "int",
     rows: "int",
@@ -89,11 +87,11 @@ def pack_across(
     step: "constant",
     item: "constant",
 ):
-    for c in range(class_count):
-        first, taps = word(classes, 5 * c), word(classes, 5 * c + 1)
+    for c in range(group_count):
+        first, taps = word(groups, 5 * c), word(groups, 5 * c + 1)
         blocks = (rows + step - 1) // step
         for b in range(blocks):
-            block = out + item * (word(classes, 5 * c + 2) + b * taps * step)
+            block = out + item * (word(groups, 5 * c + 2) + b * taps * step)
             for v in range(0, step, width):
                 k = b * step + v
                 p = 0
@@ -169,14 +167,14 @@ def across_kernel(
 ) -> Kernel:
     """Return the kernel of `across` tiles along runs of the result, `x_step` elements of x apart.
 
-    If it `prefetches`, it prefetches what the tiles some runs ahead read, because other threads
-    have written it. If it is `padded`, a run has a tile, and its last result is written up to the
-    end of a vector.
+    With `prefetches`, it prefetches data written by other threads, which tiles need a few runs
+    later. With `padded`, a run is one tile, and its last result is repeated up to the end of a
+    vector.
 
-    classes     [n, 5]  first tap, number of taps, where their weights begin, first position, end
-    x_at                offsets of the taps from the position's
-    positions   [n, 2]  offsets in x and out where a run begins
-    run                 the length of each
+    groups      [n, 5]  first tap, number of taps, start of their weights, first position, end
+    x_at                offsets of the taps, relative to the position's
+    positions   [n, 2]  offsets in x and out at which a run starts
+    run                 length of each run
     """
     positions, vectors = shape
     name = f"across_{positions}x{vectors}" + "_prefetching" * prefetches + "_padded" * padded
@@ -194,15 +192,16 @@ def across_kernel(
 
 
 def pack_across_kernel(target: Target, vectors: int) -> Kernel:
-    """The weights as `across` tiles read them: [block of rows, tap, row], filled up with zeros.
+    """Return the kernel that packs weights for `across` tiles.
 
-    w_at, runs          as those of `pack_kernel`; the other tables are those of `across_kernel`
+    The packed weights are [block of rows, tap, row], padded with zeros. The tables `w_at` and
+    `runs` are those of `pack_kernel`, the others those of `across_kernel`.
     """
     return target.kernel(pack_across, f"pack_across_{vectors}", step=vectors * target.width)
 
 
 def dot_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
-    """`dot` tiles for all rows and taps at all positions.
+    """Return the kernel of `dot` tiles for all rows and taps at all positions.
 
     tap_at, out_at      offsets of the taps in x and in the result
     segments    [n, 2]  offsets in w and x of runs of `length` elements

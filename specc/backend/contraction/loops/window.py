@@ -1,4 +1,4 @@
-"""The loops around the tiles of windows that move over each channel by itself.
+"""The loops around the tiles of windows that move over each channel separately.
 
 window_kernel(target, line, (8, 0, 0, 0))       # rows in pieces of 8 positions
 """
@@ -16,8 +16,10 @@ from specc.target.language import real, view, word
 
 @dataclass(frozen=True)
 class TapLine:
-    """How the taps of a line lie: `step` and `apart` as in `row_tile`; elements from one place of
-    x, the weights and the result to the next."""
+    """The layout of the taps of a line: their number, and strides in elements.
+
+    For `step`, `apart` and `spread` see `row_tile`.
+    """
 
     taps: int
     step: int
@@ -33,8 +35,8 @@ def window(
     x: "int",
     w: "int",
     out: "int",
-    classes: "int",
-    class_count: "int",
+    groups: "int",
+    group_count: "int",
     x_at: "int",
     w_at: "int",
     positions: "int",
@@ -56,9 +58,9 @@ def window(
     width: "constant",
     item: "constant",
 ):
-    for c in range(class_count):
-        first, lines = word(classes, 4 * c), word(classes, 4 * c + 1)
-        for q in range(word(classes, 4 * c + 2), word(classes, 4 * c + 3)):
+    for c in range(group_count):
+        first, lines = word(groups, 4 * c), word(groups, 4 * c + 1)
+        for q in range(word(groups, 4 * c + 2), word(groups, 4 * c + 3)):
             w_q = w + item * word(positions, 3 * q)
             x_q = x + item * word(positions, 3 * q + 1)
             out_q = out + item * word(positions, 3 * q + 2)
@@ -87,8 +89,8 @@ def window_edges(
     x: "int",
     w: "int",
     out: "int",
-    classes: "int",
-    class_count: "int",
+    groups: "int",
+    group_count: "int",
     x_at: "int",
     w_at: "int",
     positions: "int",
@@ -120,10 +122,10 @@ def window_edges(
     item: "constant",
 ):
     row = out_last + size
-    for c in range(class_count):
-        first, lines = word(classes, 4 * c), word(classes, 4 * c + 1)
+    for c in range(group_count):
+        first, lines = word(groups, 4 * c), word(groups, 4 * c + 1)
         x_c, w_c = x_at + 8 * first, w_at + 8 * first
-        for q in range(word(classes, 4 * c + 2), word(classes, 4 * c + 3)):
+        for q in range(word(groups, 4 * c + 2), word(groups, 4 * c + 3)):
             w_q = w + item * word(positions, 3 * q)
             x_q = x + item * word(positions, 3 * q + 1)
             out_q = out + item * word(positions, 3 * q + 2)
@@ -207,11 +209,11 @@ def _constants(line: TapLine) -> dict[str, int | str]:
 
 
 def window_kernel(target: Target, line: TapLine, piece: Piece) -> Kernel:
-    """Rows in pieces alike, the last of which may overlap the one before.
+    """Return the kernel for rows of equal pieces, the last of which may overlap the one before.
 
-    classes     [n, 4]  first line, number of lines, first position, end of the positions
-    x_at, w_at          offsets of the lines from the position's
-    positions   [n, 3]  offsets in w, x and out where a row begins
+    groups      [n, 4]  first line, number of lines, first position, end of the positions
+    x_at, w_at          offsets of the lines, relative to the position's
+    positions   [n, 3]  offsets in w, x and out at which a row starts
     row                 positions of a row
     """
     name = f"window_{piece[0]}x{line.taps}"
@@ -222,9 +224,9 @@ def window_kernel(target: Target, line: TapLine, piece: Piece) -> Kernel:
 def window_edges_kernel(
     target: Target, line: TapLine, pieces: tuple[Piece, Piece, Piece]
 ) -> Kernel:
-    """Rows of a first piece, `middles` alike, and a last one, which read other places of x.
+    """Return the kernel for rows of a first piece, `middles` equal ones, and a last one.
 
-    x_middle, x_last    offsets in x of the second and the last piece from the first
+    x_middle, x_last    offsets in x of the second and the last piece, relative to the first
     out_last            positions before the last piece
     """
     begin, middle, last = map(text_of, pieces)
@@ -234,10 +236,10 @@ def window_edges_kernel(
 
 
 def window_gradient_kernel(target: Target, shape: tuple[int, int], line: TapLine) -> Kernel:
-    """The weights' gradient for lines of taps, so many lines and positions at a time.
+    """Return the kernel of the weights' gradient, `shape` lines and positions at a time.
 
     x_at, out_at        offsets of the lines in x and the result
-    segments    [n, 2]  offsets in dy and x where a row begins
+    segments    [n, 2]  offsets in dy and x at which a row starts
     positions   [n, 3]  offsets in dy, x and the result
     row                 positions of a row
     """

@@ -2,9 +2,10 @@
 
     winograd_kernel(Target("float32", machine), (8, 3))      # products of 8 rows, 3 vectors
 
-A column is a vector of lanes of a 4x4 tile of the image, and of the 2x2 tile of the result that it
-gives. The transforms of a few columns at a time stay in the second cache; each of the 16 numbers of
-a tile (f = 0..15) makes a product of matrices of its own. Sizes and tables are arguments.
+A column is a vector of lanes, each a 4x4 tile of the image, and the 2x2 tile of the result that
+follows from it. Each of the 16 numbers of a transformed tile (f = 0..15) has a matrix product of
+its own. A few columns are processed at a time, so that their transforms stay in the L2 cache. Sizes
+and tables are arguments.
 """
 
 from __future__ import annotations
@@ -50,18 +51,18 @@ def winograd(
     line: "constant",
     item: "constant",
 ):
-    # scratch: zeros | sums[f, row, column] | twice images[f, channel, column]
+    # scratch: zeros | sums[f, row, column] | two buffers images[f, channel, column]
     zeros = view(scratch, (width,), real)
     for i in range(width):
         zeros[i] = 0.0
     sums = scratch + item * width
     images = sums + 16 * tile_bytes
-    turn = 16 * item * image_step
+    buffer = 16 * item * image_step
     row_blocks = (rows + tile_rows - 1) // tile_rows
     tiles = 16 * row_blocks
     for g in range(-1, (column_count + vectors - 1) // vectors):
-        now = images + turn * (g & 1)
-        after = images + turn * (1 - (g & 1))
+        now = images + buffer * (g & 1)
+        after = images + buffer * (1 - (g & 1))
         column = columns + line * vectors * g
         entering = vectors if vectors * (g + 1) < column_count else 0
         done, due, c, n = 0, 0, 0, 0
@@ -74,7 +75,8 @@ def winograd(
                         channels,
                         sums + f * tile_bytes,
                     )
-                # part of the next columns: some of the time for their stores is the products' (8 %)
+                # transform a part of the next columns here: some of the time of their stores is
+                # hidden behind the products (8% faster)
                 due += channels * entering
                 while done < due:
                     done += tiles
@@ -188,7 +190,7 @@ def winograd_gradient(
     zeros = view(scratch, (width,), real)
     for i in range(width):
         zeros[i] = 0.0
-    for f in range(16):  # the rows that no channel fills
+    for f in range(16):  # zeros for the rows beyond the last channel
         rest = view(
             images + item * (f * image_step + channels * row_step),
             ((channel_blocks * tile_rows - channels) * row_step,),
@@ -258,12 +260,12 @@ def winograd_gradient(
 
 
 def winograd_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
-    """A convolution by Winograd's F(2x2, 3x3), in products of so many rows and columns.
+    """Return the kernel of a convolution by Winograd's F(2x2, 3x3), with products of a shape.
 
-    columns     [n, 4]  offset in x of a 4x4 tile, which of its elements are there (bits), offset in
-                        out of the 2x2 tile, and which of its elements are wanted
-    image_step          from one of the 16 numbers of the transformed tiles to the next
-    w                   as `winograd_weights_kernel` leaves them
+    columns     [n, 4]  offset in x of a 4x4 tile, bits for its elements within the image, offset in
+                        out of the 2x2 tile, and bits for its elements that are read
+    image_step          distance between the 16 numbers of the transformed tiles
+    w                   weights packed by `winograd_weights_kernel`
     """
     tiles = {"enter_tile": "image_tile", "leave_tile": "result_tile"}
     return _products("winograd", target, shape, line=32, prefetches=False, **tiles)
@@ -272,8 +274,8 @@ def winograd_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
 def winograd_run_kernel(target: Target, shape: tuple[int, int], prefetches: bool) -> Kernel:
     """Return the kernel for one example: a column's lanes are tiles of its image.
 
-    If it `prefetches`, it prefetches what the columns of the group after next read, because other
-    threads have written it.
+    With `prefetches`, it prefetches data written by other threads, for the columns after the next
+    ones.
 
     columns     [n, 8]  offsets in x of the four pieces of a column, and in out (`run_image_tile`)
     """
@@ -299,16 +301,16 @@ def _products(
 
 
 def winograd_weights_kernel(target: Target, rows: int) -> Kernel:
-    """The weights transformed: [block of rows, f, channel, row]."""
+    """Return the kernel that transforms weights to [block of rows, f, channel, row]."""
     return target.kernel(winograd_weights, f"winograd_weights_{rows}", tile_rows=rows)
 
 
 def winograd_gradient_kernel(target: Target, shape: tuple[int, int], block: int) -> Kernel:
-    """The weights' gradient by the same method, `block` columns at a time.
+    """Return the kernel of the weights' gradient by Winograd's method, `block` columns at a time.
 
-    dy is turned, so that vectors lie across the filters, and the lanes are what is summed over.
+    dy is transposed, so that vectors are across the filters, and sums are over the lanes.
 
-    columns     [n, 4]  as those of `winograd_kernel`, with dy for the result
+    columns     [n, 4]  as in `winograd_kernel`, with dy in place of the result
     """
     rows, vectors = shape
     return target.kernel(
