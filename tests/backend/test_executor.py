@@ -17,7 +17,7 @@ from specc.backend.llvm.kernel import Kernel
 from specc.backend.llvm.memory import CAN_SLEEP
 from specc.backend.run.executor import Executor, StepCalls, aligned_words, executor
 from specc.backend.toolchain.load import load
-from specc.backend.words import LINE, NAPS, PATIENCE, SPINS, WORKERS
+from specc.backend.words import LINE, NAPS, SPIN_LIMIT, SPINS, WORKERS
 
 COUNT = Kernel(
     "count",
@@ -87,8 +87,8 @@ def test_threads_that_outnumber_the_processors_learn_to_sleep_at_barriers():
     most = crew._words[SPINS // 8]
     crew.run(counting.program, 1000)
     counting.check(1000)
-    patience = [crew._words[(WORKERS + LINE * n + PATIENCE) // 8] for n in range(threads)]
-    assert min(patience) < most
+    limits = [crew._words[(WORKERS + LINE * n + SPIN_LIMIT) // 8] for n in range(threads)]
+    assert min(limits) < most
     crew.close()
 
 

@@ -143,7 +143,7 @@ def learn(state, own, spent):
         poke(own + SPIN_LIMIT, min(more, peek(state + SPINS)))
         poke(own + FAILURES, 0)
     else:
-        poke(own + SPIN_LIMIT, peek(own + PATIENCE) // 2)
+        poke(own + SPIN_LIMIT, peek(own + SPIN_LIMIT) // 2)
         poke(own + FAILURES, peek(own + FAILURES) + 1)
 
 

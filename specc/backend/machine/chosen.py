@@ -1,7 +1,7 @@
-"""The profile that plans are made with in the place of this machine's, if there is one.
+"""The profile that replaces this machine's own when plans are made, if there is one.
 
-with planning_with(profile): ...     # for the plans of a run that has begun with it
-chosen()                             # or that of SPECC_MACHINE's file; None: this machine's own
+with planning_with(profile): ...     # for the plans of a run that started with this profile
+chosen()                             # it, or the file named by SPECC_MACHINE; None: neither
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ def planning_with(profile: Profile | None) -> Iterator[None]:
 
 
 def chosen() -> Profile | None:
-    """The profile to plan with; None if none is given. Raises SpecError if a file is not one."""
+    """Return the profile to plan with; None if none is given.
+
+    Raises SpecError if the file named by SPECC_MACHINE is not a profile.
+    """
     given = _given.get()
     if given is None and (path := os.environ.get(VARIABLE)):
         return _read(path)

@@ -1,9 +1,9 @@
-"""The profile that plans are made with: the one that is chosen, or this machine's own.
+"""The profile that plans are made with: the chosen one, or this machine's own.
 
     this_profile()          # from a file, from the cache folder, or measured now
 
-A profile is measured once for a processor and the software that measures it; the cache folder keeps
-it. A run keeps the profile that its plans were made with, as plans decide the order of sums.
+A profile is measured once for each processor and version of the measuring software, and stored in
+the cache folder. A run stores the profile of its plans, because plans decide the order of sums.
 """
 
 from __future__ import annotations
@@ -25,19 +25,22 @@ _lock = Mutex()
 
 
 def this_profile() -> Profile:
-    """The profile that plans are made with. Raises SpecError if SPECC_MACHINE's file is not one."""
+    """Return the profile that plans are made with.
+
+    Raises SpecError if the file named by SPECC_MACHINE is not a profile.
+    """
     return chosen() or own_profile()
 
 
 def gains_by_pairs(dtype: str = "float32") -> bool:
-    """Whether products of bfloat16 pairs are planned: the machine has them, and they are faster."""
+    """Return whether the machine has products of bfloat16 pairs, and they are faster."""
     machine = this_machine()
     is_there = dtype == "float32" and machine.multiplies_bfloat16
     return is_there and this_profile().slowness_of_pairs < 2
 
 
 def own_profile(anew: bool = False) -> Profile:
-    """This machine's own profile, measured if it is not known yet, or `anew`."""
+    """Return this machine's own profile; measure it if it is not stored, or if `anew`."""
     with _lock:
         path = profile_path()
         if anew:
@@ -52,7 +55,7 @@ def _own(path: Path) -> Profile:
     try:
         return Profile.read(path)
     except SpecError:
-        pass  # not there yet, or of another version
+        pass  # not stored yet, or in another format
     from specc.backend.machine.measure import measured
 
     profile = measured()
@@ -63,13 +66,13 @@ def _own(path: Path) -> Profile:
 
 
 def profile_path() -> Path:
-    """The file of the cache folder that keeps this machine's profile."""
+    """Return the path in the cache folder of this machine's profile."""
     return Path(cache_folder()) / f"machine-{_key()}.json"
 
 
 @lru_cache
 def _key() -> str:
-    """A hash of the processor and of the software that measures it."""
+    """Return a hash of the processor and of the measuring software."""
     with NATIVE:
         import llvmlite
     machine = this_machine(WIDTHS[-1])

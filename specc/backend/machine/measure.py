@@ -1,9 +1,10 @@
-"""The figures of this machine, measured: small loops of machine code, the best of several tries.
+"""This machine's profile, measured with small loops of machine code: the best of several tries.
 
-    profile = measured()             # some tenths of a second
+    profile = measured()             # takes a few tenths of a second
 
-The loops are LLVM text and need llvmlite alone. Loads and stores are volatile, so that none is left
-out. A loop returns the rounds that it could not finish, because another thread did not come.
+The loops are LLVM text and need only llvmlite. Loads and stores are volatile, so that LLVM keeps
+all of them. A loop returns the number of iterations that it did not finish because it waited too
+long for another thread.
 """
 
 from __future__ import annotations
@@ -18,32 +19,33 @@ from specc.backend.machine.profile import WIDTHS, Profile, Steps, instructions, 
 from specc.backend.machine.system import cache_sizes, processor_name, processors
 from specc.system.locks import NATIVE
 
-# The processor's time alone, where the system counts it finely: other programs do not matter.
+# The thread's processor time if the system measures it finely, because other programs do not add to
+# it.
 _clock = (
     time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6 else time.perf_counter
 )
 _TRIES = 7
-_SECONDS = 2e-4  # that a try of a loop aims at: short ones, as other programs disturb some
-_LONGEST = 0.15  # seconds for all tries of two threads
-_ROUNDS = 200  # of two threads that wait for each other
-_SPINS = 4_000_000  # until a thread gives up waiting for another: some milliseconds
-_CHAIN = 64  # dependent additions in a round of the loop that shows the clock's rate
-_UNROLLED = 16  # loads or stores in a round
-_MOST_MEMORY = 256 << 20
-_USUAL_LINE = 256  # cycles, if there are not two processors to measure with
+_SECONDS = 2e-4  # intended duration of a try of a loop: short, because other programs disturb some
+_LONGEST = 0.15  # most seconds for all tries of a loop of two threads
+_ITERATIONS = 200  # of a loop of two threads
+_SPINS = 4_000_000  # spins until a thread gives up waiting for another: a few milliseconds
+_CHAIN = 64  # dependent additions per iteration of the loop that measures the clock's rate
+_UNROLLED = 16  # loads or stores per iteration
+_MOST_MEMORY = 256 << 20  # bytes
+_USUAL_LINE = 256  # cycles to load another core's line, if there is only one processor to measure
 
 
 def measured() -> Profile:
-    """The profile of this machine, with the widest vectors that it has."""
+    """Return the profile of this machine, with its widest vectors."""
     machine = this_machine(WIDTHS[-1])
     widths = [bits for bits in WIDTHS if bits <= machine.vector_bits]
     loops = _Loops(machine, widths)
-    clock = loops.rate("additions", _CHAIN)  # one a cycle
+    clock = loops.rate("additions", _CHAIN)  # one addition per cycle
     caches = cache_sizes()
 
     def by_width(name: str, number: int) -> Steps:
         found = {bits: instructions(loops.rate(f"{name}{bits}", number) / clock) for bits in widths}
-        # narrower vectors are not slower: that was another program's doing
+        # narrower vectors are not slower; if they seem so, another program disturbed the loop
         return tuple((bits, max(found[each] for each in widths if each >= bits)) for bits in widths)
 
     chains = _chains(machine)
@@ -53,7 +55,7 @@ def measured() -> Profile:
     line = barrier = 0.0
     if processors() > 1:
         line, barrier = (loops.seconds_of_two_threads(name) for name in ("line", "barrier"))
-    # a round brings a line to and fro
+    # in an iteration, a line moves to the other core and back
     rounded_line = rounded(line * clock / 2 or _USUAL_LINE)
     return Profile(
         processor=processor_name() or machine.cpu,
@@ -69,7 +71,7 @@ def measured() -> Profile:
         caches=caches,
         rates=loops.bandwidths(caches, clock),
         line=int(rounded_line),
-        # two lines are brought to and fro; more is another program's doing
+        # two lines move to the other core and back; a higher value is due to other programs
         barrier=int(min(rounded(barrier * clock or 2 * _USUAL_LINE), 4 * rounded_line)),
         bfloat16_products=halves,
     )
@@ -92,37 +94,37 @@ class _Loops:
                 target.create_target_machine(cpu=machine.cpu, features=machine.features, opt=2),
             )
             self._engine.finalize_object()
-        # most loops read and write these 4 KB
-        self._near = ctypes.create_string_buffer(4096 + 64)
-        self._address = -(-ctypes.addressof(self._near) // 64) * 64
+        # most loops read and write these 4 KB, which stay in the L1 cache
+        self._buffer = ctypes.create_string_buffer(4096 + 64)
+        self._address = -(-ctypes.addressof(self._buffer) // 64) * 64
 
     def _function(self, name: str) -> Callable[[int, int, int], int]:
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)
         return kind(self._engine.get_function_address(name))
 
     def _seconds(
-        self, name: str, rounds: int, address: int, tries: int = _TRIES, mask: int = 0
+        self, name: str, iterations: int, address: int, tries: int = _TRIES, mask: int = 0
     ) -> float:
-        """The least time of so many rounds."""
+        """Return the shortest time of a number of iterations."""
         function = self._function(name)
         found = []
         for _ in range(tries):
             start = _clock()
-            function(rounds, address, mask)
+            function(iterations, address, mask)
             found.append(_clock() - start)
         return min(found)
 
     def rate(self, name: str, instructions_each: int) -> float:
-        """Instructions a second of a loop of so many a round."""
-        rounds = 1000
-        once = self._seconds(name, rounds, self._address, 2)
-        rounds = max(rounds, int(rounds * _SECONDS / once))
-        return rounds * instructions_each / self._seconds(name, rounds, self._address)
+        """Return the instructions per second of a loop with `instructions_each` per iteration."""
+        iterations = 1000
+        once = self._seconds(name, iterations, self._address, 2)
+        iterations = max(iterations, int(iterations * _SECONDS / once))
+        return iterations * instructions_each / self._seconds(name, iterations, self._address)
 
     def bandwidths(
         self, caches: tuple[int, int, int], clock: float
     ) -> tuple[float, float, float, float]:
-        """Bytes a cycle that are read in sequence from each cache, and from memory."""
+        """Return the bytes per cycle of sequential reads from each cache, and from memory."""
         l1, l2, l3 = caches
         line = _UNROLLED * self._widest // 8
         memory = min(2 * l3, _MOST_MEMORY)
@@ -131,18 +133,21 @@ class _Loops:
         ctypes.memset(address, 1, memory)
         found = []
         for size in (l1 // 2, l2 // 2, max(l3 // 4, min(2 * l2, l3)), memory):
-            size = 1 << (size.bit_length() - 1)  # the loop starts again by a mask
-            rounds = max(size, 1 << 23) // line
+            size = 1 << (size.bit_length() - 1)  # a power of two: the loop wraps by a mask
+            iterations = max(size, 1 << 23) // line
             tries = _TRIES if size < memory // 2 else 2
-            seconds = self._seconds(f"reading{self._widest}", rounds, address, tries, size - 1)
-            found.append(rounded(rounds * line / seconds / clock))
+            seconds = self._seconds(f"reading{self._widest}", iterations, address, tries, size - 1)
+            found.append(rounded(iterations * line / seconds / clock))
         # a cache is not slower than the next one
         for n in (2, 1, 0):
             found[n] = max(found[n], found[n + 1])
         return found[0], found[1], found[2], found[3]
 
     def seconds_of_two_threads(self, name: str) -> float:
-        """The least time of a round of two threads that wait for each other; 0: they never met."""
+        """Return the shortest time of an iteration of two threads that wait for each other.
+
+        It is 0 if the two never ran at the same time.
+        """
         function, found = self._function(name), []
         until = time.perf_counter() + _LONGEST
         for _ in range(2 * _TRIES):
@@ -153,7 +158,7 @@ class _Loops:
             left = [0, 0]
 
             def run(number: int, ends: list[float] = ends, left: list[int] = left) -> None:
-                left[number] = function(_ROUNDS, self._address + number, 0)
+                left[number] = function(_ITERATIONS, self._address + number, 0)
                 ends[number] = time.perf_counter()
 
             other = threading.Thread(target=run, args=(1,))
@@ -162,22 +167,28 @@ class _Loops:
             run(0)
             other.join()
             if not any(left):
-                found.append((ends[0] - start) / _ROUNDS)
+                found.append((ends[0] - start) / _ITERATIONS)
         return min(found, default=0.0)
 
 
 def _chains(machine: Machine) -> int:
-    """Products under way at the same time: four a cycle of four cycles each need sixteen."""
+    """Return the number of independent multiply-adds that keep all units busy.
+
+    Four per cycle with a latency of four cycles need sixteen.
+    """
     return 16 if machine.registers == 32 else 12
 
 
 def _text(machine: Machine, widths: list[int]) -> str:
-    """The loops as LLVM text: i64 name(i64 rounds, i64 address, i64 mask).
+    """Return the loops as LLVM text: i64 name(i64 iterations, i64 address, i64 mask).
 
-    The mask is that of the bytes after which reading starts again."""
+    `mask` wraps the address of a reading loop, so that it starts again.
+    """
     additions = [f"  %x{n + 1} = {('add', 'xor')[n % 2]} i64 %x{n}, %y" for n in range(_CHAIN)]
     functions = [
-        _loop("additions", ["i64 0"], [f"%x{_CHAIN}"], additions, "  %y = or i64 %rounds, 1", "x"),
+        _loop(
+            "additions", ["i64 0"], [f"%x{_CHAIN}"], additions, "  %y = or i64 %iterations, 1", "x"
+        ),
         _products("latency", machine.vector_bits, 1),
     ]
     for bits in widths:
@@ -204,7 +215,7 @@ def _text(machine: Machine, widths: list[int]) -> str:
     return "\n".join([*functions, _LINE, _BARRIER])
 
 
-# The instruction adds to each sum the products of two pairs of bfloat16 numbers.
+# The instruction adds the products of two pairs of bfloat16 numbers to each accumulator.
 _BFLOAT16 = (
     "call <16 x float> @llvm.x86.avx512bf16.dpbf16ps.512(<16 x float> {sum},"
     " <32 x bfloat> %halves, <32 x bfloat> %halves)"
@@ -212,7 +223,7 @@ _BFLOAT16 = (
 
 
 def _products(name: str, bits: int, chains: int, form: str = "") -> str:
-    """Chains of products, each of which needs the one before it; `form` is another instruction."""
+    """Return a loop of dependent chains of multiply-adds; `form` is another instruction."""
     vector = f"<{bits // 32} x float>"
     before = [
         "  %place = inttoptr i64 %address to ptr",
@@ -247,7 +258,7 @@ def _loop(
     carried: str = "",
     after: list[str] | None = None,
 ) -> str:
-    """The text of a loop that carries values: `carried`0, `carried`1, ... from starts to ends."""
+    """Return the text of a loop that carries values named `carried`0, `carried`1, ...."""
     phis = []
     for n, (start, end) in enumerate(zip(starts, ends, strict=True)):
         kind, _, value = start.partition(" ")
@@ -257,7 +268,7 @@ def _loop(
         phis.append(f"  %{carried}{n} = phi {kind} [ {value}, %entry ], [ {end}, %loop ]")
     kept = ends[0] if carried == "x" else "0"
     lines = [
-        f"define i64 @{name}(i64 %rounds, i64 %address, i64 %mask) {{",
+        f"define i64 @{name}(i64 %iterations, i64 %address, i64 %mask) {{",
         "entry:",
         before,
         "  br label %loop",
@@ -266,7 +277,7 @@ def _loop(
         *phis,
         *body,
         "  %next = add i64 %i, 1",
-        "  %more = icmp slt i64 %next, %rounds",
+        "  %more = icmp slt i64 %next, %iterations",
         "  br i1 %more, label %loop, label %done",
         "done:",
         *(after or []),
@@ -277,10 +288,11 @@ def _loop(
     return "\n".join(lines)
 
 
-# Two threads hand a word to and fro: thread t waits until it is 2 * round + t, then adds 1. The
-# address is that of the word plus the thread's number. The result is the rounds that are left over.
+# Two threads take turns to write a word: thread t waits until it is 2 * iteration + t, then adds 1.
+# The address is that of the word plus the thread's number. The result is the number of iterations
+# that were not done.
 _LINE = f"""
-define i64 @line(i64 %rounds, i64 %address, i64 %mask) {{
+define i64 @line(i64 %iterations, i64 %address, i64 %mask) {{
 entry:
   %thread = and i64 %address, 63
   %base = sub i64 %address, %thread
@@ -304,19 +316,19 @@ handed:
   %value = add i64 %found, 1
   store atomic i64 %value, ptr %word release, align 8
   %next = add i64 %i, 1
-  %on = icmp slt i64 %next, %rounds
+  %on = icmp slt i64 %next, %iterations
   br i1 %on, label %round, label %finished
 failed:
-  %left = sub i64 %rounds, %i
+  %left = sub i64 %iterations, %i
   ret i64 %left
 finished:
   ret i64 0
 }}
 """
 
-# Two threads add 1 to a word; the second one to come sets another word, for which the first waits.
+# Two threads add 1 to a word; the second one sets another word, for which the first one waits.
 _BARRIER = f"""
-define i64 @barrier(i64 %rounds, i64 %address, i64 %mask) {{
+define i64 @barrier(i64 %iterations, i64 %address, i64 %mask) {{
 entry:
   %base = and i64 %address, -64
   %arrived = inttoptr i64 %base to ptr
@@ -343,10 +355,10 @@ again:
   %late = icmp sgt i64 %more, {_SPINS}
   br i1 %late, label %failed, label %wait
 done:
-  %on = icmp slt i64 %next, %rounds
+  %on = icmp slt i64 %next, %iterations
   br i1 %on, label %round, label %finished
 failed:
-  %left = sub i64 %rounds, %i
+  %left = sub i64 %iterations, %i
   ret i64 %left
 finished:
   ret i64 0

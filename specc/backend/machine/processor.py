@@ -1,11 +1,11 @@
 """The processor that code is compiled for: its vector width, vector registers and features.
 
     >>> this_machine().vector_bits          # 512 with AVX-512, 256 with AVX2, 128 with NEON
-    >>> this_machine(256)                   # the same processor, held to narrower vectors
+    >>> this_machine(256)                   # this processor, limited to vectors of 256 bits
 
-The environment variable SPECC_VECTOR_BITS narrows the default in the same way; a value that is no
-width of vectors raises SpecError. A profile that plans are made with (`chosen`) has its own width,
-which may be more than this processor has: then LLVM makes several instructions of one.
+The environment variable SPECC_VECTOR_BITS limits the default in the same way; a value that is not a
+width of vectors raises SpecError. A chosen profile (`chosen`) has its own width. If this processor
+has narrower vectors, LLVM splits each instruction into several.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True)
 class Machine:
-    """What the code generator needs to know about a processor.
+    """The properties of a processor that the code generator needs.
 
-    `cpu` and `features` are in LLVM's words; `registers` counts the vector registers of
-    `vector_bits` bits each. `architecture` is "x86_64", "aarch64" or what else the system says.
+    `cpu` and `features` are LLVM's names. `registers` is the number of vector registers of
+    `vector_bits` bits each. `architecture` is "x86_64", "aarch64" or another name that the system
+    reports.
     """
 
     cpu: str
@@ -40,7 +41,7 @@ class Machine:
 
     @property
     def addresses(self) -> int:
-        """How many integer registers there are for addresses and counters."""
+        """The number of integer registers for addresses and counters."""
         return 15 if self.architecture == "x86_64" else 30
 
     @property
@@ -50,16 +51,16 @@ class Machine:
 
     @property
     def multiplies_bfloat16(self) -> bool:
-        """Whether an instruction adds up products of bfloat16 numbers in float32."""
+        """Whether there is an instruction that adds products of bfloat16 numbers in float32."""
         return self.vector_bits == 512 and "+avx512bf16" in self.features.split(",")
 
     def lanes(self, dtype: str) -> int:
-        """How many elements of `dtype` fill one vector register."""
+        """Return the number of elements of `dtype` in a vector register."""
         return self.vector_bits // {"float32": 32, "float64": 64}[dtype]
 
 
 def this_machine(vector_bits: int | None = None) -> Machine:
-    """The processor this runs on, with vectors of at most `vector_bits` bits (128, 256 or 512)."""
+    """Return this processor, with vectors of at most `vector_bits` bits (128, 256 or 512)."""
     if vector_bits is None:
         wanted, given = _wanted_bits(), chosen()
         if given is None:
@@ -76,7 +77,7 @@ def this_machine(vector_bits: int | None = None) -> Machine:
 
 
 def _wanted_bits() -> int:
-    """The vector width that the environment prefetches for, by default the widest."""
+    """Return the vector width that SPECC_VECTOR_BITS names, by default the widest."""
     given = os.environ.get("SPECC_VECTOR_BITS") or str(WIDTHS[-1])
     if given not in map(str, WIDTHS):
         message = f"SPECC_VECTOR_BITS must be 128, 256 or 512, not `{given}`"
@@ -92,7 +93,7 @@ def _machine(limit: int) -> Machine:
 
         try:
             features = dict(llvm.get_host_cpu_features())
-        except RuntimeError:  # LLVM cannot tell on this system
+        except RuntimeError:  # LLVM does not know the features on this system
             features = {}
         cpu = llvm.get_host_cpu_name()
     architecture = _architecture()
@@ -106,14 +107,14 @@ def _machine(limit: int) -> Machine:
         for name in features:
             if name.startswith(("avx512", "avx10", "amx-avx512")):
                 features[name] = False
-    # LLVM holds many server processors to 256 bits of its own accord; we choose the width here
+    # by default LLVM limits many server processors to 256 bits; these features set the width
     features["prefer-256-bit"] = bits == 256
     features["prefer-128-bit"] = bits == 128
     return Machine(cpu, _flatten(features), bits, 32 if wide else 16, bool(features.get("fma")))
 
 
 def _architecture() -> str:
-    """The instruction set's name, one for all systems."""
+    """Return the instruction set's name, which is the same on all systems."""
     name = platform.machine().lower()
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
 

@@ -1,11 +1,11 @@
-"""What a machine can do, as figures that plans are made with.
+"""The speed of a machine, as numbers that plans are made with.
 
     profile = Profile.read("zen4.json")
-    profile.products(512)            # 1.0: products of vectors of 512 bits in a cycle
-    profile.rate(1 << 20)            # bytes a cycle that a core reads, of data that take 1 MB
+    profile.products(512)            # 1.0: multiply-adds of vectors of 512 bits per cycle
+    profile.rate(1 << 20)            # bytes per cycle that a core reads of 1 MB of data
 
-Figures are rounded to powers of two or whole numbers, so that measurements of one machine agree.
-Times are in cycles of the core.
+The numbers are rounded to powers of two or integers, so that repeated measurements of a machine
+agree. Times are in cycles of the core.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from specc.system.records import dataclass
 WIDTHS = (128, 256, 512)
 LEVELS = ("L1", "L2", "L3")
 FORMAT = 1
-_A_CYCLE = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)  # of instructions of one kind
+_PER_CYCLE = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)  # possible numbers of instructions
 
 Steps = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The figures of a machine; `by_width` are pairs of a vector's bits and instructions a cycle.
+    """The speed of a machine; `by_width` are pairs of a vector's bits and instructions per cycle.
 
-    `caches` are bytes that a core finds in its L1, L2 and L3 cache, and `rates` the bytes a cycle
-    that it reads from each, and from memory. `latency` is the cycles of a product, `line` those
-    until a core has a cache line that another one has written, `barrier` those of two threads that
-    wait for each other.
+    `caches` are the bytes of a core's L1, L2 and L3 cache, and `rates` the bytes per cycle that it
+    reads from each of them, and from memory. `latency` is the cycles of a multiply-add, `line` the
+    cycles to load a cache line that another core has written, and `barrier` the cycles of a barrier
+    of two threads.
     """
 
     processor: str
@@ -53,26 +53,27 @@ class Profile:
     rates: tuple[float, float, float, float]
     line: int
     barrier: int
-    bfloat16_products: float = 0.0  # of the widest vectors, in a cycle; 0: no such instruction
-    origin: str = field(default="", compare=False)  # the file that it was read from
+    bfloat16_products: float = 0.0  # of the widest vectors per cycle; 0: no such instruction
+    origin: str = field(default="", compare=False)  # the file from which it was read
 
     def products(self, bits: int) -> float:
-        """Products of vectors, each with its sum, in a cycle."""
+        """Return the multiply-adds of vectors per cycle."""
         return dict(self.products_by_width)[bits]
 
     def loads(self, bits: int) -> float:
-        """Vectors loaded from the L1 cache in a cycle."""
+        """Return the vectors that are loaded from the L1 cache per cycle."""
         return dict(self.loads_by_width)[bits]
 
     def stores(self, bits: int) -> float:
-        """Vectors stored to the L1 cache in a cycle."""
+        """Return the vectors that are stored to the L1 cache per cycle."""
         return dict(self.stores_by_width)[bits]
 
     @property
     def slowness_of_pairs(self) -> float:
-        """The time of a product of vectors of bfloat16 pairs, in products of float32.
+        """The time of a product of vectors of bfloat16 pairs, relative to one of float32.
 
-        It does twice the work, so pairs are slower from 2 on; infinite if there is no instruction.
+        It does twice the work, so pairs are not faster if this is 2 or more. It is infinite if
+        there is no such instruction.
         """
         if not self.bfloat16_products:
             return math.inf
@@ -80,30 +81,30 @@ class Profile:
 
     @property
     def l1(self) -> int:
-        """Bytes of the L1 cache."""
+        """The bytes of the L1 cache."""
         return self.caches[0]
 
     @property
     def l2(self) -> int:
-        """Bytes of the L2 cache."""
+        """The bytes of the L2 cache."""
         return self.caches[1]
 
     def rate(self, size: float) -> float:
-        """Bytes a cycle that a core reads of data that take `size` bytes, again and again."""
+        """Return the bytes per cycle that a core reads, if it reads `size` bytes repeatedly."""
         for cache, rate in zip(self.caches, self.rates, strict=False):
             if size <= cache:
                 return rate
         return self.rates[-1]
 
     def held_to(self, bits: int) -> Profile:
-        """The same machine with vectors of at most so many bits."""
+        """Return this machine's profile with vectors of at most `bits` bits."""
         if bits >= self.vector_bits:
             return self
         registers = 16 if self.architecture == "x86_64" else self.registers
         return replace(self, vector_bits=bits, registers=registers)
 
     def record(self) -> dict[str, Any]:
-        """The figures for a file."""
+        """Return the profile as the content of a JSON file."""
 
         def by_width(steps: Steps) -> dict[str, float]:
             return {str(bits): _plain(number) for bits, number in steps}
@@ -128,11 +129,11 @@ class Profile:
         }
 
     def text(self) -> str:
-        """The text of a file that `read` reads."""
+        """Return the text of a file that `read` reads."""
         return json.dumps(self.record(), indent=2) + "\n"
 
     def write(self, path: str | Path) -> None:
-        """Store the figures whole, or not at all. Raises OSError."""
+        """Write the profile to a file, completely or not at all. Raises OSError."""
         import os
         import tempfile
 
@@ -148,7 +149,10 @@ class Profile:
 
     @classmethod
     def read(cls, path: str | Path, said_by: str = "") -> Profile:
-        """The profile in a file. Raises SpecError, which names who `said_by` to read it."""
+        """Return the profile in a file. Raises SpecError.
+
+        `said_by` is the option or variable that names the file, for the error's message.
+        """
         try:
             text = Path(path).read_text(encoding="utf-8")
             found = json.loads(text)
@@ -163,8 +167,8 @@ class Profile:
 
     @classmethod
     def of(cls, record: object, origin: str = "") -> Profile:
-        """The profile that `record` describes."""
-        given = _Figures(record)
+        """Return the profile that `record` describes."""
+        given = _Entries(record)
         if (number := given.number("format")) != FORMAT:
             raise _Wrong(f"has format {number:g}, and this version of specc reads {FORMAT}")
         bits = int(given.number("vector_bits"))
@@ -199,26 +203,26 @@ class Profile:
 
 
 def rounded(value: float) -> float:
-    """The nearest power of two: what is measured twice differs by less than a step."""
+    """Return the nearest power of two, so that repeated measurements agree."""
     return 2.0 ** round(math.log2(value))
 
 
 def instructions(value: float) -> float:
-    """The nearest number of instructions of one kind that processors carry out in a cycle."""
-    return min(_A_CYCLE, key=lambda step: max(step, value) / min(step, value))
+    """Return the nearest number of instructions per cycle that processors have."""
+    return min(_PER_CYCLE, key=lambda step: max(step, value) / min(step, value))
 
 
 class _Wrong(Exception):
-    """A figure that is missing or makes no sense; the message says which."""
+    """Raised for an entry that is missing or not valid; the message names it."""
 
 
-class _Figures:
-    """The entries of a JSON object, which must be there and be of their kind."""
+class _Entries:
+    """The entries of a JSON object; reading a missing or invalid entry raises `_Wrong`."""
 
     def __init__(self, record: object, within: str = ""):
         if not isinstance(record, Mapping):
             what = f"`{within.rstrip('.')}`" if within else "the file"
-            raise _Wrong(f"{what} must be an object of figures")
+            raise _Wrong(f"{what} must be a JSON object")
         self._record, self._within = record, within
 
     def _entry(self, name: str) -> object:
@@ -237,14 +241,14 @@ class _Figures:
     def text(self, name: str) -> str:
         value = self._entry(name)
         if not isinstance(value, str):
-            raise _Wrong(f"`{self._within}{name}` must be a text, not {value!r}")
+            raise _Wrong(f"`{self._within}{name}` must be a string, not {value!r}")
         return value
 
-    def inner(self, name: str) -> _Figures:
-        return _Figures(self._entry(name), f"{name}.")
+    def inner(self, name: str) -> _Entries:
+        return _Entries(self._entry(name), f"{name}.")
 
     def by_width(self, name: str, most: int) -> Steps:
-        """The figures for all widths up to `most`."""
+        """Return the numbers for all widths up to `most`."""
         own = self.inner(name)
         return tuple((bits, own.number(str(bits))) for bits in WIDTHS if bits <= most)
 
