@@ -59,5 +59,5 @@ def test_a_window_of_an_unknown_size_has_no_more_places_than_a_byte_counts_once_
         if is_allowed:
             assert WindowArgMax((size, size), (1, 1)).infer(kind, y).kind == "byte"
         else:
-            with pytest.raises(ShapeError, match="256 places"):
+            with pytest.raises(ShapeError, match="256 positions"):
                 WindowArgMax((size, size), (1, 1)).infer(kind, y)

@@ -324,7 +324,7 @@ def test_residual(settings, name, filters, stride):
         ("image -> maxpool(7)", "larger than the height 6"),
         (
             "reshape(concat(wide, wide); 1, 20, 14) -> maxpool(20, size_width=14)",
-            "more than 256 places",
+            "more than 256 positions",
         ),
         ("image -> maxpool(2, pad=2)", "`pad` must be smaller than the window"),
         ("image -> avgpool(2, pad_width=3)", "`pad` must be smaller than the window"),

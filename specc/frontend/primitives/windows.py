@@ -124,7 +124,7 @@ def _window_max(
     if most > 256:  # the place of a maximum is kept in a byte
         raise Mistake(
             "bad-setting",
-            f"a window of {'x'.join(map(str, box))} has more than 256 places",
+            f"a window of {'x'.join(map(str, box))} has more than 256 positions",
             help="`global_maxpool` takes the largest element of a whole channel",
         )
     result, note = window_max(frame, x, box, step, margin, round, span)

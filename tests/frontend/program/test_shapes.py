@@ -154,7 +154,7 @@ def test_the_trail_of_a_shape_reaches_back_to_the_input():
         ("reshape(x; 16, second=2, fourth=2)", "the sizes of `reshape` are given without a gap"),
         (
             "reshape(x; 1, 8, 8) -> upsample(3) -> maxpool(17, stride=1)",
-            "a window of 17x17 has more than 256 places",
+            "a window of 17x17 has more than 256 positions",
         ),
     ],
 )
