@@ -77,7 +77,7 @@ def test_a_figure_that_makes_no_sense_is_named(change, message, tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [(None, "cannot be read"), ("{", "is not JSON"), ("[]", "an object")]
+    ("text", "message"), [(None, "cannot be read"), ("{", "is not JSON"), ("[]", "a JSON object")]
 )
 def test_a_file_that_is_no_profile_is_named(text, message, tmp_path):
     path = tmp_path / "machine.json"
