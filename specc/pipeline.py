@@ -26,6 +26,7 @@ from specc.ir.verify import verify
 from specc.ops.carry import straightened
 from specc.ops.peers import bind_batch, sees_peers
 from specc.passes import lower
+from specc.passes.chunk import chunk
 from specc.passes.derive import derive
 from specc.passes.divide import divide
 from specc.passes.division import Division, divided
@@ -248,6 +249,7 @@ PASSES = (
     Pass("straighten", on_graph(straightened)),
     Pass("simplify", on_graph(simplify)),
     Pass("push_slices", on_graph(push_slices)),
+    Pass("chunk", on_graph(chunk)),
     Pass("recompute", _recompute, lambda made, job: job.recompute),
     Pass("prepare", on_graph(prepare)),
     Pass("bind_batch", _bind_batch, lambda made, job: sees_peers(made.graph)),

@@ -17,7 +17,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
@@ -39,6 +39,16 @@ Strides = tuple[Size, ...]
 """Elements from one entry to the next, along each axis."""
 Box = tuple[tuple[int, int], ...]
 """The first element and the end of a part of a value, along each axis."""
+
+
+class Cut(NamedTuple):
+    """The op that computes a part of a value, and how its inputs are cut.
+
+    `axes` has for each input the axis of which it reads the same entries, or None if it reads all.
+    """
+
+    op: Op
+    axes: tuple[int | None, ...]
 
 
 class ShapeError(Exception):
@@ -174,6 +184,28 @@ class Op:
         None if there is no such value.
 
         Without an answer an op is refused in a sequence, with an error that names it.
+        """
+        return None
+
+    # A part of a value: some entries of one of its axes.
+
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
+        """Return what computes `count` entries of an axis of `node`, from `start` on.
+
+        None unless each of them follows from the same entries of the inputs. The default holds for
+        every op that works step by step, because the first axis may be one of steps.
+        """
+        one = None if axis else self.one_step(node)
+        if one is None:
+            return None
+        moving = tuple(self.reads_step(position) for position in range(len(node.inputs)))
+        op = one.over_steps(count, moving)
+        return None if op is None else Cut(op, tuple(0 if moves else None for moves in moving))
+
+    def summand(self, node: Node, position: int, axis: int, count: int) -> Cut | None:
+        """Return what computes the share of `count` entries of an axis of an input in a sum.
+
+        The shares of all entries add up to `node`. By default it is no such sum.
         """
         return None
 

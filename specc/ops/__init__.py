@@ -5,6 +5,7 @@ If an op has a kernel of its own, the kernel is in `kernels`, in the file of the
 
 from specc.ops import (  # noqa: F401
     after,
+    alike,
     along,
     broadcast,
     carry,

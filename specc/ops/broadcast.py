@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
-from specc.ir.op import Form, Gradients, Op, ShapeError, Strides, Types, WithoutArithmetic
+from specc.ir.op import Cut, Form, Gradients, Op, ShapeError, Strides, Types, WithoutArithmetic
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.shape import lead
@@ -65,6 +65,11 @@ class Broadcast(WithoutArithmetic):
         every_step = 0 not in self.axes
         return replace(self, shape=result.shape) if every_step or self.axes[0] == 0 else None
 
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
+        shape = (*self.shape[:axis], count, *self.shape[axis + 1 :])
+        read = self.axes.index(axis) if axis in self.axes else None
+        return Cut(replace(self, shape=shape), (read,))
+
     def suits_team(self, node: Node) -> bool:
         return True
 
@@ -109,6 +114,12 @@ class Sum(Op):
             return None
         return Sum(tuple(axis - 1 for axis in self.axes))
 
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
+        return Cut(self, (kept_axes(node.inputs[0].type.rank, self.axes)[axis],))
+
+    def summand(self, node: Node, position: int, axis: int, count: int) -> Cut | None:
+        return Cut(self, (axis,)) if axis in self.axes else None
+
     @property
     def sums_batch(self) -> bool:
         return self.batch
@@ -130,6 +141,11 @@ def broadcast_scalar(node: Node, shape: Shape) -> Node:
 def sum_batch(x: Node) -> Node:
     """Return the sum of x over the examples of the batch."""
     return apply(Sum((), batch=True), x)
+
+
+def kept_axes(rank: int, reduced: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of a value that are left once some are reduced."""
+    return tuple(axis for axis in range(rank) if axis not in reduced)
 
 
 def reduced_type(op: str, axes: tuple[int, ...], x: Type) -> Type:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
-from specc.ir.op import Form, Gradients, Op, ShapeError, Types
+from specc.ir.op import Cut, Form, Gradients, Op, ShapeError, Types
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.rounding import Bfloat16
@@ -235,6 +235,37 @@ class Contract(Op):
             if axis or each != first
         )
         return None if is_elsewhere else time
+
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
+        i = self._plain(self.out, axis)
+        return None if i is None else self._of_entries(i, count)
+
+    def summand(self, node: Node, position: int, axis: int, count: int) -> Cut | None:
+        i = self._plain((self.left, self.right)[position], axis)
+        is_kept = i is None or any(i in dict(each.terms) for each in self.out)
+        return None if i is None or is_kept else self._of_entries(i, count)
+
+    @staticmethod
+    def _plain(map_: Map, axis: int) -> int | None:
+        """The index that an axis is read or written by, if that is all there is."""
+        terms = map_[axis].terms
+        alone = len(terms) == 1 and terms[0][1] == 1 and not map_[axis].constant
+        return terms[0][0] if alone else None
+
+    def _of_entries(self, i: int, count: int) -> Cut | None:
+        """The product for `count` values of an index; None if it shares an axis with others."""
+        axes: list[int | None] = []
+        for map_ in (self.out, self.left, self.right):
+            found = [axis for axis, each in enumerate(map_) if i in dict(each.terms)]
+            if len(found) > 1 or any(self._plain(map_, axis) != i for axis in found):
+                return None
+            axes.append(found[0] if found else None)
+        out, *read = axes
+        extents = (*self.extents[:i], count, *self.extents[i + 1 :])
+        shape = self.shape
+        if out is not None:
+            shape = (*shape[:out], count, *shape[out + 1 :])
+        return Cut(replace(self, extents=extents, shape=shape), tuple(read))
 
     def vjp(self, node: Node, dy: Node) -> Gradients:
         left, right = node.inputs

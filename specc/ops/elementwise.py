@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from specc.ir import sizes
 from specc.ir.graph import Node, Origin, apply
-from specc.ir.op import Form, Gradients, Op, ShapeError
+from specc.ir.op import Cut, Form, Gradients, Op, ShapeError
 from specc.ir.sizes import Polynomial, Size
 from specc.ir.types import Type
 from specc.ops.broadcast import broadcast_scalar
@@ -98,6 +98,9 @@ class Elementwise(Op):
 
     def one_step(self, node: Node) -> Op:
         return self
+
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
+        return Cut(self, (axis,) * len(node.inputs))
 
     def suits_team(self, node: Node) -> bool:
         return True

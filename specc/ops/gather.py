@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
 from specc.ir.op import (
+    Cut,
     Gradients,
     Kernel,
     Op,
@@ -87,6 +88,12 @@ class Take(WithKernel, WithoutArithmetic):
 
     def one_step(self, node: Node) -> Op | None:
         return Take(self.lead - 1) if self.lead else self
+
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
+        rank = node.inputs[1].type.rank
+        if axis < self.lead:
+            return Cut(self, (axis, axis))
+        return Cut(self, (None, axis) if axis < rank else (self.lead + 1 + axis - rank, None))
 
     def reads_step(self, position: int) -> bool:
         return position == 1 or self.lead > 0
@@ -181,6 +188,10 @@ class Put(WithKernel, WithoutArithmetic):
 
     def one_step(self, node: Node) -> Op | None:
         return None if self.sum_batch or not self.lead else replace(self, lead=self.lead - 1)
+
+    def summand(self, node: Node, position: int, axis: int, count: int) -> Cut | None:
+        is_summed = self.lead <= axis < node.inputs[1].type.rank
+        return Cut(self, (axis, axis)) if is_summed else None
 
     @property
     def sums_batch(self) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from specc.ir import sizes
 from specc.ir.graph import Node
-from specc.ir.op import Gradients, Kernel, Op, Types, WithKernel, WithoutArithmetic
+from specc.ir.op import Cut, Gradients, Kernel, Op, Types, WithKernel, WithoutArithmetic
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.kernels import random as kernels
@@ -33,13 +33,18 @@ class Uniform(WithKernel, WithoutArithmetic):
 
     Ops with different labels draw different numbers. With `batched`, every example has numbers of
     its own. The inputs are only awaited, and not read.
+    `first` entries of the first axis come before those of this value, which is part of another.
     """
 
     shape: Shape
     batched: bool
     label: str
+    first: int = 0
     differs_by_step = True
     awaits_only = True
+
+    def attributes(self) -> str:
+        return super().attributes() if self.first else super().attributes().rpartition(", ")[0]
 
     def infer(self, *awaited: Type) -> Type:
         return Type("float", self.shape, self.batched)
@@ -55,6 +60,12 @@ class Uniform(WithKernel, WithoutArithmetic):
 
     def first_steps(self, node: Node, result: Type) -> Op:
         return replace(self, shape=result.shape)
+
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
+        if axis:
+            return None
+        part = replace(self, shape=(count, *self.shape[1:]), first=self.first + start)
+        return Cut(part, (None,) * len(node.inputs))
 
     def suits_team(self, node: Node) -> bool:
         return True
@@ -74,7 +85,9 @@ class Uniform(WithKernel, WithoutArithmetic):
             key = _mix64(np.uint64(seed & _MASK) + golden)
             key = _mix64(key ^ np.uint64(self.key & _MASK))
             key = _mix64(key + np.uint64(step & _MASK))
-            rows = _mix64(key + np.arange(1, elements + 1, dtype=np.uint64) * golden)
+            start = self.first * sizes.count(shape[1:])
+            numbers_ = np.arange(start + 1, start + elements + 1, dtype=np.uint64)
+            rows = _mix64(key + numbers_ * golden)
             first = (rows & np.uint64(0xFFFFFFFF)).astype(np.uint32)
             second = (rows >> np.uint64(32)).astype(np.uint32)
             bits = _mix32(np.arange(count, dtype=np.uint32)[:, None] + first)
@@ -99,6 +112,7 @@ class Uniform(WithKernel, WithoutArithmetic):
             "key": self.key,
             "channels": sizes.count(self.shape[:1]),
             "size": sizes.count(self.shape[1:]),
+            "skipped": self.first,
             "lanes": lanes if self.batched else 1,
         }
 

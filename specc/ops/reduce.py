@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
 from specc.ir.op import (
+    Cut,
     Form,
     Gradients,
     Kernel,
@@ -26,7 +27,7 @@ from specc.ir.op import (
 )
 from specc.ir.sizes import Size
 from specc.ir.types import Type
-from specc.ops.broadcast import Broadcast, Sum, reduced_type, spread_again
+from specc.ops.broadcast import Broadcast, Sum, kept_axes, reduced_type, spread_again
 from specc.ops.elementwise import div, equal, mul, select
 from specc.ops.kernels import reduce as kernels
 from specc.ops.leaf import constant
@@ -64,6 +65,9 @@ class Max(Op):
 
     def one_step(self, node: Node) -> Op | None:
         return None if 0 in self.axes else Max(tuple(axis - 1 for axis in self.axes))
+
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
+        return Cut(self, (kept_axes(node.inputs[0].type.rank, self.axes)[axis],))
 
     def suits_team(self, node: Node) -> bool:
         return True

@@ -14,6 +14,7 @@ from specc.ir import sizes
 from specc.ir.graph import Node, apply
 from specc.ir.op import (
     Box,
+    Cut,
     Form,
     Gradients,
     Op,
@@ -68,6 +69,14 @@ class Reshape(WithoutArithmetic):
     def first_steps(self, node: Node, result: Type) -> Op | None:
         return Reshape(result.shape) if self.one_step(node) is not None else None
 
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
+        before, shape = sizes.product(self.shape[:axis]), node.inputs[0].type.shape
+        for read, size in enumerate(shape):
+            if size == self.shape[axis] and sizes.product(shape[:read]) == before:
+                cut = (*self.shape[:axis], count, *self.shape[axis + 1 :])
+                return Cut(Reshape(cut), (read,))
+        return None
+
     def suits_team(self, node: Node) -> bool:
         return True
 
@@ -108,6 +117,9 @@ class Transpose(WithoutArithmetic):
         if self.order[0] != 0:
             return None
         return Transpose(tuple(axis - 1 for axis in self.order[1:]))
+
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
+        return Cut(self, (self.order[axis],))
 
     def suits_team(self, node: Node) -> bool:
         return True
@@ -155,6 +167,9 @@ class Slice(WithoutArithmetic):
 
     def one_step(self, node: Node) -> Op | None:
         return replace(self, axis=self.axis - 1) if self.axis else None
+
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
+        return None if axis == self.axis else Cut(self, (axis,) * len(node.inputs))
 
     def suits_team(self, node: Node) -> bool:
         return True
@@ -210,6 +225,9 @@ class Pad(WithoutArithmetic):
 
     def one_step(self, node: Node) -> Op | None:
         return replace(self, axis=self.axis - 1) if self.axis else None
+
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
+        return None if axis == self.axis else Cut(self, (axis,) * len(node.inputs))
 
     def suits_team(self, node: Node) -> bool:
         return True
@@ -304,6 +322,9 @@ class Concat(WithoutArithmetic):
 
     def one_step(self, node: Node) -> Op | None:
         return replace(self, axis=self.axis - 1) if self.axis else None
+
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
+        return None if axis == self.axis else Cut(self, (axis,) * len(node.inputs))
 
     def suits_team(self, node: Node) -> bool:
         return True

@@ -15,6 +15,7 @@ from itertools import islice
 from specc.ir.graph import Graph, Node, apply
 from specc.ir.op import Form
 from specc.ir.plan import Group, GroupKind, Repeated
+from specc.ops.alike import is_alike
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.carry import Carry, Loop, loops, ordered
 from specc.ops.leaf import Const, Input, Role, leaf
@@ -106,12 +107,18 @@ def fuse(graph: Graph) -> tuple[Group, ...]:
 
 
 def _may_wait(node: Node, waiting: Set[Node], leaves: Set[tuple[str, str]]) -> bool:
-    """Return whether a node reads only leaves, so that it can join its first reader."""
+    """Return whether a node reads only leaves, so that it can join its first reader.
+
+    What is read for each example alike is to be computed where its reader is, too.
+    """
     return (
         node.op.form is Form.ELEMENT
         and not awaited(node)
         and not is_old_value(node, leaves)
-        and all(each in waiting or root_of(each).op.form is Form.LEAF for each in node.inputs)
+        and all(
+            each in waiting or root_of(each).op.form is Form.LEAF or is_alike(each)
+            for each in node.inputs
+        )
     )
 
 

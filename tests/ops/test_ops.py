@@ -239,6 +239,7 @@ ELSEWHERE = {
     "BatchMean",
     "Iota",
     "Const",
+    "Alike",
     "Uniform",
 }
 SMOOTH_FROM = {"Log", "Log1p", "Sqrt", "Pow", "Div"}  # tested on positive numbers

@@ -11,6 +11,8 @@ import pytest
 
 from specc import driver, pipeline
 from specc.ir.show import show_graph
+from specc.passes import regions
+from specc.passes.regions import CutLimits
 from specc.pipeline import NAMES, PASSES, Batch, Job, Kind, run
 from specc.source import Source
 
@@ -55,6 +57,11 @@ SLOPE = (
     "model slope { input x: float[3] param w: float[3] = normal"
     " let y = sum(tanh(w * x)) output gradient(y; x) }"
 )
+ATTENTION = (
+    "seq time = 8 model small { input x: float[time, 2] target y: float[time, 2]"
+    " let s[t, u] = sum(i: x[t, i] * x[u, i]) let a[t, u] = softmax(u: if u <= t then s[t, u] else"
+    " -inf) let z[t, i] = sum(u: a[t, u] * x[u, i]) output z loss mse(z -> dense(2), y) }"
+)
 # the pass -> a model that it changes, the kind of program, and the batch
 CASES = {
     "lower": (DENSE, Kind.TRAIN, BATCH),
@@ -71,6 +78,7 @@ CASES = {
     "straighten": (LATE, Kind.PREDICT, BATCH),
     "simplify": (DENSE, Kind.TRAIN, BATCH),
     "push_slices": (CELL, Kind.EVALUATE, BATCH),
+    "chunk": (ATTENTION, Kind.EVALUATE, BATCH),
     "recompute": (DEEP, Kind.TRAIN, BATCH),
     "prepare": (DENSE, Kind.TRAIN, BATCH),
     "bind_batch": (PEERS, Kind.EVALUATE, BATCH),
@@ -80,6 +88,13 @@ CASES = {
     "fuse": (CELL, Kind.EVALUATE, BATCH),
     "plan": (DENSE, Kind.TRAIN, BATCH),
 }
+
+
+@pytest.fixture(autouse=True)
+def small_values_are_large(request, monkeypatch):
+    """A graph of large values would be printed on many pages."""
+    if getattr(request.node, "callspec", None) and "chunk" in request.node.callspec.params.values():
+        monkeypatch.setattr(regions, "LIMITS", CutLimits(elements=64, ratio=2, rows=4))
 
 
 def program_of(model: str):

@@ -29,21 +29,23 @@ def own_kernel(shard: Shard, step: Step) -> KernelCall:
     op = node.op
     assert isinstance(op, WithKernel)
     function = op.kernel(types, lanes, width)
-    numbers = {**op.arguments(types, lanes), "vector": width, "item": shard.item(node)}
+    numbers = {"skipped": 0, **op.arguments(types, lanes), "vector": width}
+    numbers["item"] = shard.item(node)
     addresses = []
     for each in () if op.awaits_only else node.inputs:
         addresses.append(shard.viewed(each))
     addresses.append(shard.address(node, place))
-    numbers |= {"first_example": shard.first_example, "skipped": 0}
+    numbers["first_example"] = shard.first_example
     if step.mode == Mode.SPLIT:  # the op treats every channel separately
         channels = numbers["channels"]
-        numbers["skipped"], numbers["channels"] = shard.part(channels)
+        start, numbers["channels"] = shard.part(channels)
+        numbers["skipped"] += start
         values = (node,) if op.awaits_only else (*node.inputs, node)
         addresses = [
             address.moved(
                 each.type.bound_elements
                 // channels
-                * numbers["skipped"]
+                * start
                 * shard.lane_step(each)
                 * shard.item(each)
             )

@@ -3,7 +3,8 @@
     footprint(program)      # Footprint(examples=8_413_184, ..., parameters=1_048_576, ...)
     machine_memory()        # 33_554_432_000, or None if the system does not say
 
-The operands of products are kept for their gradients, and so are states. Other values are fused
+The operands of products are kept for their gradients, and so are states; of two that vary over the
+batch, it counts the smaller one alone. Other values are fused
 with them, follow from them, or are needed only briefly. The arena of the models in models/ is
 mostly 1.2 to 4 times this bound.
 """
@@ -56,6 +57,9 @@ def footprint(program: Program) -> Footprint:
             kept.add(node)
         elif isinstance(node.op, Contract):
             read = {each for each in node.inputs if each.type.batched}
+            if len(read) > 1:  # of attention, the larger one is computed again some rows at a time
+                kept.add(min(read, key=_elements))
+                continue
             kept |= read
             made = _elements(node) if node.type.batched else 0
             at_once = max(at_once, made + sum(map(_elements, read)))

@@ -121,7 +121,7 @@ class _Placement:
         offset = self.layout.take(size)
         is_kept = not self.sharing.reuses_within_phase and now >= 0
         unread = self.end_of_phase[self.order[now].phase] if is_kept else now
-        if self.sharing.reuses:
+        if self.sharing.reuses(size):
             self._free(max(self.last.get(node, unread), now), offset, size)
         return Place("arena", offset)
 

@@ -32,6 +32,9 @@ from specc.passes.plan.scheduled import (
 )
 from specc.passes.team import SPLIT_FROM
 
+# Bytes of a value of one example whose memory a team gives to another value: it fits no L2 cache.
+REUSED_FROM = 1 << 20
+
 
 def sharing_of(division: Division) -> PlannedSharing:
     """Return the way in which the shards of a division share the work."""
@@ -84,10 +87,9 @@ class PlannedSharing(Sharing):
     def reuses_within_phase(self) -> bool:
         """Whether the memory of a value is free once this shard's groups have read it."""
 
-    @property
     @abstractmethod
-    def reuses(self) -> bool:
-        """Whether the memory of a value is ever given to another one."""
+    def reuses(self, size: int) -> bool:
+        """Return whether the memory of a value of so many bytes is ever given to another one."""
 
     @abstractmethod
     def mode_in_loop(self, loop: Scheduled, group: Group) -> Mode:
@@ -141,8 +143,7 @@ class ByExamples(PlannedSharing):
     def reuses_within_phase(self) -> bool:
         return True
 
-    @property
-    def reuses(self) -> bool:
+    def reuses(self, size: int) -> bool:
         return True
 
     def mode_in_loop(self, loop: Scheduled, group: Group) -> Mode:
@@ -218,9 +219,8 @@ class ByRows(PlannedSharing):
     def reuses_within_phase(self) -> bool:
         return False
 
-    @property
-    def reuses(self) -> bool:
-        return self.lanes > 1
+    def reuses(self, size: int) -> bool:
+        return self.lanes > 1 or size >= REUSED_FROM
 
     def mode_in_loop(self, loop: Scheduled, group: Group) -> Mode:
         return Mode.SPLIT if loop.stages and teams.is_divided(group) else Mode.SINGLE
