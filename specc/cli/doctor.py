@@ -118,7 +118,7 @@ def examined(profile: Profile) -> Health:
 
 
 def shown(found: Health) -> str:
-    """The findings as text."""
+    """Return the findings as text."""
     missing = [name for name, version in found.optional.items() if version is None]
     present = [f"{name} {version}" for name, version in found.optional.items() if version]
     needed = [f"{name} {version or 'MISSING'}" for name, version in found.versions.items()]

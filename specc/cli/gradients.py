@@ -133,7 +133,7 @@ def _about(cell: CellFlow) -> str:
 
 
 def _steps(cell: CellFlow) -> Table:
-    """Some of the steps, from the last to the first: the way that a gradient goes."""
+    """Return some of the steps, from the last to the first: the way that a gradient goes."""
     unit = next(k * 10**e for e in range(9) for k in (1, 2, 5) if k * 10**e * ROWS >= cell.start)
     shown = sorted({1, *range(unit, cell.start, unit), cell.start}, reverse=True)
     table = _table(
@@ -151,7 +151,7 @@ def _steps(cell: CellFlow) -> Table:
 
 
 def _bars(values: Sequence[float]) -> list[str]:
-    """A bar for each value, as long as its logarithm."""
+    """Return a bar for each value, as long as its logarithm."""
     sign = "█" if (sys.stdout.encoding or "").lower().replace("-", "") == "utf8" else "#"
     found = [math.log10(each) for each in values if 0 < each < math.inf]
     if not found:

@@ -82,7 +82,7 @@ def _subject(source: Path, part: str | None) -> Subject:
 def _options(
     kind: FigureKind, layer: str | None, example: int | None, method: str | None, subject: Subject
 ) -> dict[str, object]:
-    """The options that a figure takes; raises a usage error for others."""
+    """Return the options that a figure takes; raises a usage error for others."""
     given: dict[str, object] = {}
     if layer is not None:
         paths = [each.path for each in subject.program.layers]

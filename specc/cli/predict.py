@@ -127,7 +127,7 @@ def predict(
 
 @contextmanager
 def _file(source: Path) -> Iterator[Path]:
-    """The file to read; what comes from standard input is put into one."""
+    """Yield the file to read; what comes from standard input is put into one."""
     if source != STANDARD:
         if source.exists() and not (source.is_file() or source.is_dir()):
             raise click.UsageError(f"`{source}` is a pipe or a device, not a file")

@@ -206,7 +206,7 @@ def _start(
 
 
 def _spent() -> list[Compiled]:
-    """What each kernel took that this process has compiled."""
+    """Return what each kernel took that this process has compiled."""
     compiler = sys.modules.get("specc.backend.llvm.compile")
     return [tuple(each) for each in compiler.spent] if compiler else []
 

@@ -376,10 +376,10 @@ def _next(run: RunFolder) -> str:
 def _result(run: RunFolder) -> str:
     """Return a text with the best epoch and the folder of the run."""
     from specc.runs.display import figures
-    from specc.runtime.checkpoint import standing
+    from specc.runtime.checkpoint import progress_of
     from specc.runtime.metrics import values_of
 
-    progress = standing(run.best)
+    progress = progress_of(run.best)
     found = None if progress is None else values_of(run.metrics, progress.epoch)
     if progress is None or found is None:
         return f"{run.folder}: no epoch is complete"

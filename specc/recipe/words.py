@@ -38,7 +38,7 @@ class ColumnWord:
     example: str = ""
 
     def __str__(self) -> str:
-        """The signature: `fill(x; by: number or mean or median or most)`."""
+        """Return the signature: `fill(x; by: number or mean or median or most)`."""
         inputs = ", ".join(self.inputs) + (", .." if self.more else "")
         settings = "; " + ", ".join(map(str, self.settings)) if self.settings else ""
         return f"{self.name}({inputs}{settings})"

@@ -88,7 +88,7 @@ class EpochColumns:
         return f"{'':{self.first}}{cells}{'examples/s':>13}"
 
     def line(self, epoch: Epoch) -> str:
-        """The figures of an epoch; a star marks the best epoch so far."""
+        """Return the figures of an epoch; a star marks the best epoch so far."""
         values = {"train": epoch.training, "val": epoch.validation or {}}
         cells = "".join(
             f"{values[part].get(name, math.nan):>{width}.4g}" for part, name, _, width in self.cells
@@ -108,7 +108,7 @@ def shown(columns: Collection[str]) -> list[str]:
 def display(
     net: CompiledModel, epochs: int, steps_per_epoch: int, first_epoch: int, is_quiet: bool
 ) -> Quiet:
-    """The display that fits where output goes; a context manager, and a `Watch`."""
+    """Return the display that fits where output goes; a context manager, and a `Watch`."""
     if is_quiet:
         return Quiet()
     if is_notebook():

@@ -27,14 +27,14 @@ def summary(folders: Sequence[Path]) -> dict[str, tuple[float, float]]:
 
     The figures of a run are those of its best epoch. A run without a complete epoch does not count.
     """
-    from specc.runtime.checkpoint import standing
+    from specc.runtime.checkpoint import progress_of
     from specc.runtime.metrics import values_of
     from specc.runtime.run import open_run
 
     found: dict[str, list[float]] = {}
     for folder in folders:
         run = open_run(folder)
-        progress = standing(run.best)
+        progress = progress_of(run.best)
         values = None if progress is None else values_of(run.metrics, progress.epoch)
         for name, value in (values[1] if values is not None else {}).items():
             found.setdefault(name, []).append(value)

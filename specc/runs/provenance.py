@@ -48,7 +48,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, str]:
-    """The processor, as LLVM names it, and the width of the vectors that kernels use."""
+    """Return the processor, as LLVM names it, and the width of the vectors that kernels use."""
     from specc.backend.machine import this_machine
 
     here = this_machine()
@@ -56,7 +56,7 @@ def machine() -> dict[str, str]:
 
 
 def _library() -> str:
-    """The hash of the library's text."""
+    """Return the hash of the library's text."""
     import hashlib
 
     from specc.frontend.words.library import FOLDER
@@ -68,7 +68,7 @@ def _library() -> str:
 
 
 def pins(recipe: Recipe, texts: dict[str, str], data: Data, files: dict[str, str]) -> Pins:
-    """The pins of a new run: `texts` by their names in its folder, `files` hashed already."""
+    """Return the pins of a new run: `texts` by their names in its folder, `files` hashed already."""
     from specc.runtime import pins as hashes
 
     return hashes.Pins(

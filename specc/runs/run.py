@@ -115,7 +115,7 @@ class Run:
         return self._net
 
     def plot(self, kind: str, **options: Any) -> Any:
-        """A figure of the run, which a notebook shows: `run.plot("curves")`. See `specc.plot`.
+        """Return a figure of the run, which a notebook shows: `run.plot("curves")`. See `specc.plot`.
 
         >>> import tempfile
         >>> run = specc.train("models/linear.dl", epochs=1, runs=tempfile.mkdtemp(), quiet=True)

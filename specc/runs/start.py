@@ -110,7 +110,7 @@ class RunTraining:
         return outcome
 
     def _sampled(self, watch: Watch, tell: Callable[[str], None]) -> Watch:
-        """The watch that lets the model write. Raises SpecError for a prompt it cannot read."""
+        """Return the watch that lets the model write. Raises SpecError for a prompt it cannot read."""
         from specc.runs.writing import Sampled
         from specc.runtime.errors import data_error
 

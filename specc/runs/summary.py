@@ -76,9 +76,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def best_epoch(folder: Path) -> int:
     """Return the number of the best epoch; 0 if none is complete."""
-    from specc.runtime.checkpoint import standing
+    from specc.runtime.checkpoint import progress_of
 
-    found = standing(folder / "best.safetensors")
+    found = progress_of(folder / "best.safetensors")
     return found.epoch if found is not None else 0
 
 
@@ -86,10 +86,10 @@ def best_value(folder: Path) -> float | None:
     """Return the value that chose a run's best epoch, less being better; None if there is none."""
     from specc import driver
     from specc.diagnostics import SpecError
-    from specc.runtime.checkpoint import standing
+    from specc.runtime.checkpoint import progress_of
     from specc.runtime.run import open_run
 
-    found = standing(folder / "best.safetensors")
+    found = progress_of(folder / "best.safetensors")
     if found is None or found.best is None:
         return None
     try:

@@ -42,7 +42,7 @@ class FirstFailed(Exception):
 
 
 def joined() -> Ranks | None:
-    """The ranks that a launcher started together; None for a process by itself.
+    """Return the ranks that a launcher started together; None for a process by itself.
 
     Raises `SpecError` if mpi4py is missing, or if the ranks cannot give the same bits.
     """
@@ -92,7 +92,7 @@ def _error(message: str, help: str) -> SpecError:
 
 @contextmanager
 def together(ranks: Ranks, tell: Callable[[BaseException], int]) -> Iterator[None]:
-    """A block that all ranks run; whatever ends it on one ends it on all of them.
+    """Yield a block that all ranks run; whatever ends it on one ends it on all of them.
 
     All but the first are silent. If every rank has failed, as they do for a mistake in the file or
     a loss that is not finite, the first one's error is raised there, and `FirstFailed` on the
@@ -131,7 +131,7 @@ def _end_all(
 
 
 def first_alone(ranks: Ranks, function: Callable[[], Result]) -> Result:
-    """The result of a function that the first rank calls before the others: it fills the caches.
+    """Return the result of a function that the first rank calls before the others: it fills the caches.
 
     Plans are made with the first rank's profile of its machine. Raises `FirstFailed` if that fails.
     """
@@ -154,7 +154,7 @@ def first_alone(ranks: Ranks, function: Callable[[], Result]) -> Result:
 
 
 def threads_each(ranks: Ranks) -> int:
-    """How many threads each rank has: the processors of its machine, by the ranks there."""
+    """Return how many threads each rank has: the processors of its machine, by the ranks there."""
     from mpi4py import MPI
 
     neighbours = ranks.comm.Split_type(MPI.COMM_TYPE_SHARED)

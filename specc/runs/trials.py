@@ -28,7 +28,7 @@ def trials_of(folder: Path) -> list[TrialRun]:
     Raises `RunError` for a folder that is no run.
     """
     from specc.diagnostics import SpecError
-    from specc.runtime.checkpoint import standing
+    from specc.runtime.checkpoint import progress_of
     from specc.runtime.run import open_run
 
     study = open_run(folder).record.trial.rpartition("/")[0]
@@ -44,7 +44,7 @@ def trials_of(folder: Path) -> list[TrialRun]:
             continue  # a damaged run tells nothing
         own, _, number = run.record.trial.rpartition("/")
         if own == study:
-            progress = standing(run.best)
+            progress = progress_of(run.best)
             value = None if progress is None else progress.best
             found.append((int(number), each, run.record.sweep, value))
     found.sort(key=lambda each: each[0])

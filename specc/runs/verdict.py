@@ -42,7 +42,7 @@ class Verdict:
 
 
 def drafted(source: Source, found: list[Diagnostic]) -> Program | None:
-    """The program of a file with mistakes, if there are none in its ports and its data."""
+    """Return the program of a file with mistakes, if there are none in its ports and its data."""
     from specc.frontend.program.check import draft
     from specc.frontend.syntax.parse import parse
 
@@ -57,7 +57,7 @@ def data_verdict(
     changes: Mapping[str, str] = {},
     seconds: float = 0.0,
 ) -> Verdict:
-    """The errors and warnings of a checked file's data; relative paths start at `folder`.
+    """Return the errors and warnings of a checked file's data; relative paths start at `folder`.
 
     `changes` are those that the program was checked with. A sample of the data is read at first,
     and then `GROWTH` times as much again and again, up to all of it, while that is expected to take
@@ -116,7 +116,7 @@ def _surveyed(
     changes: Mapping[str, str],
     limit: int,
 ) -> tuple[list[Diagnostic], tuple[str, ...]]:
-    """The data's errors and warnings, of its first `limit` bytes; first those of open sizes."""
+    """Return the data's errors and warnings, of its first `limit` bytes; first those of open sizes."""
     from specc import driver
     from specc.frontend.lint.reaches import reaches
     from specc.frontend.lint.scales import multiplied

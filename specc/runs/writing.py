@@ -42,7 +42,7 @@ class Writing:
     def of(
         cls, run: RunFolder, program: Program, checked: Callable[[dict[str, Any]], Program]
     ) -> Writing:
-        """The writing of a run with its program.
+        """Return the writing of a run with its program.
 
         `checked` returns the program with other sizes. Raises LookupError for a model without an
         input that reads a text.
@@ -65,7 +65,7 @@ class Writing:
         )
 
     def symbols(self, text: str) -> list[str]:
-        """The symbols of a text. Raises KeyError for the first one that is not known."""
+        """Return the symbols of a text. Raises KeyError for the first one that is not known."""
         from specc.runtime.data import tokens
 
         parts = tokens.symbols(text, self.level)
@@ -80,7 +80,7 @@ class Writing:
         return " " if self.level == "word" else ""
 
     def writer(self, net: Net) -> Writer:
-        """The writer of a net that was compiled for `program`, one slot."""
+        """Return the writer of a net that was compiled for `program`, one slot."""
         from specc.runtime.sample import WindowWriter, Writer
 
         kind = WindowWriter if self.program.sees_steps else Writer
@@ -88,7 +88,7 @@ class Writing:
 
 
 def reader(program: Program, record: Record) -> tuple[Port, DataCall]:
-    """The input that reads a text, and the text. Raises LookupError if there is none."""
+    """Return the input that reads a text, and the text. Raises LookupError if there is none."""
     data = program.recipe.data
     for port in program.ports if data is not None and data.word == "text" else ():
         is_read = port.role == "input" and port.kind == "class" and len(port.shape) == 1
@@ -101,7 +101,7 @@ def reader(program: Program, record: Record) -> tuple[Port, DataCall]:
 
 
 def _with_begin(program: Program, port: str) -> Program:
-    """The program whose cells carry their states on, and begin anew where they are told to."""
+    """Return the program whose cells carry their states on, and begin anew where they are told to."""
     if any(each.begin_of == port for each in program.ports):
         return program
     begin = Port(f"{port}.begin", "input", "bool", (), begin_of=port)
@@ -184,7 +184,7 @@ class Sampled:
 
 
 def samples(folder: Path) -> list[dict[str, Any]]:
-    """The texts that a run has written, in their order; a line cut off at the end is left out."""
+    """Return the texts that a run has written, in their order; a line cut off at the end is left out."""
     path = folder / FILE
     found = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():

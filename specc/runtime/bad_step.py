@@ -1,9 +1,9 @@
-"""Finds the step at which a training stopped being finite, and the state before it.
+"""Find the step at which training stopped being finite, and the state before it.
 
     bad = bad_step(net, replay, start=120, end=188)
 
-Nothing is kept for this while training goes well: the steps since the last checkpoint are repeated,
-which gives the same bits, and the weights are looked at in between.
+Training keeps nothing for this. The steps since the last checkpoint are repeated, which gives the
+same bits, and a binary search over them looks at the weights in between.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from specc.runtime.snapshot import Snapshot
 
 
 def bad_step(net: CompiledModel, replay: Callable[[int, int], None], start: int, end: int) -> int:
-    """The first step whose update is not finite, or `end` if there is none before it.
+    """Return the first step whose update is not finite, or `end` if there is none before it.
 
-    The model stands before step `start`, with finite weights; `replay(a, b)` does the steps from a
-    up to b. Afterwards the model stands before the step that is returned.
+    The model must be as it was before step `start`, with finite weights. `replay(a, b)` runs steps
+    a to b - 1. On return, the model is as it was before the returned step.
     """
     kept = _Kept(net)
     replay(start, end)
@@ -43,7 +43,7 @@ def is_finite(net: CompiledModel) -> bool:
 
 
 class _Kept:
-    """The parameters and states of a model as they were."""
+    """A copy of a model's parameters and states."""
 
     def __init__(self, net: CompiledModel) -> None:
         self._net = net

@@ -1,11 +1,11 @@
-"""Checkpoints: the weights and all that training carries on, in one safetensors file.
+"""Checkpoints: the weights and the state of training, in one safetensors file.
 
     save(path, net, progress)
     progress = restore(path, net)        # RunError if the file is damaged or does not fit the model
 
-Parameters have their paths as names, states have `state/<path>`, and the records of an unfinished
-epoch are `records`. The metadata hold the progress of the training, and the SHA-256 of all tensors,
-their names and the progress. A file is complete or not there: `files.write`.
+Parameters are named by their paths, states are `state/<path>`, and the records of an unfinished
+epoch are `records`. The metadata has the progress of training, and the SHA-256 of all tensors,
+their names and the progress. A file is written whole or not at all (`files.write`).
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ STREAM = "state/stream."
 RECORDS = "records"
 CHECKSUM = "sha256"
 METADATA = {"format", "model", "progress"}
-"""The other metadata: those of a checkpoint without a checksum."""
+"""The keys of the metadata, besides the checksum."""
 
 
 @dataclass
 class Progress:
-    """Where a training stands: `epoch` epochs and `step` steps of the next one are done.
+    """The progress of training: `epoch` epochs and `step` steps of the next one are done.
 
-    `best` is the best value at the end of an epoch (of the validation data, or of training without
-    it), after `best_epoch` epochs; `stale` epochs so far did not improve it. `records` are the
-    columns of the steps done in this epoch.
+    `best` is the best value at the end of an epoch, on the validation data if there is any. It was
+    reached after `best_epoch` epochs, and `stale` epochs since then did not improve it. `records`,
+    float64 `[step, record_width]`, has the recorded values of the steps done in this epoch.
     """
 
     epoch: int = 0
@@ -60,29 +60,30 @@ def save(path: Path, net: CompiledModel, progress: Progress) -> None:
 class Checkpoints:
     """The checkpoints of a run: the last, and the best.
 
-    An epoch may take a millisecond, and a file several: a checkpoint of an epoch waits in memory
-    until `SECONDS` after the last one was written, or for `flush`. `before` is called before files
-    are written: it brings what the checkpoints rely on to the disk. The best is written before the
-    last, so a crash between the two leaves a last one from which training reaches the best again.
+    An epoch may take a millisecond, and writing a file takes several. A checkpoint of an epoch
+    therefore waits in memory until `SECONDS` after the last one was written, or for `flush`.
+    `before` is called before files are written, and writes whatever the checkpoints rely on. The
+    best is written before the last: after a crash between the two, training continues from an older
+    last checkpoint and reaches the best one again.
     """
 
     SECONDS = 1.0
-    SHARE = 10  # a save waits for this many times as long as the last one took
+    SHARE = 10  # the next save waits at least this many times as long as the last save took
 
     def __init__(
         self, last: Path, best: Path, net: CompiledModel, before: Callable[[], None] = lambda: None
     ) -> None:
         self.last, self.best, self.net, self.before = last, best, net, before
         self._waiting: dict[Path, tuple[dict[str, np.ndarray], Progress]] = {}
-        # the first epoch is written when it is over
+        # so that the first epoch is written as soon as it is over
         self._written, self._took = time.monotonic() - self.SECONDS, 0.0
 
     def is_due(self, seconds: float) -> bool:
-        """Return whether the last file is that old; longer if saving takes much time."""
+        """Return whether the last file is at least `seconds` old, or older if saving is slow."""
         return time.monotonic() >= self._written + max(seconds, self.SHARE * self._took)
 
     def epoch(self, progress: Progress, is_best: bool) -> None:
-        """Keep the model as the last, and perhaps as the best."""
+        """Keep the model as the last checkpoint, and as the best if `is_best`."""
         tensors = _tensors(self.net, progress)
         is_due = self.is_due(self.SECONDS)
         if not is_due:
@@ -94,12 +95,12 @@ class Checkpoints:
             self.flush()
 
     def now(self, progress: Progress) -> None:
-        """Write the model as the last, in the midst of an epoch, and the best one."""
+        """Write the model as the last checkpoint, within an epoch; a waiting best one, too."""
         self._waiting[self.last] = _tensors(self.net, progress), progress
         self.flush()
 
     def flush(self) -> None:
-        """Write the checkpoints that wait."""
+        """Write the checkpoints that are waiting in memory."""
         start = time.monotonic()
         if self._waiting:
             self.before()
@@ -113,19 +114,19 @@ class Checkpoints:
 
 
 def tensors(net: CompiledModel) -> dict[str, np.ndarray]:
-    """The live arrays of a model by their names in a checkpoint."""
+    """Return the model's own arrays, not copies, by their names in a checkpoint."""
     return {**net.params, **{STATE + name: array for name, array in net.states.items()}}
 
 
 def _tensors(net: CompiledModel, progress: Progress) -> dict[str, np.ndarray]:
-    """All arrays of a checkpoint by name; those of the model are the live ones."""
+    """Return all arrays of a checkpoint by name; the model's arrays are not copied."""
     return {**tensors(net), RECORDS: progress.records}
 
 
 def _serialized(tensors: dict[str, np.ndarray], model: str, progress: Progress) -> bytes:
     from safetensors.numpy import save as serialized
 
-    # safetensors ignores strides; NumPy makes an axis of none
+    # safetensors ignores strides; `ascontiguousarray` turns a scalar into shape (1,)
     tensors = {
         name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()
     }
@@ -147,8 +148,8 @@ def checksum(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> 
 def not_finite(tensors: Mapping[str, np.ndarray]) -> str | None:
     """Return the name of the first array of a checkpoint that is not finite, or None.
 
-    A state may be infinite (some begin so), but not NaN. Records may be anything, because a metric
-    of a batch can be undefined.
+    A state may be infinite, because some are initialized to infinity, but not NaN. Records may hold
+    any value, because a metric of a batch can be undefined.
     """
     for name, array in tensors.items():
         if name != RECORDS and not is_sound(array, name.startswith(STATE)):
@@ -157,10 +158,12 @@ def not_finite(tensors: Mapping[str, np.ndarray]) -> str | None:
 
 
 def restore(path: Path, net: CompiledModel, streams: bool = True) -> Progress:
-    """Puts the arrays of a checkpoint into the model. Raises `RunError`, having changed nothing.
+    """Load a checkpoint into the model and return its progress.
 
-    Without `streams` what the slots of a stream have left is left out: the model may have other
-    slots. A checkpoint of an older version of specc has no checksum, and is taken without one.
+    Without `streams`, the states of stream slots are not loaded, because the model may have a
+    different number of slots. Checkpoints of older versions of specc have no checksum, and none is
+    required. Raises `RunError`, without having changed the model, if the file is damaged or does
+    not fit.
     """
     found, progress = _read(path)
     live = tensors(net)
@@ -209,8 +212,8 @@ def restore(path: Path, net: CompiledModel, streams: bool = True) -> Progress:
     return progress
 
 
-def standing(path: Path) -> Progress | None:
-    """Where training stood when a checkpoint was written; None if the file does not say so."""
+def progress_of(path: Path) -> Progress | None:
+    """Return the progress in a checkpoint file, or None if it cannot be read."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -221,7 +224,7 @@ def standing(path: Path) -> Progress | None:
 
 
 def _read(path: Path, has_help: bool = True) -> tuple[dict[str, np.ndarray], Progress]:
-    """The arrays and the progress in a checkpoint. Raises `RunError` if it is not whole."""
+    """Return the arrays and the progress in a checkpoint. Raises `RunError` if it is damaged."""
     from safetensors import SafetensorError, safe_open
 
     def damaged(message: str) -> RunError:
@@ -243,7 +246,7 @@ def _read(path: Path, has_help: bool = True) -> tuple[dict[str, np.ndarray], Pro
         raise run_error(
             f"`{path}` was not written by specc: it does not say where training stood", path
         )
-    # a damaged name of the checksum is another name
+    # if the name of the checksum is damaged, it counts as an unknown key
     is_whole = metadata.keys() == METADATA and noted in (None, checksum(tensors, metadata))
     if not is_whole:
         raise damaged(f"`{path}` is damaged: its SHA-256 is not the one that specc noted in it")
@@ -251,7 +254,7 @@ def _read(path: Path, has_help: bool = True) -> tuple[dict[str, np.ndarray], Pro
 
 
 def _progress(metadata: dict[str, str]) -> Progress | None:
-    """Where training stood; None where the metadata do not say so."""
+    """Return the progress in a file's metadata, or None if it is missing or invalid."""
     try:
         progress = Progress(**json.loads(metadata["progress"]))
     except (KeyError, TypeError, ValueError):
@@ -265,7 +268,7 @@ def _progress(metadata: dict[str, str]) -> Progress | None:
 
 
 def _another(path: Path) -> str | None:
-    """The help for a checkpoint that cannot be used: another one of its run that can."""
+    """Return the help for a damaged checkpoint: whether the run's other checkpoint is usable."""
     names = {"last.safetensors": "best.safetensors", "best.safetensors": "last.safetensors"}
     other = path.with_name(names.get(path.name, path.name))
     if other == path or not other.is_file():
@@ -281,7 +284,7 @@ def _another(path: Path) -> str | None:
 
 
 def said(name: str) -> str:
-    """An array of a checkpoint in words: "parameter `dense1.weight`"."""
+    """Return the name of a checkpoint's array for messages: "parameter `dense1.weight`"."""
     is_state = name.startswith(STATE)
     return f"{'state' if is_state else 'parameter'} `{name.removeprefix(STATE)}`"
 

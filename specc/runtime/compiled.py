@@ -1,4 +1,4 @@
-"""The line between the runtime and a compiled model: what the one gives and the other takes.
+"""The interface between the runtime and a compiled model.
 
 data = {"image": Column(images, scale=1 / 255), "label": Column(labels)}
 means = model.train(data, order, first_step=0, steps_per_epoch=938, total_steps=9380)
@@ -23,7 +23,7 @@ class CompiledModel(Protocol):
     """A model in machine code, with its weights.
 
     `params` and `states` are live: assigning into their arrays (`params["dense1.weight"][...] = w`)
-    changes the model. With both restored, training goes on exactly as it would have.
+    changes the model. Once both are restored, training continues bit for bit as it would have.
     """
 
     name: str
@@ -50,7 +50,7 @@ class CompiledModel(Protocol):
 
     @property
     def states(self) -> Mapping[str, np.ndarray]:
-        """The optimizer's memory and running statistics."""
+        """Optimizer state and running statistics, by path."""
         ...
 
     def train(
@@ -65,11 +65,12 @@ class CompiledModel(Protocol):
         """Take optimizer steps over rows `order[0:batch]`, `order[batch:2 * batch]`, ...
 
         The last batch may be partial, and is exact. `first_step` is the number of steps done
-        before: with the other two it gives `step`, `epoch` and `progress` of a schedule. `stale`
-        is its number of epochs so far that brought no improvement. How a training is cut into calls
-        changes nothing.
+        before; with `steps_per_epoch` and `total_steps` it gives a schedule its `step`, `epoch` and
+        `progress`. `stale` is the number of epochs since the last improvement. The result does not
+        depend on how training is divided into calls.
 
-        Returns float64 `[steps, record_width]`, the means over each batch; the first is the loss.
+        Returns float64 `[steps, record_width]`: the mean of each recorded value over each batch.
+        Column 0 is the loss.
         """
         ...
 
@@ -86,16 +87,17 @@ class CompiledModel(Protocol):
         ...
 
     def report(self, means: np.ndarray) -> Values:
-        """Return the values that follow from means of the records over many steps.
+        """Return losses and metrics by name, computed from mean records over many steps.
 
         There is a number for each of `columns`, and an array for each metric that is not a number.
         """
         ...
 
     def watched(self, values: Values) -> float:
-        """Return the value that chooses the best epoch, for `values` with the current weights.
+        """Return the value by which the best epoch is chosen: one of `values`, or the loss.
 
-        It is the one that `monitor` names, or the loss without penalties.
+        It is the value that `monitor` names. By default it is the loss without penalties, which
+        depend on the current weights.
         """
         ...
 
@@ -109,15 +111,16 @@ class CompiledModel(Protocol):
         stale: float = 0,
         training: bool = True,
     ) -> Finding | None:
-        """Return why a step over one batch is not finite, if the model is as it was before it.
+        """Return why a step over one batch is not finite, or None if no operation is to blame.
 
-        Without `training`, the step is one of an evaluation.
+        The model must be as it was before that step. Without `training`, the step is an
+        evaluation.
         """
         ...
 
 
 class StepModel(Protocol):
-    """A model of one time step, which carries the states of a stream from call to call."""
+    """A model of one time step that carries its states from call to call."""
 
     ports: tuple[Port, ...]
 
@@ -129,7 +132,7 @@ class StepModel(Protocol):
     def predict_rows(
         self, data: Mapping[str, Column], slots: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """Return the outputs of one step, [n, *shape] each, and update `slots` in place."""
+        """Return the outputs of one time step, [n, *shape] each, and update `slots` in place."""
         ...
 
 

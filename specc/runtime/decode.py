@@ -1,10 +1,10 @@
-"""Sequences that a model writes given its inputs: a caption for a picture, a translation of a line.
+"""Sequences that a model generates from its inputs: a caption for a picture, a translation.
 
     read = targets_read(ports, ("picture", "name", "name.length"))      # [Port("name", ..)]
     found = decode(net.predict, read, ports, {"picture": Column(x)})    # {"name": int32 [n, steps]}
 
-Such a model reads its own target one step late (`previous(name)`), and scores at each step what
-comes next. What it has written so far stands in for the target, step by step.
+Such a model reads its own target one time step late (`previous(name)`), and scores the symbols that
+may come next. Here the symbols generated so far take the target's place, step by step.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import numpy as np
 
 from specc.recipe import Column, Port
 
-# The scores of a step, float [n, classes], from its number and the symbols before it, int32 [n].
+# Gives the scores at a time step, float [n, classes], from the step's index and the previous
+# symbols, int32 [n].
 Scores = Callable[[int, np.ndarray], np.ndarray]
 
 
 def targets_read(ports: Iterable[Port], needed: Iterable[str]) -> list[Port]:
-    """The targets that the outputs of a model read and that are sequences of classes.
+    """Return the targets that a model generates: sequences of classes that its outputs read.
 
-    What it writes.
+    `needed` has the names of the ports that the outputs depend on.
     """
     needed = set(needed)
     return [
@@ -46,14 +47,15 @@ def decode(
     ends: Mapping[str, int] | None = None,
     step_by_step: Callable[[Port, Mapping[str, Column]], Scores | None] | None = None,
 ) -> dict[str, np.ndarray]:
-    """What a model writes for each example: int32 [n, steps] by the name of the target.
+    """Return the generated symbols of each example: int32 [n, steps] by the target's name.
 
-    `predict` goes over all steps for each symbol; `step_by_step` gives for a target what scores one
-    step at a time, or None where that cannot be.
+    `predict` runs all time steps for each symbol. `step_by_step` returns a function that scores one
+    time step of a target, or None if the model does not allow that.
 
-    With `temperature` 0 the likeliest symbol at each step; otherwise one is drawn, p =
-    softmax(scores / temperature). `ends` are the symbols that end a text: once all have it, the
-    rest stays 0. Raises ValueError where no output scores the symbols of a target.
+    With `temperature` 0 the most likely symbol is taken at each step; otherwise one is drawn with
+    probability softmax(scores / temperature). `ends` has the symbol that ends the texts of a
+    target: once all examples have reached it, the remaining steps stay 0. Raises ValueError if no
+    output scores the symbols of a target.
     """
     random = np.random.Generator(np.random.Philox(seed))
     rows = len(next(iter(data.values())).array)
@@ -83,26 +85,31 @@ def decode(
 
 
 def scores_of(port: Port, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The output that scores each symbol of a target at each step: [n, steps, classes]."""
+    """Return the output that scores a target's symbols at each step: [n, steps, classes]."""
     return outputs[scores_name(port, {name: array.shape[1:] for name, array in outputs.items()})]
 
 
 def scores_name(port: Port, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """The name of the output that scores each symbol, by the outputs' shapes. Raises ValueError."""
+    """Return the name of the output that scores a target's symbols, given the outputs' shapes.
+
+    Raises ValueError if not exactly one output has the shape.
+    """
     shape = *port.shape, port.classes
     fitting = [name for name, each in shapes.items() if each == shape]
     if len(fitting) != 1:
         which = f"any of the outputs {', '.join(fitting)} could be" if fitting else "no output is"
         raise ValueError(
-            f"to write `{port.name}` step by step, one output must score its {port.classes} classes"
-            f" at each step, [{shape[0]}, {shape[1]}]; {which} that"
+            f"to generate `{port.name}` step by step, one output must score its"
+            f" {port.classes} classes at each step, [{shape[0]}, {shape[1]}]; {which} that"
         )
     return fitting[0]
 
 
 def draw(scores: np.ndarray, temperature: float, top: int | None, random) -> int:
-    """One of the symbols, with the probability softmax(scores / temperature), among the `top`
-    likeliest.
+    """Draw the index of a symbol with probability softmax(scores / temperature).
+
+    With `top`, only the `top` most likely symbols can be drawn. With `temperature` 0 the result is
+    the most likely symbol.
     """
     if temperature == 0:
         return int(scores.argmax())

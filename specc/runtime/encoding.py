@@ -1,4 +1,4 @@
-"""How raw values become the numbers of a model: learned from the training part, and kept with it.
+"""How raw values are encoded as numbers; learned from the training part and stored in the run.
 
 encoding = Encoding.of(data)
 encoding.names("kind", 3)        # ("aster", "rose", "tulip"), or ("0", "1", "2")
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Encoding:
-    """The words of ports of classes, by port, in the order of their numbers.
+    """The vocabulary of each class port: its words in the order of their class indices.
 
-    `ends` has the symbol by which generated texts end. `statistics` are those of the formulas of
-    columns.
+    `ends` has the symbol that ends generated texts, by port. `statistics` has what the formulas of
+    columns learned, such as means.
     """
 
     vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Encoding:
 
     @classmethod
     def of(cls, data: Data) -> Encoding:
-        """Return what the training part of some data has taught."""
+        """Return the encoding that was learned from the training part of `data`."""
         return cls(dict(data.vocabularies), dict(data.ends), dict(getattr(data, "statistics", {})))
 
     def names(self, port: str, classes: int) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Mistakes that only show with data, a training or a run at hand; all are `SpecError`s.
+"""Errors that need data, training or a run to show up; all are `SpecError`s.
 
 raise data_error("`a.npz` has no array `x`", span, help="it has `y`")
 """
@@ -39,13 +39,13 @@ def data_error(
     notes: Sequence[str] = (),
     file: str | Path = "data",
 ) -> DataError:
-    """A `DataError` at the place in the .dl file; without one, at the start of `file`."""
+    """Return a `DataError` located at `span` in the model file, or at the start of `file`."""
     place = span or start_of(file)
     return DataError([diagnostic("data", message, place, labels=labels, help=help, notes=notes)])
 
 
 def run_error(message: str, file: str | Path, *, help: str | None = None) -> RunError:
-    """A `RunError` about a file or folder of a run."""
+    """Return a `RunError` about a file or folder of a run."""
     return RunError([diagnostic("bad-run", message, start_of(file), help=help)])
 
 
@@ -62,5 +62,5 @@ def diagnostic(
 
 
 def start_of(file: str | Path) -> Span:
-    """The place that stands for a whole file whose text is of no use in a message."""
+    """Return a location that names only the file, for messages that show no source text."""
     return Span(Source(str(file), ""), 0, 0)

@@ -1,8 +1,8 @@
-"""`evaluations.csv` of a run: the validation figures within epochs, a line for each look.
+"""`evaluations.csv` of a run: one line for each validation within an epoch.
 
     step,seconds,val_loss,val_accuracy
 
-A training that goes on from a checkpoint drops the lines that it is about to write again.
+Training that continues from a checkpoint first drops the lines that it will write again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NAME = "evaluations.csv"
 
 
 class EvaluationsFile:
-    """The file, which is written anew with each line. Raises `RunError` if that cannot be."""
+    """The file, rewritten for each new line. Raises `RunError` if it cannot be written."""
 
     def __init__(self, folder: Path, columns: Sequence[str]) -> None:
         self.path = folder / NAME
@@ -25,7 +25,7 @@ class EvaluationsFile:
         self.lines: list[str] | None = None
 
     def append(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
-        """Add the figures after so many steps, and drop those of later ones."""
+        """Add the values after `step` training steps, and drop lines of later steps."""
         header = ",".join(["step", "seconds", *(f"val_{name}" for name in self.names)])
         if self.lines is None:
             self.lines = [header]

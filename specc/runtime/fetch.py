@@ -1,9 +1,9 @@
-"""Data sets from their homes into the user's data folder: verified, and resumed where cut.
+"""Downloads of data sets into the user's data folder, verified and resumable.
 
     fetch("mnist", data_folder(), progress=lambda name, done, total: None)
 
-A file is there whole and verified, or not at all: what has come so far is kept beside it, and goes
-on from where it stopped.
+A file appears only once it is complete and verified. Until then, the part received so far is kept
+beside it, and the next download resumes from there.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from specc.recipe.datasets import DATASETS, Dataset, Remote
 from specc.runtime.errors import diagnostic, start_of
 from specc.runtime.files import make_folders, reason
 
-CHUNK = 2**18  # bytes that are read at once
-SECONDS = 30  # that a server may take to answer
+CHUNK = 2**18  # bytes per read
+SECONDS = 30  # timeout of a request
 Progress = Callable[[str, int, int], None]
-"""Is told the name of a file, the bytes that have come, and the bytes in all."""
+"""Called with the name of a file, the bytes received so far, and its total size in bytes."""
 
 
 def fetch(
@@ -31,7 +31,7 @@ def fetch(
     progress: Progress = lambda name, done, total: None,
     datasets: dict[str, Dataset] = DATASETS,
 ) -> list[Path]:
-    """Fetch the files of a data set into `folder/name`; those that are there are only verified.
+    """Fetch the files of a data set into `folder/name`; files that exist are only verified.
 
     Raises `SpecError` if a file cannot be fetched, or is not what it should be.
     """
@@ -50,7 +50,7 @@ def fetch(
 
 
 def is_whole(path: Path, remote: Remote) -> bool:
-    """Return whether a file has the bytes that it should have."""
+    """Return whether a file has the expected size and digest."""
     algorithm, _, digest = remote.digest.partition(":")
     if path.stat().st_size != remote.size:
         return False
@@ -59,7 +59,7 @@ def is_whole(path: Path, remote: Remote) -> bool:
 
 
 def _fetch(remote: Remote, path: Path, progress: Progress) -> None:
-    """Fetch one file, from where an earlier try has stopped."""
+    """Fetch one file, resuming an earlier attempt."""
     beside = path.with_name(f".{path.name}.part")
     try:
         _receive(remote, beside, progress)
@@ -69,28 +69,28 @@ def _fetch(remote: Remote, path: Path, progress: Progress) -> None:
     except (urllib.error.URLError, OSError, ValueError) as error:
         cause = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise _failed(
-            path, f"cannot fetch `{remote.address}`: {cause}", "the same command goes on from here"
+            path, f"cannot fetch `{remote.address}`: {cause}", "run the same command to resume"
         ) from None
     size = beside.stat().st_size
     if size < remote.size:
         raise _failed(
             path,
             f"`{remote.address}` ended after {size:,} of {remote.size:,} bytes",
-            "the same command goes on from here",
+            "run the same command to resume",
         )
     if not is_whole(beside, remote):
         beside.unlink()
         raise _failed(
             path,
-            f"what came from `{remote.address}` is not the file that specc knows: its"
-            f" {remote.digest.partition(':')[0].upper()} is another one",
-            "the file was removed; try again later, or fetch it by hand and check where it is from",
+            f"the file at `{remote.address}` is not the one that specc expects: its"
+            f" {remote.digest.partition(':')[0].upper()} differs",
+            "specc removed the file; try again later, or download it by hand and check its origin",
         )
     beside.replace(path)
 
 
 def _receive(remote: Remote, beside: Path, progress: Progress) -> None:
-    """Write what a server sends to the end of a file."""
+    """Append a server's answer to the partial file, starting at its size."""
     done = beside.stat().st_size if beside.is_file() else 0
     if done >= remote.size:
         if is_whole(beside, remote):

@@ -3,7 +3,7 @@
     write(run.folder / "run.json", text.encode())      # RunError: "... No space left on device"
 
 The content goes into a new file in the same folder: write, fsync, rename, fsync of the folder. A
-reader sees the old file or the new one, and so does the next start after a crash or a power cut.
+reader sees either the old file or the new one, even after a crash or a power failure.
 Every call that changes a run's files goes through `disk`, so tests can record each call and make it
 fail.
 """
@@ -22,12 +22,12 @@ from specc.runtime.errors import run_error
 
 
 class Disk:
-    """The system calls of a save; each raises `OSError`."""
+    """The system calls that write files; each raises `OSError`."""
 
     BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends without it
 
     def create(self, path: Path) -> int:
-        """Open a new file for writing; a file that exists is an error."""
+        """Open a new file for writing; fail if it exists."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | self.BINARY, 0o666)
 
     def open_end(self, path: Path) -> int:
@@ -35,7 +35,7 @@ class Disk:
         return os.open(path, os.O_WRONLY | os.O_APPEND | self.BINARY)
 
     def write(self, handle: int, content: memoryview) -> int:
-        """Write the beginning of the content, and return the number of its bytes."""
+        """Write some bytes from the start of the content, and return how many."""
         return os.write(handle, content)
 
     def truncate(self, handle: int, size: int) -> None:
@@ -43,10 +43,10 @@ class Disk:
 
     def sync(self, handle: int) -> None:
         """Wait until the file's content is on the disk."""
-        if sys.platform == "darwin":  # where fsync does not empty the drive's cache
+        if sys.platform == "darwin":  # its fsync does not flush the drive's cache
             import fcntl
 
-            with suppress(OSError):  # a file system without it
+            with suppress(OSError):  # some file systems do not have it
                 fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
                 return
         os.fsync(handle)
@@ -55,7 +55,7 @@ class Disk:
         os.close(handle)
 
     def rename(self, path: Path, to: Path) -> None:
-        """Give a file another name; a file that had that name is gone."""
+        """Rename a file, replacing a file of the new name."""
         os.replace(path, to)
 
     def remove(self, path: Path) -> None:
@@ -65,7 +65,7 @@ class Disk:
         os.mkdir(path)
 
     def sync_folder(self, path: Path) -> None:
-        """Wait until the names of the folder's files are on the disk."""
+        """Wait until the folder's list of files is on the disk."""
         if os.name == "nt":  # Windows cannot open a folder
             return
         handle = os.open(path, os.O_RDONLY)
@@ -83,7 +83,7 @@ disk = Disk()
 
 
 def write(path: Path, content: bytes | memoryview) -> None:
-    """Put a file in its place. Raises `RunError`, with what was there before still there."""
+    """Write a file whole. Raises `RunError`, leaving an existing file unchanged."""
     try:
         replace(path, content)
     except OSError as error:
@@ -91,11 +91,14 @@ def write(path: Path, content: bytes | memoryview) -> None:
 
 
 def replace(path: Path, content: bytes | memoryview) -> None:
-    """`write`, with the `OSError` itself. A pipe or device is written to as it is."""
+    """Write a file whole, like `write`, but raise `OSError`.
+
+    A pipe or device is written to directly.
+    """
     if path.exists() and not path.is_file():
         path.write_bytes(content)
         return
-    path = path.resolve()  # a link stays one
+    path = path.resolve()  # a symbolic link stays a link
     beside = _beside(path)
     try:
         handle = disk.create(beside)
@@ -133,7 +136,7 @@ def make_folders(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path, names: tuple[str, ...]) -> None:
-    """Remove what killed writers of the files called `names` left in a folder.
+    """Remove the partial files that killed processes left in a folder, of the files `names`.
 
     The caller makes sure that no writer of these files is alive.
     """
@@ -146,11 +149,11 @@ def remove_leftovers(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """A new name in the folder of `path`: random, as containers have equal process ids."""
+    """Return a new random name in the folder of `path`; process ids repeat between containers."""
     shown = path.name.encode()[:100].decode(errors="ignore")
     return path.with_name(f".{shown}.{secrets.token_hex(8)}.part")
 
 
 def reason(error: OSError) -> str:
-    """The system's words for what went wrong, without Python's."""
+    """Return the system's message of an error, such as "No space left on device"."""
     return error.strerror or type(error).__name__

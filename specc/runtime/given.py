@@ -1,4 +1,4 @@
-"""Sources of data that Python hands over in the place of a file's own.
+"""Data sources for objects and paths that Python code passes instead of the file's own data.
 
 source(frame, recipe.data)            # DataCall("frame", (frame,), ...)
 source("houses.csv", recipe.data)     # DataCall("csv", ("/home/.../houses.csv",), ...)
@@ -18,14 +18,16 @@ WORDS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".parquet": "parquet",
     ".feather": "feather", ".npz": "npz", ".npy": "npz", ".txt": "text",
 }  # fmt: skip
-"""The source that reads files of an ending."""
+"""The source that reads files with a given suffix."""
 TABLES = ("csv", "tsv", "jsonl", "parquet", "feather")
-"""Sources that find columns by their names, as settings may say."""
+"""Sources whose columns have names, which settings may refer to."""
 
 
 def source(data: object, own: DataCall | None, without: Collection[str] = ()) -> DataCall:
-    """Return a source for an object or a path. Settings of the file's own source hold for it, too,
-    but for those that name the columns of ports in `without`.
+    """Return a data source for an object or a path.
+
+    Settings of the file's own source apply to it too, except those that name the columns of the
+    ports in `without`.
     """
     if isinstance(data, DataCall):
         return data
@@ -58,7 +60,7 @@ def _word(path: Path) -> str:
 
 
 def text_of(call: DataCall) -> str:
-    """Return the call of a source of files as a .dl file writes it."""
+    """Return a data source's call in the syntax of a model file."""
     parts = [json.dumps(each, ensure_ascii=False) for each in call.arguments]
     named = [
         f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in call.settings.items()

@@ -1,7 +1,7 @@
-"""Where a training leaves its checkpoints and its figures: in a run's folder, or in memory.
+"""Where training keeps its checkpoints and metrics: in a run's folder, or in memory.
 
 keeper = InFolder(run, net)        # last.safetensors, best.safetensors, metrics.csv
-keeper = InMemory(net)             # copies of the arrays; keeper.epochs has the figures
+keeper = InMemory(net)             # copies of the arrays; keeper.epochs has the metrics
 """
 
 from __future__ import annotations
@@ -23,47 +23,47 @@ from specc.runtime.snapshot import Snapshot
 
 
 class Keeper(Protocol):
-    """Keeps the last state of a training, its best one, and a line for each epoch."""
+    """Keeps the last and the best state of training, and the metrics of each epoch."""
 
     @property
     def name(self) -> str:
-        """The last checkpoint, for a message."""
+        """The name of the last checkpoint, for messages."""
         ...
 
     @property
     def place(self) -> str:
-        """The file or folder that a message names if the model has no place of its own."""
+        """The file or folder that a message names if the model has no source location."""
         ...
 
     def append(self, epoch: Epoch) -> None:
-        """Add the line of an epoch."""
+        """Add the metrics of an epoch."""
 
     def evaluated(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
-        """Keep the validation figures after so many steps, within an epoch."""
+        """Keep the validation results after `step` training steps, within an epoch."""
 
     def epoch(self, progress: Progress, is_best: bool) -> None:
-        """Keep the model as the last, and perhaps as the best."""
+        """Keep the model as the last state, and as the best if `is_best`."""
 
     def now(self, progress: Progress) -> None:
-        """Keep the model as the last, in the midst of an epoch."""
+        """Keep the model as the last state, within an epoch."""
 
     def is_due(self, seconds: float) -> bool:
-        """Return whether the last checkpoint is that old."""
+        """Return whether the last checkpoint is at least `seconds` old."""
         ...
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what is waiting in memory."""
 
     def save(self, progress: Progress) -> None:
-        """Keep the model as the last, at once."""
+        """Keep the model as the last state, at once."""
 
     def restore(self) -> Progress:
-        """Put the last checkpoint back into the model."""
+        """Load the last state into the model and return its progress."""
         ...
 
 
 class InFolder(Checkpoints):
-    """The files of a run. Figures of later epochs than `epoch` are dropped."""
+    """Keeps everything in a run's files. Metrics of epochs after `epoch` are dropped."""
 
     def __init__(self, run: RunFolder, net: CompiledModel, epoch: int = 0) -> None:
         self.metrics = MetricsFile(run.metrics, net.columns, epoch)
@@ -85,7 +85,7 @@ class InFolder(Checkpoints):
 
 
 class InMemory:
-    """Copies of the model's arrays; `epochs` has the figures of each epoch."""
+    """Keeps copies of the model's arrays; `epochs` has the metrics of each epoch."""
 
     def __init__(self, net: CompiledModel) -> None:
         self.net = net
@@ -129,6 +129,6 @@ class InMemory:
         return progress
 
     def restore_best(self) -> None:
-        """Put the state after the best epoch into the model, if an epoch is complete."""
+        """Load the state after the best epoch into the model, if an epoch is complete."""
         if self._best:
             self._best.restore(tensors(self.net))

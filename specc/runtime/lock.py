@@ -1,11 +1,11 @@
-"""A lock on a run's folder: one training of it at a time.
+"""A lock on a run's folder, so that only one process trains it at a time.
 
     lock = Lock.take(folder)        # RunError: "`runs/a/1` is being trained by process 71 .."
     lock.release()
 
 The operating system holds the lock on the open file `.lock` and frees it when the process ends,
-however it ends; the file's text says who holds it. A child process made by `fork` does not keep the
-lock.
+even if it is killed. The file's text names the process. A child process made by `fork` does not
+keep the lock.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from specc.runtime.files import reason
 
 NAME = ".lock"
 FAR = 2**30
-"""The byte that Windows locks: nobody else could read the text if that was locked."""
+"""Offset of the byte that Windows locks: far after the text, which others must be able to read."""
 TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
 class Lock:
-    """A lock that is held until `release`, or until the object or the process is gone."""
+    """A lock that is held until `release`, or until the object or its process ends."""
 
     def __init__(self, path: Path, file: FileIO) -> None:
         self.path, self._file = path, file
@@ -38,7 +38,7 @@ class Lock:
 
     @classmethod
     def take(cls, folder: Path) -> Lock:
-        """Lock a folder. Raises `RunError` if it is locked, or cannot be written to."""
+        """Lock a folder. Raises `RunError` if it is locked or cannot be written to."""
         lock = cls.taken(folder)
         if lock is None:
             raise run_error(
@@ -73,10 +73,10 @@ class Lock:
         return lock
 
     def release(self) -> None:
-        """Free the folder; the file goes."""
+        """Unlock the folder and remove the lock file."""
         if self._file.closed:
             return
-        if os.name != "nt":  # before another process can lock it
+        if os.name != "nt":  # remove it while it is still locked; Windows cannot
             with suppress(OSError):
                 self.path.unlink()
         self._file.close()
@@ -90,9 +90,9 @@ class Lock:
 
 
 def _try(file: FileIO) -> bool:
-    """Lock an open file; return whether nobody else holds it.
+    """Lock an open file; return whether no other process holds the lock.
 
-    A file system without locks counts as one where nobody else does.
+    On a file system without locks the result is True.
     """
     try:
         if sys.platform == "win32":
@@ -110,7 +110,7 @@ def _try(file: FileIO) -> bool:
 
 
 def _holder(path: Path) -> str:
-    """The process that holds a lock, as its file says."""
+    """Return the process that holds a lock, according to the lock file."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

@@ -1,8 +1,8 @@
-"""`metrics.csv` of a run: a line for each epoch.
+"""`metrics.csv` of a run: one line per epoch.
 
     epoch,step,seconds,train_loss,val_loss,train_accuracy,val_accuracy
 
-Behind the loss come the metrics, then the terms of the loss where there are several. Without
+The loss is followed by the metrics, then by the terms of the loss if there are several. Without
 validation the cells of `val_` columns are empty.
 """
 
@@ -23,11 +23,14 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to. `training` and `validation` have the `short_names` as keys; `watched`
-    is the value that chooses the best epoch."""
+    """The results of an epoch.
 
-    epoch: int  # epochs done, this one included
-    step: int  # steps done
+    `training` and `validation` have the `short_names` as keys; `watched` is the value by which the
+    best epoch is chosen.
+    """
+
+    epoch: int  # number of epochs done, including this one
+    step: int  # number of training steps done
     seconds: float
     training: dict[str, float]
     validation: dict[str, float] | None
@@ -37,10 +40,10 @@ class Epoch:
 
 
 def short_names(columns: Sequence[str]) -> dict[str, str]:
-    """How the columns of a compiled model are called in reports, in their order there.
+    """Return the name in reports of each column of a compiled model, in the order of reports.
 
-    "metric.accuracy" is `accuracy`; "loss.penalty" is `penalty`, or in full where a metric has that
-    name. A single term of the loss is the loss, and is left out.
+    "metric.accuracy" becomes `accuracy`, and "loss.penalty" becomes `penalty` unless a metric has
+    that name. If the loss has a single term, the term is left out.
     """
     terms = [name for name in columns if name.startswith("loss.")]
     metrics = [name for name in columns if name.startswith("metric.")]
@@ -52,11 +55,11 @@ def short_names(columns: Sequence[str]) -> dict[str, str]:
 
 
 class MetricsFile:
-    """The file, to be appended to. Lines of later epochs than `epoch` are dropped from it.
+    """The file, opened for appending. Lines of epochs after `epoch` are dropped.
 
-    Checkpoints are written after `sync`, so the file has the lines of all epochs up to the
-    checkpoint that training resumes from, whatever became of later ones in a crash. Raises
-    `RunError` if the file is not a table of such epochs, or cannot be written.
+    Checkpoints are written after `sync`. After a crash, the file therefore has the lines of all
+    epochs up to the checkpoint from which training resumes. Raises `RunError` if the file is not a
+    table of epochs with these columns, or cannot be written.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], epoch: int = 0) -> None:
@@ -74,7 +77,7 @@ class MetricsFile:
         write(path, lines.encode())
 
     def append(self, epoch: Epoch) -> None:
-        """Add the line of an epoch, or none of it."""
+        """Add the line of an epoch, whole or not at all."""
         cells = [str(epoch.epoch), str(epoch.step), f"{epoch.seconds:.3f}"]
         for name in self.names:
             held_out = "" if epoch.validation is None else f"{epoch.validation[name]:.8g}"
@@ -114,10 +117,11 @@ class MetricsFile:
 
 
 def read_table(path: Path, last: int | None = None) -> list[dict[str, str]]:
-    """The lines of a file by their columns. Raises `RunError` where it is no table of epochs.
+    """Return the lines of a metrics file, each as a dict by column name.
 
-    With `last` the table ends after the line of that epoch. A crash can leave anything after it:
-    lines of later epochs, part of one, or bytes that the file system never filled.
+    With `last`, reading stops after the line of that epoch, because a crash can leave anything
+    after it: lines of later epochs, part of a line, or bytes that the file system never filled.
+    Raises `RunError` if the file is not a table of epochs.
     """
     try:
         content = path.read_bytes()
@@ -152,7 +156,7 @@ def read_table(path: Path, last: int | None = None) -> list[dict[str, str]]:
             for name, cell in zip(header, row, strict=True):
                 whole = name in ("epoch", "step")
                 if not (cell.isdecimal() if whole else _is_number(cell)):
-                    raise _damaged(path, f"line {number}: `{cell}` is no {name}")
+                    raise _damaged(path, f"line {number}: `{cell}` is not a valid {name}")
         except RunError:
             if number == len(lines) and header:
                 break  # it was being written when the process was killed
@@ -167,11 +171,11 @@ def _cells(path: Path, line: bytes) -> list[str]:
     try:
         return next(csv.reader(io.StringIO(line.decode())), [])
     except (ValueError, csv.Error):
-        raise _damaged(path, "it is no table") from None
+        raise _damaged(path, "it is not a table") from None
 
 
 def values_of(path: Path, epoch: int) -> tuple[str, dict[str, float]] | None:
-    """Return an epoch's part, "val" (or "train" without validation), and its values, or None."""
+    """Return "val" (or "train" without validation) and an epoch's values, or None."""
     rows = [row for row in read_table(path) if int(row["epoch"]) == epoch]
     if not rows:
         return None
@@ -197,5 +201,5 @@ def _damaged(path: Path, why: str) -> RunError:
     return run_error(
         f"`{path}` is damaged: {why}",
         path,
-        help="mend it, or move it away: training goes on without it",
+        help="repair it or move it away: training continues without it",
     )

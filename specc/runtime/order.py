@@ -1,36 +1,37 @@
-"""The order of examples, from the seed and the epoch alone.
+"""The order of examples, which depends only on the seed and the epoch.
 
     permutation(seed=0, stream=3, count=60000)     # the order of epoch 3
 
-The keys are raw numbers of a counter-based generator (Philox: Salmon et al. 2011), which NumPy
-keeps the same for good; the methods of `Generator` may change between versions.
+The sort keys are the raw output of a counter-based generator (Philox: Salmon et al. 2011), which is
+the same in every version of NumPy; the methods of `Generator` may change between versions.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-POOL = 8  # batches within which examples are sorted by length
-SAVED = 0.25  # the share of the steps that must be saved: batches that are less alike learn better
-BATCHES = 2**63  # added to an epoch's number: the stream that puts its batches in order
+POOL = 8  # number of batches within which examples are sorted by length
+SAVED = 0.25  # bucket only if this share of time steps is saved: mixed batches train better
+BATCHES = 2**63  # added to an epoch's number: the random stream that orders its batches
 SPLIT = 2**64 - 1
-"""The stream that cuts the validation part off; epochs are streams 0, 1, 2, .."""
+"""The random stream that selects the validation part; epochs use streams 0, 1, 2, .."""
 
 
 def permutation(seed: int, stream: int, count: int) -> np.ndarray:
-    """The numbers 0 .. count - 1 in a random order: int64 `[count]`."""
+    """Return the numbers 0 .. count - 1 in a random order: int64 `[count]`."""
     bits = np.random.Philox(key=np.array([seed % 2**64, stream], np.uint64))
     return np.argsort(bits.random_raw(count), kind="stable")
 
 
 def numbers_of_rows(seed: int, stream: int, rows: np.ndarray) -> np.ndarray:
-    """A random number for each of some rows, by their numbers: uint64 `[count]`.
+    """Return the random sort key of each of the given rows: uint64 `[count]`.
 
-    They are those that `permutation(seed, stream, ...)` sorts by, whatever the number of rows.
+    They are the keys that `permutation(seed, stream, ...)` sorts by; they do not depend on the
+    total number of rows.
     """
     if not len(rows):
         return np.zeros(0, np.uint64)
-    first = int(rows.min()) // 4  # a counter gives four numbers
+    first = int(rows.min()) // 4  # each counter value gives four numbers
     key = np.array([seed % 2**64, stream], np.uint64)
     bits = np.random.Philox(key=key, counter=np.array([first, 0, 0, 0], np.uint64))
     drawn = bits.random_raw(int(rows.max()) + 1 - 4 * first)
@@ -40,11 +41,10 @@ def numbers_of_rows(seed: int, stream: int, rows: np.ndarray) -> np.ndarray:
 def grouped(
     order: np.ndarray, lengths: np.ndarray, batch: int, seed: int, stream: int
 ) -> np.ndarray:
-    """The order with examples of like length in one batch, and the batches at random; unchanged
-    where that saves few steps.
+    """Return the order with examples of similar length in the same batch, and batches shuffled.
 
-    `lengths[row]` are the steps of an example. What is left over for a last, partial batch stays
-    the last.
+    `lengths[row]` is the number of time steps of an example. A partial batch at the end stays last.
+    The order is returned unchanged if this would save less than `SAVED` of the time steps.
     """
     whole = len(order) // batch * batch
     found = order[:whole].copy()

@@ -1,10 +1,10 @@
-"""What a run was made of, as hashes: run.json keeps it, and later commands compare.
+"""Hashes of what a run was made from. run.json keeps them, and later commands compare them.
 
     pins.parts["validation"] == values(data.validation, data.vocabularies)
 
-The values of the examples are hashed as they were read, so a file may be moved, renamed or
-compressed anew, and rows may be added to it: the rows that a run was trained and validated on must
-still be the same. All hashes are SHA-256, in hex.
+The values of the examples are hashed after reading. A file may therefore be moved, renamed or
+compressed again, and rows may be added to it, as long as the rows that the run was trained and
+validated on stay the same. All hashes are SHA-256, in hex.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from specc.runtime.data.shards import expanded
 from specc.system.records import dataclass
 
 SPLIT = "the last of permutation(seed, SPLIT, count), or of a text its end"  # order.py
-CHUNK = 2**24  # bytes of a column that are gathered at once
+CHUNK = 2**24  # bytes of a column that are gathered and hashed at once
 
 
 @dataclass
 class Pins:
-    """The hashes of a run, and where it was trained.
+    """The hashes of a run, and the machine and versions it was trained with.
 
-    `texts` has model.dl and the files that it uses, by their paths in the run's folder; `files` the
-    data files, by their paths in model.dl. `parts` has the values of the training and the
-    validation part, by port; `counts` the examples of each source ("data", "validate"), or the
-    symbols of each of its texts: with the seed they give the rows of the validation part, by the
-    rule `split`. `versions` are those of specc and of what it builds on, `machine` is the
-    processor.
+    `texts` has the hashes of model.dl and the files that it uses, by their paths in the run's
+    folder; `files` those of the data files, by their paths in model.dl. `parts` has the hashes of
+    the training and the validation values, by port. `counts` has the number of examples of each
+    source ("data", "validate"), or of symbols in each of its texts; with the seed and the rule
+    `split` they determine the rows of the validation part. `versions` has specc and the packages it
+    builds on, `machine` the processor.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Pins:
 
 
 def rule(recipe: Recipe) -> str:
-    """Return the rule by which rows were divided into parts; nothing if they were not."""
+    """Return the rule by which rows were divided into parts; empty if they were not."""
     if recipe.folds is None and not any(
         isinstance(each, float) for each in (recipe.validate, recipe.test)
     ):
@@ -88,7 +88,7 @@ def is_pins(value: object) -> bool:
 
 
 def text(content: str) -> str:
-    """Return the hash of a file's text, whose line ends are those of a `Source`."""
+    """Return the hash of a text with the line ends of a `Source`."""
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -114,24 +114,24 @@ def values(part: DataPart, vocabularies: Mapping[str, Sequence[str]]) -> dict[st
 
 
 def files(recipe: Recipe, folder: Path) -> dict[str, str]:
-    """Return the hash of each data file that a recipe names and that is there."""
+    """Return the hash of each existing data file that a recipe names."""
     found = {}
     for call in (recipe.data, recipe.validate, recipe.test):
         for given in expanded(call, folder).arguments if isinstance(call, DataCall) else ():
             if not isinstance(given, str):
-                continue  # a table of Python
+                continue  # an object from Python
             path = folder / Path(given).expanduser()
             if path.is_file() and given not in found:
                 try:
                     with path.open("rb") as file:
                         found[given] = hashlib.file_digest(file, "sha256").hexdigest()
                 except OSError:
-                    continue  # whoever reads it says so
+                    continue  # reading the data reports this error
     return found
 
 
 def files_meanwhile(recipe: Recipe, folder: Path) -> Future[dict[str, str]]:
-    """`files`, in a thread of its own: the data are read and the model is compiled meanwhile."""
+    """Return the future result of `files`, computed in a thread of its own."""
     pool = ThreadPoolExecutor(1)
     future = pool.submit(files, recipe, folder)
     pool.shutdown(wait=False)

@@ -1,15 +1,15 @@
-"""A run's folder: what was trained, how, and what came of it.
+"""A run's folder: the model, the settings, the metrics and the weights.
 
 runs/lenet/3/
   model.dl            the file as it was given (and beside it the files that it uses)
-  run.json            what else is needed to train or evaluate it again: a `Record`
-  metrics.csv         a line for each epoch
+  run.json            everything else needed to train or evaluate it again: a `Record`
+  metrics.csv         one line per epoch
   last.safetensors    after the last epoch, or within one
-  best.safetensors    after the best epoch: the least validation loss, or what `monitor` names
+  best.safetensors    after the best epoch: the lowest validation loss, or what `monitor` names
   .lock               while the run is being trained
 
-`run.json` is written last, after the first checkpoint: a folder that has one can be resumed, and a
-folder without one is what a killed process left.
+`run.json` is written last, after the first checkpoint. A folder with a run.json can be resumed; a
+folder without one was left by a killed process.
 """
 
 from __future__ import annotations
@@ -37,15 +37,17 @@ FILES = ("model.dl", "run.json", "metrics.csv", "last.safetensors", "best.safete
 
 @dataclass
 class Record:
-    """What `run.json` holds. `overrides` are the `key=value` of the command line, as given.
+    """The content of `run.json`.
 
-    `file` and `data` are absolute: the .dl file, and the folder where paths of data start. `sizes`
-    were found in the data. `examples` counts the rows of each part. `given` names the sources of
-    data that Python gave as objects. `sweep` has the values that a trial of `specc sweep` tries,
-    and `trial` its study and number.
-    `ends` has the symbol by which the training texts of a port end, if they all end in the same
-    one. `statistics` is what the formulas of columns have learned from the training part. `pins`
-    has the hashes of what the run was made of; a run of an older version has none.
+    `file` and `data` are absolute paths: the model file, and the folder for relative data paths.
+    `overrides` are the `key=value` arguments of the command line. `sizes` has the symbolic
+    dimensions found in the data. `examples` has the number of rows of each part. `given` names the
+    data sources that Python passed as objects. `sweep` has the values that a trial of `specc sweep`
+    tries, and `trial` its study and number.
+    `vocabularies` has the words of each class port. `ends` has the symbol that ends the training
+    texts of a port, if all end with the same one. `statistics` has what the formulas of columns
+    learned from the training part. `pins` has the hashes of what the run was made from; runs of
+    older versions have none.
     """
 
     model: str
@@ -73,9 +75,9 @@ class Record:
 
 @dataclass
 class RunFolder:
-    """A folder with its record; `lock` is held by the process that trains it.
+    """A run's folder with its record; the process that trains it holds `lock`.
 
-    `is_compared` says whether the record's pins have been compared with what is there now.
+    `is_compared` says whether the record's pins were already compared with the current files.
     """
 
     folder: Path
@@ -96,13 +98,13 @@ class RunFolder:
         return self.folder / "metrics.csv"
 
     def release(self) -> None:
-        """Let others train the run."""
+        """Release the lock, so that other processes can train the run."""
         if self.lock is not None:
             self.lock.release()
             self.lock = None
 
     def write(self) -> None:
-        """Write run.json, whole or not at all. Raises `RunError` where that cannot be."""
+        """Write run.json, whole or not at all. Raises `RunError` if it cannot be written."""
         text = json.dumps(asdict(self.record), indent=2) + "\n"
         write(self.folder / "run.json", text.encode())
 
@@ -113,11 +115,11 @@ def create(
     files: dict[str, bytes],
     begin: Callable[[RunFolder], None] = lambda run: None,
 ) -> RunFolder:
-    """A new run in `parent/<model>/<number>`, with the next free number; it is locked.
+    """Create a run in `parent/<model>/<number>`, with the next free number, and lock it.
 
-    `files` are model.dl and the files that it uses, by their paths relative to it. `begin` writes
-    the first checkpoint, before the folder becomes a run. Raises `RunError`, with no folder left
-    behind, where it cannot be written.
+    `files` has model.dl and the files that it uses, by their paths relative to it. `begin` writes
+    the first checkpoint, before the folder becomes a run. If something cannot be written, the
+    folder is removed and `RunError` raised.
     """
     run = None
     try:
@@ -146,7 +148,10 @@ def create(
 
 
 def claim(folder: Path) -> Path:
-    """A new folder in `folder`, named by the next number. Two processes get two folders."""
+    """Create and return a folder in `folder`, named by the next number.
+
+    Processes that call this at the same time get different folders.
+    """
     make_folders(folder)
     _remove_unborn(folder)
     number = max((int(each.name) for each in folder.iterdir() if each.name.isdigit()), default=0)
@@ -171,23 +176,23 @@ def _remove_unborn(folder: Path) -> None:
         if not each.name.isdigit() or any((each / name).exists() for name in BORN):
             continue
         with suppress(RunError, OSError):
-            # a file without text belongs to a process that is about to lock it
+            # a lock file without text belongs to a process that is about to lock it
             if lock.stat().st_size and (taken := Lock.taken(each)) is not None:
                 shutil.rmtree(each, ignore_errors=True)
                 taken.release()
 
 
 def open_to_train(folder: Path) -> RunFolder:
-    """The run in a folder, locked; what a killed training left beside its files is removed.
+    """Open and lock the run in a folder, and remove partial files of killed processes.
 
-    Raises `RunError` where it is no run, or is being trained.
+    Raises `RunError` if the folder is not a run, or is being trained.
     """
     open_run(folder)
     lock = Lock.take(folder)
     try:
         with suppress(OSError):
             remove_leftovers(folder, FILES)
-        run = open_run(folder)  # the training before may have written it until now
+        run = open_run(folder)  # again: another process may have changed it before the lock
     except BaseException:
         lock.release()
         raise
@@ -196,7 +201,7 @@ def open_to_train(folder: Path) -> RunFolder:
 
 
 def open_run(folder: Path) -> RunFolder:
-    """The run in a folder. Raises `RunError` where that is none."""
+    """Return the run in a folder. Raises `RunError` if the folder is not a run."""
     path = folder / "run.json"
     if not path.is_file():
         what = "holds no run: it has no run.json" if folder.is_dir() else "does not exist"
@@ -205,16 +210,16 @@ def open_run(folder: Path) -> RunFolder:
         values = json.loads(_read(path))
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise _damaged(path, f"it ends, or is no JSON, at {place}") from None
+        raise _damaged(path, f"it ends, or is not JSON, at {place}") from None
     except (ValueError, RecursionError):
-        raise _damaged(path, "it is no JSON") from None
+        raise _damaged(path, "it is not JSON") from None
     return RunFolder(folder, _record(path, values))
 
 
 def _record(path: Path, values: object) -> Record:
-    """The record in what run.json holds; raises `RunError` where a value is not what it must be."""
+    """Return the record from the content of run.json. Raises `RunError` if it is not valid."""
     if not isinstance(values, dict):
-        raise _damaged(path, "it holds no object of names and values")
+        raise _damaged(path, "it is not a JSON object")
     found: dict[str, Any] = {}
     for each in fields(Record):
         if each.name in values:
@@ -239,15 +244,15 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-_TEXT = ("a text", _is_text)
+_TEXT = ("a string", _is_text)
 _COUNT = ("an integer of at least 1", _is_count)
 _COUNTS = ("an object of integers", lambda value: _is_table(value, lambda n: _is_count(n, 0)))
 _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "model": _TEXT,
     "file": _TEXT,
     "data": _TEXT,
-    "overrides": ("an object of texts", lambda value: _is_table(value, _is_text)),
-    "sweep": ("an object of texts", lambda value: _is_table(value, _is_text)),
+    "overrides": ("an object of strings", lambda value: _is_table(value, _is_text)),
+    "sweep": ("an object of strings", lambda value: _is_table(value, _is_text)),
     "trial": _TEXT,
     "seed": ("an integer", lambda value: _is_count(value, 0)),
     "batch": _COUNT,
@@ -257,13 +262,13 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "threads": _COUNT,
     "specc": _TEXT,
     "sizes": _COUNTS,
-    "vocabularies": ("an object of lists of texts", lambda value: _is_table(
+    "vocabularies": ("an object of lists of strings", lambda value: _is_table(
         value, lambda words: isinstance(words, list) and all(map(_is_text, words)))),
     "statistics": ("an object of objects", lambda value: _is_table(
         value, lambda rule: _is_table(rule, lambda step: isinstance(step, dict)))),
-    "ends": ("an object of texts", lambda value: _is_table(value, _is_text)),
+    "ends": ("an object of strings", lambda value: _is_table(value, _is_text)),
     "examples": _COUNTS,
-    "given": ("a list of texts", lambda value: isinstance(value, list) and all(
+    "given": ("a list of strings", lambda value: isinstance(value, list) and all(
         map(_is_text, value))),
     "status": _TEXT,
     "pins": ("an object of hashes", is_pins),
@@ -292,4 +297,4 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise run_error(f"cannot read `{path}`: {reason(error)}", path) from None
     except ValueError:
-        raise _damaged(path, "it is no UTF-8 text") from None
+        raise _damaged(path, "it is not UTF-8 text") from None

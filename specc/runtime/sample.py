@@ -1,11 +1,11 @@
-"""Texts that a model writes, symbol by symbol.
+"""Texts that a model generates, symbol by symbol.
 
-    writer = Writer(net, vocabulary)       # a net of one step and one slot
+    writer = Writer(net, vocabulary)       # a net of one time step and one stream slot
     for symbol in writer.write("ROMEO:", 500, temperature=0.8, seed=1): ...
 
-The model reads one symbol, its cells keep their state, and its output is a score for each symbol
-that may come next, of which one is drawn: p = softmax(scores / temperature). A model that looks
-back at the symbols before, as attention does, reads all of its last ones: `WindowWriter`.
+The model reads one symbol, its cells keep their state, and its output scores each symbol that may
+come next. One of them is drawn with probability softmax(scores / temperature). A model that looks
+back at earlier symbols, as attention does, reads a window of the last ones: `WindowWriter`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from specc.runtime.decode import draw
 
 
 class Writer:
-    """A compiled model of one step and one slot, with what its cells remember."""
+    """A compiled model of one time step and one stream slot, with the state of its cells."""
 
     def __init__(self, net: StepModel, vocabulary: Sequence[str], unknown: str | None = None):
         """`unknown` replaces symbols that are not in the vocabulary, if the vocabulary has it."""
@@ -39,18 +39,18 @@ class Writer:
         self._slots = {name: np.zeros_like(array[:1]) for name, array in net.slots.items()}
 
     def start(self) -> None:
-        """Begin a new text."""
+        """Start a new text with the initial states."""
         self._begin[...] = 1
 
     def read(self, number: int) -> np.ndarray:
-        """The scores of what may follow, after one more symbol: [symbols]."""
+        """Read one more symbol and return the scores of the symbols that may follow: [symbols]."""
         self._symbol[...] = number
         outputs = self.net.predict_rows(self._data, self._slots)
         self._begin[...] = 0
         return self._scores(outputs, 0)
 
     def _scores(self, outputs: Mapping[str, np.ndarray], step: int) -> np.ndarray:
-        """The scores at a step, in the first output that has one for each symbol."""
+        """Return the scores at a time step, from the first output with a score per symbol."""
         count = len(self.vocabulary)
         found = next(
             each for each in outputs.values() if each.shape[-1] == count or each.size == count
@@ -65,8 +65,10 @@ class Writer:
         top: int | None = None,
         seed: int = 0,
     ) -> Iterator[str]:
-        """`length` symbols that follow the prompt. With `temperature` 0 always the likeliest; `top`
-        bounds the draw to so many likeliest ones. Raises KeyError for a symbol that is not known.
+        """Yield `length` symbols that follow the prompt.
+
+        With `temperature` 0 each is the most likely one; with `top`, one of the `top` most likely
+        ones is drawn. Raises KeyError for an unknown symbol.
         """
         place = {symbol: number for number, symbol in enumerate(self.vocabulary)}
         random = np.random.Generator(np.random.Philox(seed))
@@ -82,10 +84,10 @@ class Writer:
 
 
 class WindowWriter(Writer):
-    """A compiled model of all steps and one slot, whose steps look back at those before.
+    """A compiled model of several time steps and one slot, which looks back at earlier steps.
 
-    The window has the last symbols; once it is full, the first one is dropped. Symbols after the
-    last one must not change its scores: the model is causal.
+    The window has the last symbols; once it is full, the first one is dropped. The model must be
+    causal: later symbols must not change the scores at a step.
     """
 
     def __init__(self, net: StepModel, vocabulary: Sequence[str], unknown: str | None = None):
@@ -112,5 +114,5 @@ class WindowWriter(Writer):
         self._count += 1
         for each in self._lengths:
             each[...] = self._count
-        self._begin[...] = 1  # states begin anew, as the window is read from its first symbol
+        self._begin[...] = 1  # reset the states, because the window is read from its first symbol
         return self._scores(self.net.predict_rows(self._data, self._slots), self._count - 1)

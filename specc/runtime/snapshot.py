@@ -1,9 +1,9 @@
-"""Copies of a model's arrays, to put back.
+"""Copies of a model's arrays, to be restored later.
 
-Before a step that may diverge, or a run that is only timed.
+They are taken before a step that may diverge, or before a run that is only timed.
 
 kept = Snapshot(net.params.items())
-...                       # the arrays are written into
+...                       # something changes the arrays
 kept.restore(net.params)
 """
 
@@ -25,7 +25,7 @@ class Snapshot:
         return bool(self._copies)
 
     def take(self, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
-        """Copy the arrays, into the memory of the copies before them if there are any."""
+        """Copy the arrays, reusing the memory of earlier copies of the same names."""
         for name, array in arrays:
             if name in self._copies:
                 np.copyto(self._copies[name], array)
@@ -39,5 +39,5 @@ class Snapshot:
 
 
 def is_sound(array: np.ndarray, is_state: bool) -> bool:
-    """Return whether weights are finite, or a state is not NaN (a state may start as inf)."""
+    """Return whether weights are finite, or a state has no NaN (a state may be infinite)."""
     return not np.isnan(array).any() if is_state else bool(np.isfinite(array).all())

@@ -1,14 +1,14 @@
-"""The examples of an epoch, in the order of the seed: all in memory, or in windows from the disk.
+"""The examples of an epoch in random order, from memory or in windows from the disk.
 
     supply = supply_of(data.training, recipe, batch)
     supply.begin(epoch=3)
     columns, rows = supply.take(first=120, steps=40)      # at most 40 batches from batch 120 on
 
-**In windows.** The stored rows are a ring that begins anew at another row in each epoch. It is cut
-into blocks, whose order is random; as many of them as memory allows are a window, whose rows are
-shuffled. A window holds whole batches, so all follows from the seed, the epoch and the step, and a
-training that stops within an epoch goes on with the same batches. While one window is trained on, a
-thread loads the next one.
+**In windows.** The stored rows form a ring, which starts at a different row in each epoch. The ring
+is cut into blocks, and the blocks are put in random order. As many blocks as memory allows form a
+window, whose rows are shuffled. A window has whole batches, so the order depends only on the seed,
+the epoch and the step, and training that stops within an epoch continues with the same batches.
+While one window is used, a thread loads the next one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from specc.runtime.data.stream.store import Stored
 from specc.runtime.order import numbers_of_rows, permutation
 
 WINDOWS = 4
-"""Windows that memory has room for: two of the training, one of the validation, and the rest."""
+"""The memory limit divided by this is the size of a window: there are two windows of training data,
+one of validation data, and room for everything else."""
 BLOCKS = 256
-"""The most blocks of a window."""
+"""The largest number of blocks in a window."""
 ORDER, WITHIN, START = 2**62, 2**32, 2**60
-"""The streams of random numbers that order blocks, order the rows of a window, and choose the
-first row."""
+"""Random streams that order the blocks, shuffle the rows of a window, and choose the first row."""
 
 Batches = tuple[Mapping[str, Column], np.ndarray]
 
@@ -42,17 +42,17 @@ class FromMemory:
         self.order = part.numbers
 
     def begin(self, epoch: int) -> None:
-        """Go to an epoch, from 0."""
+        """Go to an epoch, counted from 0."""
 
     def take(self, first: int, steps: int) -> Batches:
-        """Return columns, and the rows of them that batch `first` and the next ones take.
+        """Return columns, and the rows in them of up to `steps` batches from batch `first` on.
 
-        They are at most `steps` batches, and at least one.
+        At least one batch is returned, and fewer than `steps` at the end of a window.
         """
         return self.part.columns, self.order[first * self.batch :][: steps * self.batch]
 
     def close(self) -> None:
-        """End what the supply has begun."""
+        """Stop threads and release memory."""
 
 
 class FromDisk:
@@ -83,7 +83,7 @@ class FromDisk:
         return columns, order[at : at + steps * self.batch]
 
     def _window(self, window: int) -> dict[str, Column]:
-        """Return the columns of a window, and let the next one be loaded."""
+        """Return the columns of a window, and start loading the next one."""
         if self._now is None or self._now[:2] != (self.epoch, window):
             if self._ahead is None or self._ahead[:2] != (self.epoch, window):
                 self._load(self.epoch, window)
@@ -98,9 +98,9 @@ class FromDisk:
         return self._now[2]
 
     def _load(self, epoch: int, window: int) -> None:
-        """Load a window into the room that is not in use."""
+        """Start loading a window into the buffer that is not in use."""
         if self._ahead is not None:
-            self._ahead[2].exception()  # the room is free when the thread has done with it
+            self._ahead[2].exception()  # wait until the thread no longer uses the buffer
         pieces = self._pieces(epoch, window)
         room = self._rooms[0]
         self._ahead = (epoch, window, self._pool.submit(self.stored.read, pieces, room))
@@ -109,7 +109,7 @@ class FromDisk:
         return min(self.rows, self.stored.count - window * self.rows)
 
     def _pieces(self, epoch: int, window: int) -> list[tuple[int, int]]:
-        """Return the rows, from and to, that make up a window."""
+        """Return the stored rows of a window as ranges (start, stop)."""
         count = self.stored.count
         start = int(numbers_of_rows(self.seed, START + epoch, np.zeros(1, np.int64))[0] % count)
         whole = count // self.block
@@ -117,7 +117,7 @@ class FromDisk:
         blocks = order[window * (self.rows // self.block) :][: self.rows // self.block].tolist()
         is_last = (window + 1) * self.rows >= count
         if is_last and count % self.block:
-            blocks.append(whole)  # the block that is left over
+            blocks.append(whole)  # the last, partial block
         found = []
         for each in blocks:
             first = each * self.block
@@ -131,31 +131,31 @@ class FromDisk:
 
 
 def _on_ring(first: int, last: int, count: int) -> list[tuple[int, int]]:
-    """Return rows of a ring of `count` rows as rows of the file."""
+    """Map a range of rows on a ring of `count` rows to ranges of rows in the file."""
     if first >= count:
         return [(first - count, last - count)]
     return [(first, last)] if last <= count else [(first, count), (0, last - count)]
 
 
 def _window_rows(stored: Stored, batch: int, window_bytes: int) -> int:
-    """Return the rows of a window: a power of two of batches, within the bytes if one batch is."""
+    """Return the number of rows of a window: a power of two of batches, at least one batch."""
     batches = max(1, window_bytes // (stored.row_bytes * batch))
     return int(batch * 2 ** (batches.bit_length() - 1))
 
 
 def _divisor(number: int, most: int) -> int:
-    """Return the largest divisor that is not above `most`."""
+    """Return the largest divisor of `number` that is at most `most`."""
     return next(each for each in range(min(most, number), 0, -1) if number % each == 0)
 
 
 def window_bytes(recipe: Recipe) -> int:
-    """Return the bytes of a window, by the bound on memory."""
+    """Return the size of a window in bytes, from the recipe's memory limit."""
     assert recipe.memory is not None, "windows are for a bound on memory; please report this"
     return int(recipe.memory * 1e6 / WINDOWS)
 
 
 def windows_of(part: DataPart, recipe: Recipe, batch: int) -> list[tuple[int, int]]:
-    """Return the rows, from and to, that are evaluated together: whole batches."""
+    """Return the ranges of rows (start, stop) that are evaluated together: whole batches."""
     assert part.stored is not None, "windows are for stored columns; please report this"
     size = _window_rows(part.stored, batch, window_bytes(recipe))
     return [(at, min(at + size, len(part))) for at in range(0, len(part), size)]

@@ -1,12 +1,12 @@
 """The training loop: epochs of compiled steps, with validation, checkpoints and early stopping.
 
     train(net, data, recipe, run, watch, progress)     # "finished", "early" or "interrupted"
-    train(net, data, recipe, InMemory(net), watch)     # the same without a folder
+    train(net, data, recipe, InMemory(net), watch)     # without a folder
 
-The steps of an epoch run in stretches, each one call of the compiled model that takes about a fifth
-of a second, so that the display and Ctrl-C stay responsive. Where an epoch is cut changes nothing:
-a training that was interrupted and goes on gives the same weights, bit for bit. So a long epoch is
-saved every `recipe.checkpoint_seconds`, and a training that is killed loses no more than that.
+The steps of an epoch run in stretches. Each is one call of the compiled model that takes about 0.2
+s, so that the display and Ctrl-C stay responsive. Training that was interrupted and resumed gives
+the same weights, bit for bit, wherever it was interrupted. A long epoch is saved every
+`recipe.checkpoint_seconds`, so a killed process loses no more than that.
 """
 
 from __future__ import annotations
@@ -41,23 +41,26 @@ Result = TypeVar("Result")
 
 
 class Watch(Protocol):
-    """What looks on while a model trains."""
+    """An observer of training, such as the progress display."""
 
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
-        """`step` steps of epoch `epoch` are done, both from 1; `loss` is the mean over them."""
+        """Take note that `step` steps of epoch `epoch` are done; both count from 1.
+
+        `loss` is the mean over the epoch so far.
+        """
 
     def epoch(self, epoch: Epoch) -> bool | None:
-        """An epoch is over, and its line in metrics.csv written. True ends the training."""
+        """Take note that an epoch is over and recorded. Return True to end training."""
 
 
 class Together(Protocol):
     """The processes that train together."""
 
     def agreed(self, value: Any) -> Any:
-        """The value that the first one gives."""
+        """Return the value of the first process."""
 
     def any(self, flag: bool) -> bool:
-        """Whether one of them says so."""
+        """Return whether `flag` is true in any of the processes."""
 
 
 class _Alone:
@@ -82,12 +85,13 @@ def train(
 ) -> str:
     """Train until `recipe.epochs` are done ("finished") or patience is out ("early").
 
-    Training starts at `progress`, which `checkpoint.restore` gives. `should_stop` is asked after
-    each stretch of steps: with True the state is saved, and "interrupted" returned; after
-    `recipe.max_time` it is saved, and "time" returned. `watch` may end the training after an epoch
-    ("early"). Processes that train `together` do the same steps. Raises
-    `Diverged` if the loss or a weight is not finite: the last checkpoint is then the state before
-    that step. Raises `RunError` if a file cannot be written.
+    Training starts at `progress`, which `checkpoint.restore` returns. `should_stop` is called after
+    each stretch of steps; if it returns True, the state is saved and the result is "interrupted".
+    After `recipe.max_time` seconds the state is saved and the result is "time". `watch` may end
+    training after an epoch ("early"). Processes that train `together` run the same steps.
+
+    Raises `Diverged` if the loss or a weight is not finite; the last checkpoint then has the state
+    before that step. Raises `RunError` if a file cannot be written.
     """
     if recipe.balance is not None and recipe.balance_by == "weights":
         weigh_classes(net, data.training, recipe.balance)
@@ -101,7 +105,7 @@ def train(
     try:
         outcome = loop.run_on(should_stop)
     except BaseException:
-        with suppress(RunError):  # the first failure is the one to tell of
+        with suppress(RunError):  # the first error is the one to report
             keeper.flush()
         raise
     finally:
@@ -126,7 +130,7 @@ def _supply(part: DataPart, recipe: Recipe, batch: int) -> FromMemory | FromDisk
 
 
 class _Loop:
-    """The training and where it stands."""
+    """Training with its progress."""
 
     def __init__(
         self,
@@ -144,18 +148,18 @@ class _Loop:
         self.progress, self.began = progress, progress.seconds
         self.examples = len(data.training)
         self.steps_per_epoch = -(-self.examples // net.batch)
-        # the weight of each step in the mean over an epoch: the last batch may be partial
+        # examples of each step, its weight in the mean over an epoch: the last batch may be partial
         self.sizes = np.full(self.steps_per_epoch, net.batch)
         self.sizes[-1] = self.examples - net.batch * (self.steps_per_epoch - 1)
         self.names = short_names(net.columns)
         self.stretch_steps = 1
         self.supply = _supply(data.training, recipe, net.batch)
         self._new_epoch()
-        if data.validation is not None:  # compiles, so that no epoch has to wait for it
+        if data.validation is not None:  # compile now, so that no epoch has to wait for it
             net.evaluate_rows(data.validation.columns, np.arange(1))
 
     def run_on(self, should_stop: Callable[[], bool]) -> str:
-        """Trains to the end, or until it is to stop."""
+        """Train to the end or until a reason to stop, and return the outcome."""
         while self.progress.epoch < self.recipe.epochs:
             if _is_stale(self.progress, self.recipe):
                 return "early"
@@ -179,12 +183,12 @@ class _Loop:
         return "finished"
 
     def is_late(self) -> bool:
-        """Return whether `max_time` is over; it counts from the start of this training."""
+        """Return whether `max_time` seconds of training have passed since this start or resume."""
         limit = self.recipe.max_time
         return limit is not None and self.progress.seconds - self.began >= limit
 
     def _new_epoch(self) -> None:
-        """What holds for the epoch that `progress` stands in."""
+        """Prepare the order and the counters of the epoch that `progress` is in."""
         supply, epoch = self.supply, self.progress.epoch
         supply.begin(epoch)
         if isinstance(supply, FromMemory) and not self.data.training.is_stream:
@@ -200,7 +204,7 @@ class _Loop:
             self.progress.records = np.zeros((0, self.net.record_width))
 
     def stretch(self) -> None:
-        """Some steps of the epoch, in one call."""
+        """Run some steps of the epoch in one call."""
         progress = self.progress
         first = progress.epoch * self.steps_per_epoch + progress.step
         steps = min(self.stretch_steps, self._until_a_look(first))
@@ -222,7 +226,7 @@ class _Loop:
         )
 
     def _until_a_look(self, done: int) -> int:
-        """The steps until somebody wants to see the model: `sample`, or `validate_every`."""
+        """Return the steps until the next sample or validation within the epoch."""
         if (every := self.recipe.validate_every) is not None:
             return min(self._until_a_sample(done), every - done % every)
         return self._until_a_sample(done)
@@ -256,7 +260,7 @@ class _Loop:
         self.keeper.now(progress)
 
     def end_epoch(self) -> bool:
-        """Validation, checkpoints, and the line of the epoch in metrics.csv; whether to stop."""
+        """Validate, record the epoch and keep a checkpoint. Return whether to stop."""
         net, validation, old = self.net, self.data.validation, self.progress
         training = net.report(self._means())
         done = (old.epoch + 1) * self.steps_per_epoch
@@ -294,7 +298,7 @@ class _Loop:
         return self.together.any(self.watch.epoch(epoch) is True)
 
     def _evaluated(self, part: DataPart) -> Values:
-        """Return the losses and metrics over a part; one on the disk is read in windows."""
+        """Return the losses and metrics over a part; a part on the disk is read in windows."""
         net = self.net
         if part.stored is None:
             return net.evaluate_rows(part.columns, part.numbers)
@@ -305,7 +309,7 @@ class _Loop:
         return net.report(total / len(part))
 
     def _timed(self, function: Callable[..., Result], *arguments: object) -> tuple[Result, float]:
-        """The result of a call of the model, and its seconds without those it took to compile."""
+        """Return the result of a call of the model, and its seconds without compiling."""
         start, compiling = time.perf_counter(), self.net.compile_seconds
         result = function(*arguments)
         seconds = time.perf_counter() - start - (self.net.compile_seconds - compiling)
@@ -314,7 +318,7 @@ class _Loop:
         return result, seconds
 
     def _means(self) -> np.ndarray:
-        """The mean of each column over the examples seen in this epoch."""
+        """Return the mean of each column over the examples seen in this epoch."""
         records = self.progress.records
         sizes = self.sizes[: len(records)]
         return sizes @ records / sizes.sum()
@@ -323,16 +327,16 @@ class _Loop:
         return {short: float(values[name]) for name, short in self.names.items()}
 
     def _require_finite(self, step: int, losses: Iterable[float]) -> None:
-        """Raise `Diverged` if the weights or states are not finite: no checkpoint may hold such."""
+        """Raise `Diverged` if weights or states are not finite: no checkpoint may hold them."""
         bad = checkpoint.not_finite(checkpoint.tensors(self.net))
         if bad is not None:
             self._diverged(f"the {checkpoint.said(bad)} is no longer finite", step, losses)
 
     def _diverged(self, what: str, step: int, losses: Iterable[float]) -> NoReturn:
-        """Raise `Diverged`: `what` was seen at `step`, counted from 1 in the whole training.
+        """Raise `Diverged`: `what` was seen at `step`, counted from 1 over all epochs.
 
-        The steps since the last checkpoint are repeated to find the first bad one; the model as it
-        was before that becomes the last checkpoint.
+        The steps since the last checkpoint are repeated to find the first bad one. The state before
+        that step becomes the last checkpoint.
         """
         epoch, done = self.progress.epoch, len(self.progress.records)
         self.keeper.flush()
@@ -373,7 +377,7 @@ class _Loop:
         raise Diverged([found], step)
 
     def _replay(self, start: int, end: int) -> None:
-        """Repeat the steps `start` to `end` of this epoch; the model stands before the first."""
+        """Repeat steps `start` to `end` - 1 of this epoch, from the state before step `start`."""
         progress = self.progress
         records = progress.records[:start]
         while start < end:
@@ -386,12 +390,12 @@ class _Loop:
 
     @property
     def _counts(self) -> tuple[int, int, int]:
-        """The numbers that a schedule depends on, besides the step."""
+        """The values that a schedule depends on, besides the step."""
         total = self.recipe.epochs * self.steps_per_epoch
         return self.steps_per_epoch, total, self.progress.stale
 
     def _finding(self, bad: int) -> Finding | None:
-        """Why step `bad` of this epoch, or the evaluation after the last one, is not finite."""
+        """Return why step `bad` of this epoch, or the evaluation after it, is not finite."""
         net, batch, data = self.net, self.net.batch, self.data
         first = self.progress.epoch * self.steps_per_epoch + bad
         if bad < self.steps_per_epoch:
@@ -408,18 +412,18 @@ class _Loop:
 
 
 def is_milestone(steps: int) -> bool:
-    """Return whether a model writes a sample after so many steps: 100, 1,000, 10,000, ..."""
+    """Return whether a sample is generated after `steps` steps: 100, 1,000, 10,000, ..."""
     while steps > 100 and steps % 10 == 0:
         steps //= 10
     return steps == 100
 
 
 def is_better(value: float, best: float | None, recipe: Recipe) -> bool:
-    """Whether an epoch's value makes it the best so far.
+    """Return whether an epoch with this value is the best so far.
 
-    Values that differ by less than float32 can tell are equal: the same hits give an accuracy whose
-    last bits depend on their order. A NaN (a precision if nothing is predicted true) is worse than
-    any number.
+    Values that differ by less than float32 rounding count as equal, because the last bits of a mean
+    depend on the order of its terms. NaN (such as a precision if nothing is predicted true) is
+    worse than any number.
     """
     if best is None or math.isnan(best):
         return best is None or not math.isnan(value)
@@ -429,6 +433,6 @@ def is_better(value: float, best: float | None, recipe: Recipe) -> bool:
 
 
 def _is_stale(progress: Progress, recipe: Recipe) -> bool:
-    """Whether the loss has not improved for `patience` epochs."""
+    """Return whether no epoch has been the best for `patience` epochs."""
     since = progress.epoch - progress.best_epoch
     return recipe.patience is not None and progress.step == 0 and since >= recipe.patience

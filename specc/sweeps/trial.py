@@ -73,9 +73,9 @@ def carried_out(
 
 def best_of(training: RunTraining) -> float | None:
     """Return the value of a run's best epoch; None if none is complete."""
-    from specc.runtime.checkpoint import standing
+    from specc.runtime.checkpoint import progress_of
 
-    found = standing(training.run.best)
+    found = progress_of(training.run.best)
     return None if found is None else found.best
 
 

@@ -187,8 +187,8 @@ def changed(path, **values):
     ({"threads": 0}, "`threads` is 0, not an integer of at least 1"),
     ({"seed": 1.5}, "`seed` is 1.5, not an integer"),
     ({"sizes": None}, "`sizes` is null, not an object of integers"),
-    ({"overrides": {"epochs": 3}}, '`overrides` is {"epochs": 3}, not an object of texts'),
-    ({"vocabularies": 3}, "`vocabularies` is 3, not an object of lists of texts"),
+    ({"overrides": {"epochs": 3}}, '`overrides` is {"epochs": 3}, not an object of strings'),
+    ({"vocabularies": 3}, "`vocabularies` is 3, not an object of lists of strings"),
     ({"examples": 5}, "`examples` is 5, not an object of integers"),
     ({"data": []}, "`data` is [], not a text"),
 ])  # fmt: skip
@@ -205,13 +205,13 @@ def test_a_record_with_a_wrong_value_names_it(run, specc, values, message):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("", "it ends, or is no JSON, at line 1, column 1"),
-    ('{"model": "ti', "it ends, or is no JSON, at line 1, column 11"),
-    ("[]", "it holds no object of names and values"),
-    ("null", "it holds no object of names and values"),
+    ("", "it ends, or is not JSON, at line 1, column 1"),
+    ('{"model": "ti', "it ends, or is not JSON, at line 1, column 11"),
+    ("[]", "it is not a JSON object"),
+    ("null", "it is not a JSON object"),
     ("{}", "it does not say the `model`"),
-    ("[" * 100000, "it is no JSON"),
-    ("\udcff", "it is no UTF-8 text"),
+    ("[" * 100000, "it is not JSON"),
+    ("\udcff", "it is not UTF-8 text"),
 ])  # fmt: skip
 def test_a_record_that_is_none_is_refused_in_words(run, specc, text, message):
     (run / "run.json").write_text(text, errors="surrogateescape")
@@ -225,7 +225,7 @@ def test_a_record_that_is_none_is_refused_in_words(run, specc, text, message):
     (lambda text: text.replace("1,", "one,", 1), "line 2: `one` is no epoch"),
     (lambda text: text.replace("\n1,", "\n1,1,1,", 1), "line 2 has 9 cells, and the first 7"),
     (lambda text: "\0" * 30, "is damaged"),
-    (lambda text: "\udcff" + text, "it is no table"),
+    (lambda text: "\udcff" + text, "it is not a table"),
 ])  # fmt: skip
 def test_a_table_of_metrics_that_was_edited_is_named_and_kept(run, specc, change, message):
     path = run / "metrics.csv"

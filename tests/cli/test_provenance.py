@@ -161,7 +161,7 @@ def test_examples_in_another_order_or_fewer_are_refused(folder, figures, specc, 
     assert status == 1
     assert (
         "`x`, `kind` have other values" in err
-        or "holds 39 examples, but held 40 when the run was made" in err
+        or "has 39 examples, but had 40 when the run was made" in err
     )
     assert specc("train", "--resume", "run", "epochs=3")[0] == 1
 
@@ -274,7 +274,7 @@ def test_texts_that_grow(folder, figures, specc):
     assert status == 1 and "(changed: `a.txt`, `b.txt`)" in err
     Path("b.txt").write_text("that")
     status, err = figures("runs/chars/1")
-    assert status == 1 and "`b.txt` holds 4 characters, but held 88 when the run was made" in err
+    assert status == 1 and "`b.txt` has 4 characters, but had 88 when the run was made" in err
 
 
 # The model

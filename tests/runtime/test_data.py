@@ -173,7 +173,7 @@ def test_an_idx_file_that_is_cut_short_or_damaged_is_refused(idx_folder):
     plain = (idx_folder / "images").read_bytes()
     (idx_folder / "short").write_bytes(plain[:-1])
     said = refusal(idx_folder, (IMAGE,), "idx", "short")
-    assert "it holds 29 bytes of values, where its header [5, 2, 3] promises 30" in said
+    assert "it has 29 bytes of values, but its header [5, 2, 3] requires 30" in said
     (idx_folder / "long").write_bytes(plain + b"\0")
     assert "is too long" in refusal(idx_folder, (IMAGE,), "idx", "long")
     (idx_folder / "header").write_bytes(plain[:7])
@@ -210,7 +210,7 @@ def test_a_value_that_is_not_finite_is_named_with_its_place(idx_folder):
 
 def test_an_empty_file_holds_no_examples(idx_folder):
     (idx_folder / "none").write_bytes(idx_bytes(np.zeros((0, 2, 3), np.uint8)))
-    assert "holds no examples" in refusal(idx_folder, (IMAGE,), "idx", "none")
+    assert "has no examples" in refusal(idx_folder, (IMAGE,), "idx", "none")
 
 
 # Calls
@@ -344,8 +344,8 @@ def test_images_with_channels_last_and_vectors_for_classes_are_told_with_their_r
     rows = np.zeros((6, 4, 5, 3), np.uint8)
     np.savez(tmp_path / "a.npz", image=rows, label=np.eye(4)[[0, 1, 2, 3, 0, 1]])
     text = refusal(tmp_path, (image, LABEL), "npz", "a.npz")
-    assert "axes are channels first: save it as `x.transpose(0, 3, 1, 2)`" in text
-    assert "save the classes, and not a vector for each: `y.argmax(axis=-1)`" in text
+    assert "the channels are the first axis: save it as `x.transpose(0, 3, 1, 2)`" in text
+    assert "save class indices instead of one-hot vectors: `y.argmax(axis=-1)`" in text
     rows = rows.transpose(0, 3, 1, 2)
     np.savez(tmp_path / "a.npz", image=rows, label=np.eye(4)[[0, 1, 2, 3, 0, 1]].argmax(axis=-1))
     assert columns(tmp_path, (image, LABEL), "npz", "a.npz")["label"].array.tolist() == [

@@ -132,7 +132,7 @@ def test_validation_before_the_end_of_training_is_a_leak():
     made = Recipe(part(early), None, part(~early), split=Split("time", "date"))
     assert set(rows(made)) == {"training", "test"}
     made = replace(made, test=part(np.sort(DATE)[100] < DATE))
-    assert "the test data begins at 2024-" in refused(made)
+    assert "the test data starts at 2024-" in refused(made)
 
 
 def test_splits_that_cannot_be_are_refused():

@@ -53,7 +53,7 @@ def test_json_lines(tmp_path):
             '{"age": 1, "city": "a"}\n\n{"city": "b"}\n',
             "line 3, column `age`: the value is missing",
         ),
-        ("", "holds no examples"),
+        ("", "has no examples"),
     ],
 )
 def test_what_is_wrong_with_json_lines_is_told_at_its_line(tmp_path, text, said):
@@ -89,7 +89,7 @@ def test_a_zip_of_one_file_is_unpacked(tmp_path):
         archive.writestr("a.csv", "age")
         archive.writestr("b.csv", "age")
     said = refusal(tmp_path, (AGE, CITY), "csv", "b.zip")
-    assert "holds 2 files, where one is read" in said and "`a.csv`, `b.csv`" in said
+    assert "has 2 files, but specc reads archives of one file" in said and "`a.csv`, `b.csv`" in said
 
 
 def test_addresses_are_refused_with_a_remedy(tmp_path):

@@ -186,7 +186,7 @@ def test_a_text_may_be_compressed(tmp_path):
     ("abcdefghij", (TEXT, replace(NEXT, shape=(4,))), {}, "`text` and `next_` must be equally"
                                                           " long"),
     ("abcdefghij", (TEXT, Port("y", "target", "class", (), 3)), {},
-     "`text` gives one sequence of classes, and the same one step on as target, but nothing for"
+     "`text` provides one sequence of classes, and the next symbols as target, but nothing for"
      " `y: class(3)`"),
     ("abcdefghij", (TEXT, replace(TEXT, name="other")), {}, "nothing for `other: class(30)[3]`"),
     ("abcdefghij", (Port("x", "input", "float", (3,)),), {}, "nothing for `x: float[3]`"),
@@ -245,7 +245,7 @@ def test_predict_takes_windows_of_text_from_a_table(folder, capfd):
     assert "`m` reads texts: give them as the column `text` of a .csv" in capfd.readouterr().err
     (folder / "in.csv").write_text("text\nabxd\n")
     assert status_of(["predict", "runs/m/1", "in.csv", "-o", "out.npz"]) == 1
-    assert "line 2, column `text`: 'x' is in no text of the training part" in capfd.readouterr().err
+    assert "line 2, column `text`: 'x' does not occur in the training part" in capfd.readouterr().err
 
 
 def test_a_warning_of_a_file_with_open_sizes_is_printed_once(tmp_path, capfd):

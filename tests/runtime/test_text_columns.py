@@ -76,7 +76,7 @@ def test_texts_of_a_sequence_of_fixed_length_have_that_length(tmp_path):
     assert data.training.columns["word"].array.tolist() == [[0, 1, 2, 0], [2, 0, 1, 2]]
     said = mistake(tmp_path, "word,label\nabca,0\nab,1\n", FIXED)
     assert "line 3, column `word`: `word` has 2 steps there, and not 4" in said
-    assert "`class(..)[<= time]` is a sequence of varying length" in said
+    assert "`class(..)[<= time]` is a variable-length sequence" in said
 
 
 def test_texts_over_one_sequence_are_equally_long(tmp_path):
@@ -93,7 +93,7 @@ def test_symbols_of_the_training_part_alone_are_known(tmp_path):
     write_csv(tmp_path, "word,label\nab,0\naxb,1\n", "b.csv")
     other = DataCall("csv", ("b.csv",))
     said = refusal_of(recipe("csv", "a.csv", validate=other), tmp_path)
-    assert said == "`b.csv`, line 3, column `word`: 'x' is in no text of the training part"
+    assert said == "`b.csv`, line 3, column `word`: 'x' does not occur in the training part"
     other = DataCall("csv", ("b.csv",), {"unknown": "?"})
     data = load(recipe("csv", "a.csv", validate=other, unknown="?"), VARYING, tmp_path)
     assert data.validation.columns["word"].array.tolist() == [[1, 2, 0, 0], [1, 0, 2, 0]]

@@ -17,7 +17,7 @@ from softmax_net import SoftmaxNet
 from specc.recipe import Column, Monitor, Recipe
 from specc.runtime import checkpoint
 from specc.runtime import train as loop
-from specc.runtime.checkpoint import Progress, restore, standing
+from specc.runtime.checkpoint import Progress, progress_of, restore
 from specc.runtime.data import Data, DataPart
 from specc.runtime.errors import Diverged, RunError
 from specc.runtime.keeper import InMemory
@@ -207,7 +207,7 @@ def test_the_best_checkpoint_has_the_least_validation_loss(data, run):
     assert not same(net, best)
     part, values = values_of(run.metrics, 2)
     assert (part, values["loss"]) == ("val", 1.0)
-    assert standing(run.best).epoch == 2
+    assert progress_of(run.best).epoch == 2
 
 
 @pytest.mark.parametrize(("is_max", "best"), [(True, 2), (False, 3)])
@@ -221,8 +221,8 @@ def test_the_best_checkpoint_has_the_best_value_of_what_is_monitored(data, run, 
 
     recipe = replace(RECIPE, epochs=5, patience=9, monitor=Monitor("metric.accuracy", is_max))
     train(Watched(), data, recipe, run, Watch())
-    assert standing(run.best).epoch == best
-    assert standing(run.last).stale == 3
+    assert progress_of(run.best).epoch == best
+    assert progress_of(run.last).stale == 3
 
 
 def test_a_value_that_differs_by_rounding_is_no_better(data, run):
@@ -249,7 +249,7 @@ def test_a_first_value_that_is_nan_is_beaten_by_any_number(data, run):
 
     recipe = replace(RECIPE, epochs=3, monitor=Monitor("metric.accuracy", True))
     train(Watched(), data, recipe, run, Watch())
-    assert standing(run.best).epoch == 3
+    assert progress_of(run.best).epoch == 3
 
 
 def test_patience_stops_a_training_that_gets_no_better(data, run):
@@ -301,7 +301,7 @@ def test_without_validation_the_training_loss_decides(data, run):
     rows = rows_of(run)
     assert all(row["val_loss"] == row["val_accuracy"] == "" for row in rows)
     best = min(rows, key=lambda row: float(row["train_loss"]))
-    assert standing(run.best).epoch == int(best["epoch"])
+    assert progress_of(run.best).epoch == int(best["epoch"])
     assert values_of(run.metrics, int(best["epoch"]))[0] == "train"
 
 

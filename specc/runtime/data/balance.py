@@ -1,6 +1,6 @@
-"""Classes that weigh alike: examples of rare classes are repeated, or weighed in the loss.
+"""Class balancing: examples of rare classes are repeated, or get a higher weight in the loss.
 
-balanced(labels, rows)             # the rows, those of rare classes several times
+balanced(labels, rows)             # the rows, with those of rare classes repeated
 class_weights(part, "label", 3)    # [1.0, 0.6, 4.1]: n / (classes * examples of the class)
 """
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from specc.runtime.data.part import DataPart
 
-PIECE = 2**20  # labels that are counted at once
+PIECE = 2**20  # number of labels that are counted at once
 
 
 def balanced(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return rows so that each class has as many as the largest one.
+    """Return rows in which every class occurs as often as the largest one.
 
-    The rows of a class are repeated as often as goes, and its first ones once more.
+    The rows of a class are repeated as a whole as often as they fit; its first rows fill the rest.
     """
     own = labels[rows].reshape(-1)
     most = int(np.bincount(own).max())
@@ -28,8 +28,9 @@ def balanced(labels: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def class_weights(part: DataPart, target: str, classes: int) -> np.ndarray:
-    """Return the weight of each class of a target, float64 `[classes]`; their mean over the
-    examples is 1. A class without examples has the weight 1.
+    """Return the weight of each class of a target: float64 `[classes]`.
+
+    The mean weight over all examples is 1. A class without examples has the weight 1.
 
     King and Zeng, Logistic regression in rare events data, 2001.
     """

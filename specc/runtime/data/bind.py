@@ -1,13 +1,13 @@
-"""Fields to columns: every value is checked against the port that it goes to.
+"""Turns fields into columns, checking every value against its port.
 
     column(request, port, field, vocabulary=None)      # Column, or a DataError
 
-A field fits a port whose shape is the same, where axes of length 1 may be added or left out:
-`[8, 8]` fits `float[1, 8, 8]`. An image also fits a port of rank 1 with as many elements, and is
-flattened row by row. Nothing else is reshaped.
+A field fits a port of the same shape, except that axes of length 1 may be added or removed:
+`[8, 8]` fits `float[1, 8, 8]`. An image also fits a port of rank 1 with the same number of
+elements; it is flattened row by row. Nothing else is reshaped.
 
-A "class" port takes integers 0 .. classes - 1. Words get the numbers of their places in a
-vocabulary, the sorted words of the training part.
+A "class" port takes integers 0 .. classes - 1. A word becomes its index in a vocabulary: the sorted
+words of the training part.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ FLOATS = {
 def column(
     request: Request, port: Port, field: Field, vocabulary: tuple[str, ...] | None
 ) -> Column:
-    """The field as a column of the port; raises `DataError`. `vocabulary` is for words."""
+    """Return the field as a column of the port. Raises `DataError` if it does not fit.
+
+    `vocabulary` has the words of a field with words.
+    """
     if field.texts is not None:
         return Column(_padded(request, port, field, field.texts, vocabulary))
     field = _whole_steps(request, port, field)
@@ -55,7 +58,7 @@ def column(
 
 
 def words(field: Field, rows: np.ndarray) -> tuple[str, ...] | None:
-    """The vocabulary of a field with words: those of some rows, sorted. None for numbers."""
+    """Return the sorted vocabulary of the given rows of a field; None if it has no words."""
     if field.texts is not None:
         return field.texts.vocabulary(rows.tolist())
     if field.words is None:
@@ -68,7 +71,7 @@ def words(field: Field, rows: np.ndarray) -> tuple[str, ...] | None:
 
 
 def end(field: Field, rows: np.ndarray) -> str | None:
-    """The symbol by which all texts of a field end, and that stands nowhere else in them."""
+    """Return the symbol that ends all texts and occurs nowhere else in them, or None."""
     if field.texts is None:
         return None
     parts = [each for row in rows.tolist() if (each := field.texts.parts[row])]
@@ -79,7 +82,7 @@ def end(field: Field, rows: np.ndarray) -> str | None:
 
 
 def lengths(port: Port, field: Field) -> np.ndarray:
-    """The number of steps that each example has of a sequence of varying length: int32 [N]."""
+    """Return the number of time steps of each example of a variable-length sequence: int32 [N]."""
     if field.texts is not None:
         return np.array([len(each) for each in field.texts.parts], np.int32)
     if not _may_end(port, field):
@@ -98,7 +101,7 @@ def lengths(port: Port, field: Field) -> np.ndarray:
 
 
 def varies(request: Request, port: Port) -> bool:
-    """Whether a port is a sequence of varying length."""
+    """Return whether a port is a variable-length sequence."""
     owners = {each.length_of for each in request.derived}
     return port.sequence is not None and any(
         each.name in owners and each.sequence == port.sequence for each in request.ports
@@ -106,16 +109,16 @@ def varies(request: Request, port: Port) -> bool:
 
 
 def _may_end(port: Port, field: Field) -> bool:
-    """Whether an example may have fewer steps than the port, or NaN past its end."""
+    """Return whether an example may have fewer time steps than the port, or be padded with NaN."""
     has_steps = is_sequence(port) and len(field.shape) == len(port.shape)
     return has_steps and field.words is None and not field.is_finite and not field.is_image
 
 
 def _whole_steps(request: Request, port: Port, field: Field) -> Field:
-    """The field with as many steps as the port, and zeros past the end of each example.
+    """Return the field with as many time steps as the port, padded with zeros.
 
-    Steps at the end that are NaN throughout are past it. Raises `DataError` for an example that has
-    more steps than the port, and for one that has fewer where its length does not vary.
+    Time steps at the end that are all NaN count as padding. Raises `DataError` for an example with
+    more steps than the port, or with fewer if the length does not vary.
     """
     if not _may_end(port, field) or field.shape[1:] != port.shape[1:]:
         return field
@@ -136,7 +139,7 @@ def _whole_steps(request: Request, port: Port, field: Field) -> Field:
             f"{field.place(row, 0)}: {own[row]} steps, but `{port.name}` has {most}",
             f"`seq {port.sequence} = {own.max()}` holds the longest"
             if can_vary
-            else f"`[<= {port.sequence}]` is a sequence of varying length",
+            else f"`[<= {port.sequence}]` is a variable-length sequence",
         )
     array = np.zeros((len(own), *port.shape), field.array.dtype)
     kept = min(steps, field.shape[0])
@@ -183,9 +186,9 @@ def _padded(
                 request,
                 port,
                 field,
-                f"{field.place(row, 0)}: {parts[int(np.argmin(ids))]!r} is in no"
-                f" text of the training part",
-                '`unknown = "?"` reads a question mark in its place',
+                f"{field.place(row, 0)}: {parts[int(np.argmin(ids))]!r} does not occur in"
+                f" the training part",
+                '`unknown = "?"` replaces such symbols by a question mark',
             )
         found[row, : len(ids)] = ids
     return found
@@ -205,12 +208,12 @@ def _shaped(request: Request, port: Port, field: Field) -> np.ndarray:
 
 
 def _reshaping(port: Port, field: Field) -> str:
-    """How a field of another shape could fit the port."""
+    """Return the help for a field whose shape does not fit the port."""
     shape = field.shape
     if port.kind == "float" and len(shape) == 3 and (shape[2], *shape[:2]) == port.shape:
-        return "axes are channels first: save it as `x.transpose(0, 3, 1, 2)`"
+        return "the channels are the first axis: save it as `x.transpose(0, 3, 1, 2)`"
     if port.kind == "class" and shape == (*port.shape, port.classes):
-        return "save the classes, and not a vector for each: `y.argmax(axis=-1)`"
+        return "save class indices instead of one-hot vectors: `y.argmax(axis=-1)`"
     declared = port_type(Port(port.name, port.role, port.kind, shape, port.classes))
     same = prod(shape) == prod(port.shape)
     return f"declare `{port.name}: {declared}`" + (
@@ -235,18 +238,18 @@ def _floats(request: Request, port: Port, field: Field, array: np.ndarray) -> np
             array,
             np.isfinite(array),
             "is not a finite number",
-            "mend or leave out such examples",
+            "fix or leave out such examples",
         )
     if array.dtype == bool:
         return array.astype(np.uint8)
     return array.astype(FLOATS.get(array.dtype.name, "float64"), copy=False)
 
 
-LOOKED_AT = 2**22  # elements of an array that are looked at together
+LOOKED_AT = 2**22  # number of elements of an array that are checked at once
 
 
 def _all_finite(array: np.ndarray) -> bool:
-    """Return whether all numbers are finite; an array on the disk is read piece by piece."""
+    """Return whether all numbers are finite, reading arrays on the disk piece by piece."""
     rows = max(1, LOOKED_AT // max(1, prod(array.shape[1:])))
     pieces = (array[start : start + rows] for start in range(0, len(array), rows))
     return all(bool(np.isfinite(each).all()) for each in pieces)
@@ -281,7 +284,7 @@ def _classes(request: Request, port: Port, field: Field, array: np.ndarray) -> n
         if least >= 1 and most == classes:
             help += ": subtract 1 from them"
         elif least == -1 and most == 1 and not (array == 0).any():
-            help += ": write 0 in the place of -1"
+            help += ": use 0 instead of -1"
         elif least >= 0:
             help += f": declare class({most + 1}) if they are right"
         _require(
@@ -303,14 +306,14 @@ def _numbered(
     array: np.ndarray,
     vocabulary: tuple[str, ...] | None,
 ) -> np.ndarray:
-    """The places of words in the vocabulary."""
+    """Return the class indices of words: their indices in the vocabulary."""
     if vocabulary is None:
         raise _error(
             request,
             port,
             field,
             f"{field.name} holds words for `{port.name}`, but the training data hold numbers",
-            "write both in the same way",
+            "use the same form in both",
         )
     if len(vocabulary) > port.class_count:
         raise _error(
@@ -334,8 +337,8 @@ def _numbered(
             field,
             field.words[array],
             numbers >= 0,
-            "is none of the words of the training part",
-            f"did you mean `{near}`?" if near else f"they are {listed(vocabulary)}",
+            "does not occur in the training part",
+            f"did you mean `{near}`?" if near else f"its words are {listed(vocabulary)}",
         )
     return numbers
 
@@ -348,7 +351,7 @@ def _other_kind(
         port,
         field,
         f"{field.name} holds numbers for `{port.name}`, but the training data hold words",
-        f"write both in the same way: the words are {listed(vocabulary)}",
+        f"use the same form in both: the words are {listed(vocabulary)}",
     )
 
 
@@ -361,7 +364,7 @@ def _require(
     what: str,
     help: str | None,
 ) -> None:
-    """Raises a `DataError` at the first value that is not good."""
+    """Raise a `DataError` at the first value that is not good."""
     if good.all():
         return
     row = int(np.argmin(good.reshape(len(good), -1).all(axis=1)))

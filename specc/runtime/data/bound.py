@@ -1,4 +1,4 @@
-"""The columns of all ports of a model, each checked, and those that follow from others.
+"""The checked columns of all ports of a model, including those derived from other ports.
 
 found = []
 columns = columns_of(request, fields, vocabularies, found)     # {"x": Column, ..}
@@ -21,7 +21,7 @@ from specc.runtime.errors import AllMissing, DataError
 
 @contextmanager
 def collected(found: list[Diagnostic]) -> Iterator[None]:
-    """Collect the diagnostics of a `DataError` in `found`; `AllMissing` is raised on."""
+    """Collect the diagnostics of a `DataError` in `found`; re-raise `AllMissing`."""
     try:
         yield
     except AllMissing:
@@ -36,9 +36,7 @@ def columns_of(
     vocabularies: Mapping[str, tuple[str, ...]],
     found: list[Diagnostic],
 ) -> dict[str, Column]:
-    """Return the columns of all ports, also of those that follow from others; mistakes go to
-    `found`.
-    """
+    """Return the columns of all ports, including derived ones. Errors are added to `found`."""
     columns = {}
     by_name = {port.name: port for port in request.ports}
     for port in request.ports:
@@ -55,7 +53,7 @@ def columns_of(
             for other in request.ports:
                 if other.sequence == first.sequence and other is not first:
                     _check_equal(request, first, lengths, other, fields[other.name], found)
-        elif port.begin_of:  # without an order each example is a stream of its own
+        elif port.begin_of:  # examples without an order: each is a stream of its own
             columns[port.name] = Column(np.ones(len(fields[port.begin_of].array), np.uint8))
     return columns
 
@@ -68,9 +66,9 @@ def _check_equal(
     field: Field,
     found: list[Diagnostic],
 ) -> None:
-    """What runs over the same sequence is equally long."""
+    """Check that two ports over the same sequence have equal lengths in every example."""
     own = bind.lengths(other, field)
-    lengths = lengths[: len(own)]  # of samples the one may be longer
+    lengths = lengths[: len(own)]  # one sample may have more rows than the other
     wrong = own[: len(lengths)] != lengths
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -85,7 +83,7 @@ def _check_equal(
 
 
 def _check_lengths(request: Request, port: Port, field: Field) -> None:
-    """Refuses texts without a symbol, and texts of another length where it does not vary."""
+    """Raise `DataError` for empty sequences, and for unequal lengths if they may not vary."""
     if field.texts is None and not is_sequence(port):
         return
     lengths = bind.lengths(port, field)
@@ -102,5 +100,5 @@ def _check_lengths(request: Request, port: Port, field: Field) -> None:
             port=port,
             help="leave out such examples"
             if varies
-            else f"`class(..)[<= {port.sequence}]` is a sequence of varying length",
+            else f"`class(..)[<= {port.sequence}]` is a variable-length sequence",
         )

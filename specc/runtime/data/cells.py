@@ -1,9 +1,9 @@
-"""The cells of a column against the port that they go to: numbers, truth values or classes.
+"""Checks and converts the cells of a column for its port: numbers, booleans or classes.
 
     Cells(request, port, raw, place, name).values(missing=None)     # a Raw without gaps
 
-Words that mean yes and no are truth values for a "float" or "bool" port. Everything else that does
-not fit is a `DataError` at the first such cell.
+Words that mean yes and no become booleans for a "float" or "bool" port. Anything else that does not
+fit raises a `DataError` at the first such cell.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True)
 class Cells:
-    """One column on its way to a port. `is_made` says that a formula made it."""
+    """One column that is converted for a port. `is_made` says that a formula computed it."""
 
     request: Request
     port: Port
@@ -33,10 +33,10 @@ class Cells:
     name: str
     is_made: bool = False
     noun: str = "column"
-    origins: Sequence[str] = ()  # the columns that a formula made its elements of
+    origins: Sequence[str] = ()  # the column that each element of a formula's result comes from
 
     def values(self, missing: float | None = None) -> Raw:
-        """Return numbers, truth values or words without gaps; `missing` is put into gaps of floats.
+        """Return numbers, booleans or words without gaps; `missing` fills the gaps of floats.
 
         Raises `DataError` at the first cell that is missing or does not fit.
         """
@@ -47,7 +47,7 @@ class Cells:
         if gaps is None or not gaps.any():
             return raw
         if missing is None and self._has_steps():
-            return replace(raw, missing=None)  # `bind` tells gaps from what is past the end
+            return replace(raw, missing=None)  # `bind` distinguishes gaps from padding
         if missing is None or self.port.kind != "float":
             raise self._missing(int(np.argmax(gaps)))
         array = raw.array.astype(np.float64)
@@ -131,21 +131,24 @@ class Cells:
             value = raw.array[row]
             raise self.error(
                 row,
-                f"`{value!s}` is no integer, or stands among words",
-                "classes are integers from 0 (3 rather than 3.0), or words throughout",
+                f"`{value!s}` is not an integer, or is mixed with words",
+                "write classes as integers from 0 (3 rather than 3.0), or all as words",
             )
         return raw
 
     def _check_words(self) -> None:
-        """Refuse words that look like numbers: 1, 2, x is a slip, and 1.0, 2.0 are no classes."""
+        """Raise `DataError` for words that look like numbers.
+
+        The values 1, 2, x are probably an error, and 1.0, 2.0 are not classes.
+        """
         raw = self.raw
         assert raw.words is not None, "a column of words; please report this"
         for is_wrong, what, help_ in (
             (is_strange, "not a class", "write numbers with the digits 0 to 9 and without `_`"),
             (
                 is_number,
-                "no integer, or stands among words",
-                "classes are integers from 0 (3 rather than 3.0), or words throughout",
+                "not an integer, or is mixed with words",
+                "write classes as integers from 0 (3 rather than 3.0), or all as words",
             ),
         ):
             wrong = np.array([is_wrong(each) for each in raw.words.tolist()], bool)
@@ -166,30 +169,30 @@ class Cells:
         element = int(np.argmax(wrong[row]))
         cell = raw.words[raw.array.reshape(len(raw), -1)[row, element]]
         if what == "a number" and "," in cell and is_number(cell.replace(",", ".", 1)):
-            help_ = "write decimals with a point"
+            help_ = "use a point as the decimal sign"
         elif is_strange(cell):
             help_ = "write numbers with the digits 0 to 9 and without `_`"
         elif what == "a number" and _is_float(cell):
-            help_ = "a float holds finite numbers alone"
+            help_ = "only finite numbers are allowed"
         elif what != "a number":
-            help_ = "other words are for a `class(2)`"
+            help_ = "declare a `class(2)` to use other words"
         else:
             help_ = (
-                f"`column {self.name} = onehot({self.name})` makes numbers of words; a column"
-                " of words is for a `class`"
+                f"`column {self.name} = onehot({self.name})` turns words into numbers; or declare"
+                " a `class`"
                 if self.name == self.port.name
-                else "a column of words is for a `class`"
+                else "declare a `class` to use a column of words"
             )
         raise self.error(row, f"`{cell}` is not {what}", help_, element)
 
 
 def _wide(gaps: np.ndarray, raw: Raw) -> np.ndarray:
-    """Return the gaps of examples in the form of a column with axes."""
+    """Return the gaps, bool `[N]`, reshaped to broadcast over the axes of a column."""
     return gaps.reshape(-1, *[1] * len(raw.shape))
 
 
 def whole(raw: Raw) -> Raw:
-    """Return floats that are whole numbers as integers; others as they are."""
+    """Convert floats to integers if all values are integral; otherwise return `raw`."""
     if raw.array.dtype.kind != "f":
         return raw
     gaps = np.isnan(raw.array)
@@ -201,7 +204,7 @@ def whole(raw: Raw) -> Raw:
 
 
 def with_one_vocabulary(raws: Sequence[Raw]) -> tuple[list[Raw], np.ndarray]:
-    """Return columns of words with the numbers of one vocabulary, and that vocabulary."""
+    """Return columns of words recoded with one shared vocabulary, and that vocabulary."""
     if len(raws) == 1 and raws[0].words is not None:
         return list(raws), raws[0].words
     texts = [_texts(each) for each in raws]
@@ -242,7 +245,7 @@ def is_number(cell: str) -> bool:
 
 
 def is_strange(cell: str) -> bool:
-    """Return whether only Python reads the cell as a number: `1_0`, Arabic digits."""
+    """Return whether a cell is a number to Python but not to other tools: `1_0`, Arabic digits."""
     if cell.isascii() and "_" not in cell:
         return False
     try:

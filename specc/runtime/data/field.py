@@ -1,4 +1,4 @@
-"""A column as a file holds it, before it is checked against a port.
+"""A column as it was read from a file, before it is checked against a port.
 
 Field("the labels of `t10k-labels`", labels, place=lambda row, element: f"label {row + 1}")
 """
@@ -16,7 +16,7 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """A text for each example, cut into symbols."""
+    """The text of each example, split into symbols."""
 
     parts: list[list[str]]
     level: str
@@ -25,11 +25,11 @@ class Texts:
 
     @property
     def what(self) -> str:
-        """The word for symbols in messages."""
+        """The noun for symbols in messages."""
         return "characters" if self.level == "char" else "words"
 
     def vocabulary(self, rows: Iterable[int]) -> tuple[str, ...]:
-        """Return the symbols of some examples, sorted."""
+        """Return the sorted symbols of the given examples."""
         chosen = (symbol for row in rows for symbol in self.parts[row])
         return tokens.alphabet(chosen, self.level, self.limit, self.unknown)
 
@@ -48,10 +48,10 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """Values for all examples, `[N, *shape]`: numbers, booleans, or the numbers of `words`.
+    """Values of all examples, `[N, *shape]`: numbers, booleans, or indices into `words`.
 
-    `name` stands for it in messages. `place` says where a value stands, given its row and its
-    position within the row, both from 0. An image may be flattened to fit a port of rank 1.
+    `name` names it in messages. `place(row, element)` describes the location of a value in its
+    file; both arguments count from 0. An image may be flattened to fit a port of rank 1.
     """
 
     name: str
@@ -61,17 +61,17 @@ class Field:
     shift: float = 0.0
     is_image: bool = False
     argument: int = 0  # which argument of the call names its file
-    texts: Texts | None = None  # in place of values: `array` then only counts the examples
-    count: int | None = None  # examples in the file where `array` is a sample; -1 if not known
-    rows: Rows | None = None  # where rows of the file were left out
-    words: np.ndarray | None = None  # the texts that `array` has the numbers of
-    is_numbered: bool = False  # the numbers are final, as a formula made them
-    classes: int | None = None  # their number, if a formula says so
+    texts: Texts | None = None  # used instead of values; `array` then only has the right length
+    count: int | None = None  # examples in the file if `array` is a sample; -1 if not known
+    rows: Rows | None = None  # set if rows of the file were left out
+    words: np.ndarray | None = None  # the words that `array` has indices into
+    is_numbered: bool = False  # whether the indices are final, because a formula computed them
+    classes: int | None = None  # the number of classes, if a formula defines it
     is_finite: bool = False  # whether all numbers are known to be finite
 
     @property
     def is_part(self) -> bool:
-        """Whether the file holds more than was read of it."""
+        """Whether the file has more examples than were read."""
         return self.count is not None
 
     @property
@@ -86,10 +86,10 @@ class Field:
 
 
 def is_sequence(port: Port) -> bool:
-    """Whether an example of a port has steps, each a number or an array of numbers."""
+    """Return whether an example of a port is a sequence of numbers, arrays or classes."""
     return port.kind in ("float", "class") and port.sequence is not None and bool(port.shape)
 
 
 def takes_texts(port: Port) -> bool:
-    """Whether a text may stand for an example of a port: it is a sequence of classes."""
+    """Return whether a text can be an example of a port: a sequence of classes."""
     return port.kind == "class" and port.sequence is not None and len(port.shape) == 1

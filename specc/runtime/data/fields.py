@@ -1,10 +1,10 @@
-"""The fields of ports from a table: by the names of its columns, or by the formulas of a recipe.
+"""Makes the fields of ports from a table, by column names or by the formulas of a recipe.
 
     examples = read(request, table)
     fields, statistics = examples.fields(statistics=None, rows=training)
 
-A port without a formula takes the column of its name, or several, as its source says (`match`).
-Statistics of formulas are learned from the rows of the training part, or given.
+A port without a formula takes the column of its name, or several columns (see `match`). Statistics
+of formulas are learned from the rows of the training part, or given.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from specc.runtime.data.table import Columns, Raw, Table
 from specc.runtime.errors import AllMissing, DataError
 from specc.system.records import dataclass
 
-PIECE = 2**14  # rows of columns that are put side by side at once
+PIECE = 2**14  # number of rows that are copied at once when columns are joined
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """The columns of a source, with the fields of the ports that need no formula.
+    """The columns of a source, with the fields of the ports that have no formula.
 
-    `by` has the columns that a split goes by. `rows` says which rows were left out.
+    `by` has the columns that a split depends on. `rows` says which rows were left out.
     """
 
     request: Request
@@ -51,7 +51,7 @@ class Examples:
 
     @property
     def is_part(self) -> bool:
-        """Whether the source holds more than was read of it."""
+        """Whether the source has more examples than were read."""
         return self.columns.count is not None
 
     @property
@@ -60,7 +60,7 @@ class Examples:
         return self.count if self.columns.count is None else self.columns.count
 
     def first(self, count: int) -> Examples:
-        """Return the first examples alone."""
+        """Return only the first `count` examples."""
         rows = np.arange(count)
         direct = {
             name: replace(
@@ -76,9 +76,10 @@ class Examples:
     def fields(
         self, statistics: Statistics | None = None, rows: np.ndarray | None = None
     ) -> tuple[dict[str, Field], Statistics]:
-        """Return a field for each port, and the statistics of the formulas.
+        """Return the field of each port by name, and the statistics of the formulas.
 
-        With `rows` the statistics are learned from these rows. Raises `DataError`.
+        With `rows` the statistics are learned from these rows. Raises `DataError` if a value does
+        not fit.
         """
         if not self.plan.rules:
             return self.direct, {}
@@ -128,10 +129,10 @@ def read(
     statistics: Statistics | None = None,
     table_of: Callable[[Request], Table] = table_of_source,
 ) -> Examples:
-    """Read what the ports of a request need of a table, and the columns `by` which it is split.
+    """Read the columns that the ports of a request need, and the columns `by` which it is split.
 
-    `table_of` opens the source of a request anew, if too little was read of it. Raises `DataError`
-    with the first mistake of each port.
+    `table_of` opens the source of a request again if too little was read. Raises `DataError` with
+    the first error of each port.
     """
     settings = request.settings()
     ports = [
@@ -149,7 +150,7 @@ def read(
     ]
     columns = table.read([*used, *plan.names, *by], texts | plan.texts, vectors)
     if columns.examples == 0 and columns.count is None:
-        raise request.error(f"{_first_title(columns, table)} holds no examples", argument=0)
+        raise request.error(f"{_first_title(columns, table)} has no examples", argument=0)
     steps = {name for port in ports if is_sequence(port) for name in names[port.name]}
     required = [name for name in used if name not in steps or not columns.raw[name].shape]
     strict = [*required, *(name for name in plan.names if name not in plan.may_be_missing)]
@@ -158,7 +159,7 @@ def read(
     except AllMissing:
         if columns.count is None:
             raise
-        whole = replace(request, limit=None)  # the beginning of the data is no sample
+        whole = replace(request, limit=None)  # the beginning of the data is not representative
         return read(whole, table_of(whole), by, statistics, table_of)
     maker = _Maker(request, table, columns)
     direct: dict[str, Field] = {}
@@ -186,7 +187,7 @@ def _are_texts(raw: Raw) -> bool:
 
 
 def _side_by_side(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Return columns `[N]` as one array `[N, columns]`, made in pieces that stay in the cache.
+    """Join columns `[N]` into one array `[N, columns]`, in pieces that fit in the cache.
 
     Columns that are views of such an array are not copied.
     """
@@ -219,7 +220,7 @@ def _symbols(raw: Raw, settings: dict) -> Texts:
 def _without_gaps(
     request: Request, table: Table, columns: Columns, names: Sequence[str], settings: dict
 ) -> tuple[Columns, Rows | None]:
-    """Return the rows without a missing value, with `missing = "drop"`; else all rows."""
+    """Return the rows without missing values if `missing = "drop"`, otherwise all rows."""
     if settings.get("missing") != "drop":
         return columns, None
     gaps = np.zeros(columns.examples, bool)
@@ -232,7 +233,7 @@ def _without_gaps(
         diagnostics = request.error(
             f"{table.title}: all {len(gaps):,} rows have missing values",
             argument=0,
-            help='`missing = "drop"` leaves out each of them',
+            help='`missing = "drop"` leaves out all of them',
         ).diagnostics
         raise AllMissing(diagnostics, len(gaps))
     kept = np.nonzero(~gaps)[0]
@@ -248,7 +249,7 @@ class _Maker:
     columns: Columns
 
     def places(self, names: Sequence[str]) -> Callable[[int, int], str]:
-        """Return where a value of a port is, by its row and its element."""
+        """Return a function that describes the location of a port's value (row, element)."""
         if len(names) == 1:
             return lambda row, element: self.columns.place(row, names[0], element)
         return lambda row, element: self.columns.place(row, names[element])
@@ -289,7 +290,7 @@ class _Maker:
         )
         if len(raws) > 1:
             array = array.reshape(len(array), *self._sizes(port, names))
-        # an image counts in the same units as a target: a model may learn to draw it
+        # an image that is a target is scaled like an input, because a model may learn to draw it
         is_counted = port.role == "input" or raws[0].is_image
         scaled = port.kind == "float" and is_counted and not is_made
         return Field(
@@ -309,14 +310,14 @@ class _Maker:
         sizes = [size if isinstance(size, int) else -1 for size in port.shape]
         if sizes.count(-1) > 1:
             raise self.request.error(
-                f"the sizes of `{port.name}: {port_type(port)}` do not follow from"
+                f"the sizes of `{port.name}: {port_type(port)}` cannot be determined from"
                 f" {len(names)} columns",
-                help="give them on the command line",
+                help="set them on the command line",
             )
         return sizes
 
     def _check_count(self, port: Port, raws: Sequence[Raw], names: Sequence[str]) -> None:
-        """Refuse another number of columns than the port has elements."""
+        """Raise `DataError` unless the port has exactly one column per element."""
         if len(raws) == 1 and (raws[0].shape or self.table.noun != "column"):
             return
         if any(raw.shape for raw in raws):
@@ -337,5 +338,5 @@ class _Maker:
                 f" {self.table.title} has {len(names):,} for it: {listed(names)}",
                 argument=0,
                 port=port,
-                help="each element of a port takes a column: declare it so, or name other columns",
+                help="each element needs one column: change the declaration or name other columns",
             )

@@ -1,19 +1,19 @@
-"""Tables from objects of Python: what may stand in the place of a source of data.
+"""Tables from Python objects, which can be used instead of a data source.
 
     table_of({"age": [31, None], "city": ["Ulm", "Bern"]})
     table_of(pandas.read_csv("houses.csv"))
 
-A table is:
+A table is one of these:
 
-- a dict of columns, each an array `[N, *shape]` or a list with a value for each row;
-- a DataFrame of pandas, polars or another library that narwhals knows, or a table of pyarrow;
-- a structured array of NumPy, or a list of dicts, one for each row;
-- an iterable, such as a generator, of any of these: the batches are put together, in their order.
+- a dict of columns, each an array `[N, *shape]` or a list with one value per row;
+- a DataFrame of pandas, polars or another library that narwhals supports, or a table of pyarrow;
+- a structured array of NumPy, or a list of dicts, one per row;
+- an iterable, such as a generator, of any of these; its batches are concatenated in order.
 
-Numbers, truth values, texts and dates keep their kind. `None`, NaN, NaT and the nulls of a frame
-are missing values. Rows of different lengths, `[steps, ..]` each, are one array with NaN past the
-end of each. Names of columns are texts. Anything else raises `TypeError`; columns of
-different lengths raise `ValueError`.
+Numbers, booleans, strings and dates keep their kind. `None`, NaN, NaT and the nulls of a frame are
+missing values. Rows of different lengths, `[steps, ..]` each, become one array that is padded with
+NaN. Column names must be strings. Anything else raises `TypeError`; columns with different numbers
+of rows raise `ValueError`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ TAKEN = (
 
 
 def table_of(data: object, title: str = "the data") -> Table:
-    """Return a table from an object of Python; see above for what may be given.
+    """Return a table from a Python object; the module's docstring lists what is accepted.
 
-    `title` is the name of the object in messages. A `Table` is returned as it is.
+    `title` is the name of the object in messages. A `Table` is returned unchanged.
     """
     if isinstance(data, Table):
         return data
@@ -45,7 +45,7 @@ def table_of(data: object, title: str = "the data") -> Table:
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{length:,} in `{name}`" for name, length in lengths.items())
         raise ValueError(
-            f"the columns of {title} must have equally many rows, but there are {said}"
+            f"the columns of {title} must have equal numbers of rows, but there are {said}"
         )
     rows = next(iter(lengths.values()), 0)
 
@@ -57,7 +57,7 @@ def table_of(data: object, title: str = "the data") -> Table:
 
 
 def table(request: Request) -> Table:
-    """Return the table that Python handed over as the argument of a call."""
+    """Return the table that Python code passed as the argument of a call."""
     for wrong in call_errors(request.call, request.ports):
         raise request.error(wrong.message, help=wrong.help)
     return table_of(request.call.arguments[0])
@@ -102,20 +102,20 @@ def _columns(data: object, title: str) -> dict[str, Raw]:
 
 def _name(name: object) -> str:
     if not isinstance(name, str):
-        raise TypeError(f"the name of a column must be a text, not {name!r}")
+        raise TypeError(f"the name of a column must be a string, not {name!r}")
     return name
 
 
 def is_table(data: object) -> bool:
-    """Return whether an object is a table by itself, and not an iterable of some."""
+    """Return whether an object is one table, and not an iterable of tables."""
     is_own = isinstance(data, Mapping | Table | np.ndarray) or _is_records(data)
     return is_own or _frame(data) is not None
 
 
 def _is_records(data: object) -> bool:
-    """Return whether the object is a list of dicts, one for each row.
+    """Return whether the object is a list of dicts, one per row.
 
-    At least one of their values is single: dicts of lists alone are batches.
+    At least one of the values must be a single value: dicts that have only lists are batches.
     """
     if not isinstance(data, list | tuple) or not data:
         return False
@@ -134,9 +134,9 @@ def _records(data: Sequence[Mapping[str, Any]]) -> dict[str, Raw]:
 
 
 def column_of(values: object, name: str) -> Raw:
-    """Return a column from an array or a list of values, which may be None.
+    """Return a column from an array or a list of values, some of which may be None.
 
-    Raises `TypeError` for values that are not numbers, truth values, texts or dates.
+    Raises `TypeError` for values that are not numbers, booleans, strings or dates.
     """
     if (series := _frame(values, is_series=True)) is not None:
         return _series(series, name)
@@ -145,7 +145,7 @@ def column_of(values: object, name: str) -> Raw:
         values = list(values)
     array = values if isinstance(values, np.ndarray) else _array(values, name)
     if array.ndim == 0:
-        raise ValueError(f"{title} is a single value: a column has one for each row")
+        raise ValueError(f"{title} is a single value: a column needs one value per row")
     kind = array.dtype.kind
     if kind in "iub":
         return Raw(array, title=title)
@@ -161,7 +161,7 @@ def column_of(values: object, name: str) -> Raw:
         return column_of(_array([np.asarray(each) for each in array], name), name)
     if kind == "O" and array.ndim == 1:
         return _objects(array.tolist(), name)
-    raise TypeError(f"{title} has values of the type {array.dtype}, which no input takes")
+    raise TypeError(f"{title} has values of the unsupported type {array.dtype}")
 
 
 def _array(values: object, name: str) -> np.ndarray:
@@ -178,7 +178,7 @@ def _array(values: object, name: str) -> np.ndarray:
 
 
 def _ragged(values: Any, name: str) -> np.ndarray:
-    """Return rows of different lengths as one array of floats, with NaN past the end of each."""
+    """Return rows of different lengths as one array of floats, padded with NaN."""
     try:
         rows = [np.asarray(each) for each in values]
         kind = np.result_type(np.float32, *{each.dtype for each in rows if each.size})
@@ -187,7 +187,7 @@ def _ragged(values: Any, name: str) -> np.ndarray:
             raise ValueError
     except (TypeError, ValueError):
         raise ValueError(
-            f"the rows of column `{name}` differ in length, and are no lists of numbers or of"
+            f"the rows of column `{name}` differ in length, and are not lists of numbers or of"
             " equally long vectors"
         ) from None
     found = np.full((len(rows), max(map(len, rows)), *inner.pop()), np.nan, kind)
@@ -225,21 +225,21 @@ def _objects(values: list[Any], name: str) -> Raw:
     except (TypeError, ValueError):
         kinds = ", ".join(sorted({type(each).__name__ for each in there})[:5])
         raise TypeError(
-            f"{title} mixes values of the types {kinds}: make them numbers or texts throughout"
+            f"{title} mixes values of the types {kinds}: make all of them numbers or strings"
         ) from None
     return Raw(np.array(numbers), None, gaps, title)
 
 
 def _frame(data: object, is_series: bool = False) -> Any:
-    """Return narwhals' view of a frame or a series; None if the object is not one."""
+    """Return a narwhals view of a frame or a series, or None if the object is neither."""
     module = type(data).__module__.partition(".")[0]
     if module in ("builtins", "numpy"):
         return None
     try:
         import narwhals as nw
-    except ImportError:  # pragma: no cover: it comes with specc
+    except ImportError:  # pragma: no cover: narwhals is installed with specc
         return None
-    view: Any = nw.from_native  # its overloads know single kinds of frames
+    view: Any = nw.from_native  # Any, because each of its overloads accepts only one kind of frame
     try:
         if is_series:
             return view(data, series_only=True)
@@ -277,7 +277,7 @@ def _series(series: Any, name: str) -> Raw:
 
 
 def _joined(batches: list[dict[str, Raw]], title: str) -> dict[str, Raw]:
-    """Return the rows of all batches, which must have the same columns."""
+    """Concatenate the rows of all batches, which must have the same columns."""
     if not batches:
         raise ValueError(f"{title} gives no batches")
     names = list(batches[0])
@@ -289,7 +289,7 @@ def _joined(batches: list[dict[str, Raw]], title: str) -> dict[str, Raw]:
 
 
 def joined(parts: Sequence[Raw]) -> Raw:
-    """Return columns of one kind as one. Raises `TypeError` if kinds differ."""
+    """Concatenate columns of the same kind. Raises `TypeError` if kinds differ."""
     first = parts[0]
     if len(parts) == 1:
         return first
@@ -297,7 +297,7 @@ def joined(parts: Sequence[Raw]) -> Raw:
     missing = gaps if gaps.any() else None
     if any(each.kind == "words" for each in parts):
         if not all(each.kind == "words" for each in parts):
-            raise TypeError(f"{first.title} holds texts in some batches and numbers in others")
+            raise TypeError(f"{first.title} has strings in some batches and numbers in others")
         known = sorted({word for each in parts for word in _words(each)})
         words = np.empty(len(known), object)
         words[:] = known

@@ -1,11 +1,11 @@
-"""The parts of the data that a recipe names: read, checked, and cut.
+"""Loads the data that a recipe names: reads it, checks it, and splits it into parts.
 
     data = load(recipe, ports, folder)
     data.training, data.validation       # DataPart(columns, rows)
 
-`validate split = 0.9` keeps nine tenths of the examples for training; which ones is drawn at random
-from the recipe's seed, so it is the same in each run and on each machine. Rows are only numbered:
-the parts share their arrays. All mistakes of all sources come in one `DataError`.
+`validate split = 0.9` keeps 90% of the examples for training. They are chosen at random from the
+recipe's seed, so they are the same in each run and on each machine. A part only has row numbers;
+the parts share their arrays. One `DataError` has the errors of all sources.
 """
 
 from __future__ import annotations
@@ -54,19 +54,20 @@ def load(
     counts: Mapping[str, Sequence[int]] | None = None,
     statistics: Statistics | None = None,
 ) -> Data:
-    """The `parts` of the data, of "training", "validation" and "test", where the recipe has them.
+    """Return the requested `parts` of the data: "training", "validation" and "test".
 
-    `vocabularies` are those of the training part where that is not loaded. Relative paths start at
-    `folder`. Raises `DataError` with every mistake found.
+    Parts that the recipe does not have are left out. Relative paths start at `folder`.
+    `vocabularies` has the vocabularies of the training part if that part is not loaded. Raises
+    `DataError` with every error found.
 
-    With a `limit` no more than about that many bytes of each file or array are read. What is said
-    of them holds for the whole; the parts of what was not read as a whole hold its beginning.
+    With a `limit`, only about that many bytes of each file or array are read. Locations in messages
+    still refer to the whole file. The parts then have only the first examples of such files.
 
-    `statistics` are those that the formulas of columns have learned before; without them they are
-    learned from the training part.
+    `statistics` has what the formulas of columns learned earlier; without it they learn from the
+    training part.
 
-    With `counts`, which an earlier `Data` had, examples after so many are left out: the parts are
-    those of that time, if rows were only added since.
+    With `counts` of an earlier `Data`, examples beyond these counts are left out. The parts are
+    then the same as before if rows were only appended since.
     """
     job = _Load(recipe, tuple(ports), folder, tuple(parts), limit, dict(counts or {}))
     job.vocabularies = dict(vocabularies or {})
@@ -100,7 +101,7 @@ def load(
 
 @dataclass
 class _Load:
-    """The parts of a recipe on their way: what was read so far, and what is wrong with it."""
+    """The state of loading: what was read so far, and the errors found."""
 
     recipe: Recipe
     ports: tuple[Port, ...]
@@ -116,12 +117,12 @@ class _Load:
     ends: dict[str, str] = field(default_factory=dict)
     partial: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    by: Raw | None = None  # the column that the split goes by, of the training part
+    by: Raw | None = None  # the column that the split depends on, in the training part
     is_part: bool = False
     reads_training: bool = False
 
     def read_data(self) -> None:
-        """Read `data`, and divide it into parts."""
+        """Read the source `data` and divide it into parts."""
         recipe = self.recipe
         held_out = [
             name
@@ -159,7 +160,7 @@ class _Load:
             }
 
     def read_others(self) -> None:
-        """Read the validation and the test data that are sources of their own."""
+        """Read the validation and test data if they have sources of their own."""
         recipe = self.recipe
         for name, call in (("validation", recipe.validate), ("test", recipe.test)):
             source = "validate" if name == "validation" else name
@@ -168,7 +169,7 @@ class _Load:
             with collected(self.found):
                 read = self.examples(source, call)
                 fields, _ = read.fields(self.statistics)
-                # words cannot be compared with those of a training part that was not read
+                # the words cannot be checked if the training part was not read as a whole
                 is_open = self.is_part or (self.reads_training and "training" not in self.loaded)
                 known: Vocabularies = self.vocabularies
                 if is_open:
@@ -203,7 +204,7 @@ def _load_text(
     limit: int | None = None,
     counts: Mapping[str, Sequence[int]] | None = None,
 ) -> Data:
-    """The parts of texts: the validation part of a split is the end of the text."""
+    """Load the parts of text data; a split takes its validation part from the end of the text."""
     found: list[Diagnostic] = []
     loaded: dict[str, DataPart] = {}
     held_out = recipe.validate if isinstance(recipe.validate, float) else None
@@ -262,14 +263,13 @@ def _load_text(
 
 
 def _first(read: Examples, count: Sequence[int] | None) -> Examples:
-    """Return the first `count` examples; raises `DataError` if there are fewer."""
+    """Return the first `count` examples. Raises `DataError` if there are fewer."""
     if count is None or list(count) == [read.count]:
         return read
     (before,) = count
     if read.count < before:
         raise read.request.error(
-            f"{_title(read)} holds {read.count:,} examples, but held {before:,} when the run was"
-            " made",
+            f"{_title(read)} has {read.count:,} examples, but had {before:,} when the run was made",
             argument=0,
             help="restore the file",
         )
@@ -283,13 +283,13 @@ def _title(read: Examples) -> str:
 
 
 def _names(request: Request, table: Table) -> str:
-    """Return the files of a source for a message."""
+    """Return the names of a source's files for messages."""
     names = [Path(each).name for each in request.call.arguments if isinstance(each, str)]
     return listed(names) if names else table.title
 
 
 def _extents(names: str, read: Examples) -> list[str]:
-    """What was read of a source, if not all: "`a.csv`: the first 9,000 of 60,000 examples"."""
+    """Describe a partial read: "`a.csv`: the first 9,000 of 60,000 examples"."""
     if not read.is_part:
         return []
     count = f" of {read.total:,}" if read.total >= 0 else ""
@@ -302,7 +302,10 @@ def _left_out(names: str, read: Examples) -> list[str]:
 
 
 def _with_own_words(fields: dict[str, Field], vocabularies: Vocabularies) -> Vocabularies:
-    """The vocabularies with the words of some fields, where those of training are not all known."""
+    """Return the vocabularies extended by the words of `fields`.
+
+    This is used if the training part was read only in part, so that not all its words are known.
+    """
     found = dict(vocabularies)
     for name, each in fields.items():
         own = bind.words(each, np.arange(len(each.array)))

@@ -1,4 +1,4 @@
-"""Which column of a source belongs to which port.
+"""Decides which column of a source belongs to which port.
 
 by_kind(request, table)         # {"picture": "image", "digit": "label"}
 by_name(request, table, {})     # {"x": ["x_1", "x_2"], "y": ["y"]}
@@ -16,8 +16,8 @@ from specc.runtime.data.request import Request, listed
 from specc.runtime.data.table import Table
 from specc.runtime.errors import DataError
 
-MOST_MISTAKES = 50  # of the names of columns
-# What the field calls one and the same column.
+MOST_ERRORS = 50  # largest number of unknown or duplicate column names that are reported
+# Groups of names that are commonly used for the same column.
 SYNONYMS = (
     ("label", "labels", "class", "category", "y", "target", "targets", "output"),
     ("x", "features", "feature", "data", "input", "inputs", "image", "images", "pixels"),
@@ -27,7 +27,7 @@ SYNONYMS = (
 
 
 def names(request: Request, table: Table, settings: dict) -> dict[str, list[str]]:
-    """Return the columns of each port: by kind or by name, as the table says."""
+    """Return the columns of each port, matched by kind or by name depending on the table."""
     if not table.by_kind:
         return by_name(request, table, _chosen(request, settings))
     return {port: [name] for port, name in by_kind(request, table).items()}
@@ -49,13 +49,12 @@ def _chosen(request: Request, settings: dict) -> dict[str, str]:
 
 
 def by_kind(request: Request, table: Table) -> dict[str, str]:
-    """The column of each port, as `binding.by_kind` binds them."""
+    """Return the column of each port, matched by kind (`binding.by_kind`)."""
     found = binding.by_kind(table.names, request.ports)
     if found.doubtful:
         raise request.error(
             f"the {found.doubtful}s of {table.title} could be any of {listed(found.ports)}",
-            help=f"call the right one `{found.doubtful}`, or take the data from an `npz`, with"
-            " names",
+            help=f"call the right port `{found.doubtful}`, or use an `npz` file, which has names",
         )
     for port in request.ports:
         if port.name not in found.fields:
@@ -68,15 +67,15 @@ def by_kind(request: Request, table: Table) -> dict[str, str]:
 
 
 def by_name(request: Request, table: Table, chosen: dict[str, str]) -> dict[str, list[str]]:
-    """For each port the names of the columns that make it up.
+    """Return the names of the columns of each port.
 
-    A setting called like the port says so itself (`species = "kind"`, `x = "length, width"`);
-    otherwise it is the column of the port's own name, or, for a port with axes, the numbered
-    columns `x_1`, `x_2`, .. (or `x1`, `x2`, ..), counted from 1 or 0, in row-major order.
+    A setting with the name of the port lists them (`species = "kind"`, `x = "length, width"`).
+    Otherwise it is the column with the port's name, or, for a port with axes, the numbered columns
+    `x_1`, `x_2`, .. (or `x1`, `x2`, ..), counted from 1 or 0, in row-major order.
     """
     found: dict[str, list[str]] = {}
     names = table.names
-    mistakes: list[Diagnostic] = []
+    errors: list[Diagnostic] = []
     counts = Counter(names)
     for port in request.ports:
         if isinstance(text := chosen.get(port.name), str):
@@ -86,23 +85,23 @@ def by_name(request: Request, table: Table, chosen: dict[str, str]) -> dict[str,
         else:
             wanted = _numbered(port, names) if port.shape else []
         for name in wanted or [port.name]:
-            if len(mistakes) == MOST_MISTAKES:
+            if len(errors) == MOST_ERRORS:
                 break
             if name not in counts:
-                mistakes += _missing(request, table, port, name).diagnostics
+                errors += _missing(request, table, port, name).diagnostics
             elif counts[name] > 1:
-                mistakes += request.error(
+                errors += request.error(
                     f"{table.title} has {counts[name]} columns called `{name}`",
                     help="give them different names",
                 ).diagnostics
         found[port.name] = wanted
-    if mistakes:
-        raise DataError(mistakes)
+    if errors:
+        raise DataError(errors)
     return found
 
 
 def _numbered(port: Port, names: list[str]) -> list[str]:
-    """The columns `x_1`, `x_2`, .. of a port `x`, by number; empty where numbers are left out."""
+    """Return the numbered columns `x_1`, `x_2`, .. of a port `x`; empty if numbers are missing."""
     pattern = re.compile(re.escape(port.name) + r"_?(\d+)", re.ASCII)
     numbers = {int(match[1]): name for name in names if (match := pattern.fullmatch(name))}
     first = min(numbers, default=0)
@@ -115,20 +114,24 @@ def _missing(request: Request, table: Table, port: Port, name: str) -> DataError
     near = closest(name, names) or _synonym(name, names)
     hint = f"did you mean `{near}`? " if near else ""
     is_chosen = port.name in request.columns()
-    series, noun, help_ = "", "array", f"`numpy.savez(file, {port.name}=...)` names it so"
+    series, noun, help_ = (
+        "",
+        "array",
+        f"save it under this name: `numpy.savez(file, {port.name}=...)`",
+    )
     if table.noun == "column":
         noun = "column"
         wide = bool(port.shape)
         series = f", nor `{name}_1`, `{name}_2`, .." if wide and name == port.name else ""
         help_ = "the first line of the file names the columns"
     if request.is_in_a_file:  # and no file given to `predict`
-        help_ = f'the setting `{port.name} = "{near or "..."}"` of `{request.call.word}` names it'
+        help_ = f'name the {noun} in `{request.call.word}`: `{port.name} = "{near or "..."}"`'
         if is_chosen and near:
             help_ = ""
         if series and not near and port.kind == "float" and port.role == "input":
             help_ = (
-                f'`columns = "a, b, .."` of `{request.call.word}` lists those of an input, or'
-                f" `column {port.name} = rest` takes all that are left"
+                f'list the columns with `columns = "a, b, .."`, or take all remaining ones with'
+                f" `column {port.name} = rest`"
             )
     return request.error(
         f"{table.title} has no {noun} `{name}`{series}, which"
@@ -141,7 +144,7 @@ def _missing(request: Request, table: Table, port: Port, name: str) -> DataError
 
 
 def _synonym(name: str, names: list[str]) -> str | None:
-    """The column that goes by another name for the same: `y_train` for `label`."""
+    """Return a column whose name is a synonym of `name`: `y_train` for `label`."""
 
     def plain(each: str) -> str:
         return re.sub(r"^(train|test|val)_|_(train|test|val)$", "", each.lower())

@@ -1,4 +1,4 @@
-"""What is trained and validated on: the parts of the data, bound to the ports of a model.
+"""The parts of the data, such as training and validation, as columns for the ports of a model.
 
 data.training.columns["image"]       # Column(uint8 [60000, 1, 28, 28], scale=1/255)
 len(data.validation)                 # the number of its examples
@@ -20,17 +20,17 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True, eq=False)
 class DataPart:
-    """Some rows of columns, which are known by the names of their ports.
+    """Some rows of columns; `columns` has the names of their ports as keys.
 
-    The columns of a part that is `stored` are mapped into memory, and its rows are a range.
+    The columns of a `stored` part are memory-mapped, and its rows are a range.
     """
 
     columns: dict[str, Column]
     rows: np.ndarray | range
-    is_stream: bool = False  # the rows have an order, and go on from batch to batch
-    fields: dict[str, Field] = field(default_factory=dict)  # of samples: where the values stand
-    source: Rows | None = None  # where rows of the file were left out
-    stored: Stored | None = None  # where the columns lie on the disk, to be read in windows
+    is_stream: bool = False  # whether rows are ordered and carry state from batch to batch
+    fields: dict[str, Field] = field(default_factory=dict)  # of a sample, to locate its values
+    source: Rows | None = None  # set if rows of the file were left out
+    stored: Stored | None = None  # set if the columns are on the disk and are read in windows
 
     @property
     def numbers(self) -> np.ndarray:
@@ -45,14 +45,14 @@ class DataPart:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The parts that were asked for: "training", "validation" and "test".
+    """The requested parts of the data: "training", "validation" and "test".
 
-    `vocabularies` are the words of "class" ports, in order. `ends` has the last symbol of the
-    training texts of a port, if all texts have the same one, and only at the end. `partial`
-    describes the part that was read of each file that a `limit` cut short. `counts` has the number
-    of examples in each source that was read ("data", "validate", "test"), or of symbols in each of
-    its texts. `left_out` describes the rows of each file that were left out. `statistics` is what
-    the formulas of columns have learned from the training part, as JSON.
+    `vocabularies` has the words of "class" ports, in order. `ends` has the last symbol of the
+    training texts of a port, if it is the same in all texts and occurs nowhere else. `partial` has
+    a description of each file that was read only in part because of a `limit`. `counts` has the
+    number of examples in each source ("data", "validate", "test"), or of symbols in each of its
+    texts. `left_out` describes the rows of each file that were left out. `statistics` has what the
+    formulas of columns learned from the training part, as JSON.
     """
 
     parts: Mapping[str, DataPart]
@@ -65,7 +65,7 @@ class Data:
 
     @property
     def training(self) -> DataPart:
-        """The examples to train on, which must be among the parts that were asked for."""
+        """The training part, which must be among the requested parts."""
         return self.parts["training"]
 
     @property
@@ -74,6 +74,6 @@ class Data:
 
 
 def without_gaps(names: str, left_out: int, count: int) -> str:
-    """What a source left out: "`a.csv`: left out 2 of 150 rows, which have missing values"."""
+    """Describe rows left out: "`a.csv`: left out 2 of 150 rows, which have missing values"."""
     verb = "has" if left_out == 1 else "have"
     return f"{names}: left out {left_out:,} of {count:,} rows, which {verb} missing values"

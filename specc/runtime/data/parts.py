@@ -1,8 +1,8 @@
-"""Which examples of a source are for training, for validation and for the test.
+"""Splits the examples of a source into training, validation and test parts.
 
     rows = parts(request, recipe, count, raw)        # {"training": rows, "validation": rows, ..}
 
-Everything is drawn from the recipe's seed: the rows are the same in each run and on each machine.
+The split depends only on the recipe's seed: it is the same in each run and on each machine.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ NAMES = ("training", "validation", "test")
 def parts(
     request: Request, recipe: Recipe, count: int, by: Raw | None = None
 ) -> dict[str, np.ndarray]:
-    """Return the rows of each part, in order; parts that the recipe does not hold out are empty.
+    """Return the sorted rows of each part; parts that the recipe does not hold out are empty.
 
-    `by` is the column that the recipe's split goes by. Raises `DataError` if a part would be empty.
+    `by` is the column that the split depends on. Raises `DataError` if a part would be empty.
     """
     shares = {
         name: share
@@ -61,9 +61,9 @@ def parts(
 def _ordered(
     request: Request, recipe: Recipe, count: int, by: Raw | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return all rows, those that are held out last, and the unit that each row belongs to.
+    """Return all rows, with the held-out ones last, and the unit that each row belongs to.
 
-    Rows of one unit stay in one part: those of a group, or of one time.
+    The rows of a unit, which are a group or have equal times, stay in the same part.
     """
     order = permutation(recipe.seed, SPLIT, count)
     units = np.arange(count)
@@ -80,7 +80,7 @@ def _ordered(
         shuffled = permutation(recipe.seed, SPLIT, int(codes.max(initial=-1)) + 1)
         ranks = np.argsort(shuffled)
         return np.argsort(ranks[codes], kind="stable"), codes
-    # stratify: the rows of each value spread evenly from the first to the last
+    # stratify: spread the rows of each value evenly over the order
     sizes = np.bincount(codes)
     within = np.empty(count)
     grouped = order[np.argsort(codes[order], kind="stable")]
@@ -92,9 +92,9 @@ def _ordered(
 def _held_out(
     order: np.ndarray, units: np.ndarray, size: float, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the last rows, about `size` of them in whole units, and the rest."""
+    """Split off the last rows, about `size` of them in whole units; return them and the rest."""
     cut = len(order) - round(size)
-    if len(np.unique(units)) < count:  # the nearest end of a unit
+    if len(np.unique(units)) < count:  # cut at the nearest boundary between units
         ends = np.nonzero(units[order[1:]] != units[order[:-1]])[0] + 1
         if not len(ends):
             return order[:0], order
@@ -103,7 +103,7 @@ def _held_out(
 
 
 def _folds(recipe: Recipe, order: np.ndarray, units: np.ndarray, by: Raw | None) -> np.ndarray:
-    """Return the fold of each row of the order, from 0."""
+    """Return the fold of each row of `order`, counted from 0: int64 `[len(order)]`."""
     folds = recipe.folds or 1
     if recipe.split.by == "stratify" and by is not None:
         labels = _codes(by)[order]
@@ -115,7 +115,7 @@ def _folds(recipe: Recipe, order: np.ndarray, units: np.ndarray, by: Raw | None)
     _, first, sizes = np.unique(units[order], return_index=True, return_counts=True)
     where = np.empty(len(sizes), np.int64)
     totals = np.zeros(folds, np.int64)
-    for group in np.lexsort((first, -sizes)):  # the largest first, each to the smallest fold
+    for group in np.lexsort((first, -sizes)):  # largest first, each into the smallest fold
         where[group] = np.argmin(totals)
         totals[where[group]] += sizes[group]
     _, inverse = np.unique(units[order], return_inverse=True)
@@ -123,7 +123,7 @@ def _folds(recipe: Recipe, order: np.ndarray, units: np.ndarray, by: Raw | None)
 
 
 def _codes(by: Raw) -> np.ndarray:
-    """Return a number for each value of a column, equal ones for equal values."""
+    """Return an integer code for each row of a column; equal values have equal codes."""
     _, codes = np.unique(by.array.reshape(len(by), -1), axis=0, return_inverse=True)
     return codes.reshape(-1)
 
@@ -135,13 +135,13 @@ def _require_values(request: Request, recipe: Recipe, by: Raw) -> None:
         raise _at_split(
             request,
             recipe,
-            f"row {row + 1} has no value in the column `{recipe.split.column}`, which the split"
-            " goes by",
+            f"row {row + 1} has no value in the column `{recipe.split.column}`, by which the data"
+            " is split",
         )
 
 
 def _moments(request: Request, recipe: Recipe, by: Raw) -> np.ndarray:
-    """Return the values of the column of time, which can be put in order."""
+    """Return the values of the time column in a form that can be sorted."""
     value: Value = value_of(by, recipe.split.column)
     if value.kind == "words":
         try:
@@ -163,10 +163,10 @@ def _at_split(request: Request, recipe: Recipe, message: str, help: str | None =
 def require_no_leak(
     request: Request, recipe: Recipe, training: Raw | None, name: str, other: Raw
 ) -> None:
-    """Raise `DataError` if a part from a file of its own shares a group, or is too old.
+    """Raise `DataError` if a separate part shares a group with the training part, or is too old.
 
-    `training` and `other` are the column that the split goes by, in the training part and in the
-    part called `name`.
+    `training` and `other` are the column that the split depends on, in the training part and in the
+    part `name`.
     """
     rule = recipe.split
     if training is None:
@@ -186,7 +186,7 @@ def require_no_leak(
             request,
             recipe,
             f"{which} in both the training and the {name} data",
-            "leave these examples out of one part: they would say nothing about new ones",
+            "remove these examples from one part, so that the result holds for new data",
         )
     latest = _moments(request, recipe, training).max()
     earliest = _moments(request, recipe, other).min()
@@ -194,7 +194,7 @@ def require_no_leak(
         raise _at_split(
             request,
             recipe,
-            f"the {name} data begins at {_shown(earliest)}, but the training data ends at"
+            f"the {name} data starts at {_shown(earliest)}, but the training data ends at"
             f" {_shown(latest)}",
             f"the {name} data must be later than the training data",
         )

@@ -1,7 +1,7 @@
-"""Which source a call names, and what it is asked for.
+"""Opens the source that a call names.
 
 request = request_of(recipe.data, ports, folder)
-table = table_of_source(request)             # by the word of the call, `csv` or another
+table = table_of_source(request)             # the source is `csv` or another one
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ READERS: dict[str, Callable[[Request], Table]] = {
 
 
 def table_of_source(request: Request) -> Table:
-    """Return the table that a call names. Raises `DataError`."""
+    """Return the table of a call's source. Raises `DataError` if it cannot be read."""
     word = request.call.word
     if word not in READERS:
         near = closest(word, SOURCES)
@@ -51,9 +51,9 @@ def table_of_source(request: Request) -> Table:
 
 
 def split_columns(recipe: Recipe, request: Request, table: Table) -> list[str]:
-    """Return the column that a split goes by. Raises `DataError` if the table has none of the name.
+    """Return the column that a split depends on. Raises `DataError` if it does not exist.
 
-    The name may be that of a column, or of a target or input.
+    The recipe names a column, a target or an input.
     """
     name = recipe.split.column
     if recipe.split.by == "random":
@@ -73,7 +73,7 @@ def split_columns(recipe: Recipe, request: Request, table: Table) -> list[str]:
         return found[:1]
     near = closest(name, table.names)
     raise data_error(
-        f"{table.title} has no {table.noun} `{name}`, which `{recipe.split.by}` goes by",
+        f"{table.title} has no {table.noun} `{name}`, which `{recipe.split.by}` needs",
         recipe.split.span or request.call.span,
         help=f"did you mean `{near}`?" if near else f"it has {listed(table.names)}",
     )
@@ -86,7 +86,7 @@ def request_of(
     limit: int | None = None,
     rules: Sequence[ColumnRule] = (),
 ) -> Request:
-    """What a source is asked for: the ports whose values do not follow from another port's."""
+    """Return the request for a source; ports derived from other ports are kept apart."""
     derived = tuple(port for port in ports if port.length_of or port.begin_of)
     own = tuple(port for port in ports if port not in derived)
     return Request(shards.expanded(call, folder), own, folder, derived, limit, tuple(rules))

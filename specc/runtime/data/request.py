@@ -1,4 +1,4 @@
-"""What a source is asked for: the call in the .dl file, the ports to fill, and where files lie.
+"""A request to a source: the call in the model file, the ports to fill, and the data folder.
 
 request = Request(call, ports, folder)
 (path,) = request.files()
@@ -26,15 +26,15 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True)
 class Request:
-    """A `DataCall` to be carried out. Relative paths start at `folder`.
+    """A `DataCall` to be read for some ports. Relative paths start at `folder`.
 
-    With a `limit` only a sample is wanted: about that many bytes of each file, or array in it.
+    With a `limit`, only about that many bytes of each file, or of each array in it, are read.
     """
 
     call: DataCall
     ports: tuple[Port, ...]
     folder: Path
-    derived: tuple[Port, ...] = ()  # those whose values follow from another port's
+    derived: tuple[Port, ...] = ()  # ports whose values follow from another port's
     limit: int | None = None
     rules: tuple[ColumnRule, ...] = ()  # the formulas of columns
 
@@ -50,7 +50,7 @@ class Request:
     ) -> DataError:
         """Return a `DataError` at the call, or at one of its arguments or settings.
 
-        The values are for `port`, whose declaration gets a label.
+        If `port` is given, its declaration gets a label.
         """
         span = self.call.span
         if setting is not None:
@@ -65,7 +65,7 @@ class Request:
     def files(self) -> list[Path]:
         """Return the paths among the arguments.
 
-        Raises `DataError` for a call that is not as declared, and for all files that do not exist.
+        Raises `DataError` for a call with wrong arguments, and with all files that do not exist.
         """
         for wrong in call_errors(self.call, self.ports):
             raise self.error(wrong.message, argument=wrong.argument, help=wrong.help)
@@ -82,11 +82,11 @@ class Request:
 
     @property
     def is_in_a_file(self) -> bool:
-        """Whether a .dl file makes the call, where a setting can be added to it."""
+        """Whether the call is in a model file, where a setting can be added to it."""
         return self.call.span is not None and bool(self.call.span.source.text)
 
     def file(self, position: int) -> Path:
-        """The path of an argument; raises `DataError` if there is no such file."""
+        """Return the path of an argument. Raises `DataError` if there is no such file."""
         given = Path(self.call.arguments[position]).expanduser()
         path = self.folder / given
         if not path.exists() and (data_folder() / given).is_file():
@@ -114,21 +114,24 @@ class Request:
         raise DataError([diagnostic("missing-data", found.message, found.span, help=found.help)])
 
     def fetched(self, name: str, file: str) -> Path:
-        """Return a file of a data set in the user's data folder; raises `DataError`."""
+        """Return a file of a data set in the user's data folder. Raises `DataError` if it is
+        missing.
+        """
         path = data_folder() / name / file
         if not path.is_file():
             (found,) = self.error(
                 f"`{name}` is not in the data folder `{data_folder()}`",
-                help=f"`specc data fetch {name}` fetches it",
+                help=f"to download it, run `specc data fetch {name}`",
             ).diagnostics
             place = found.span
             raise DataError([diagnostic("missing-data", found.message, place, help=found.help)])
         return path
 
     def columns(self) -> dict[str, str]:
-        """Return the columns that settings give, by port: `species = "kind"`.
+        """Return the columns that settings name, by port: `species = "kind"`.
 
-        A port with the name of a setting of the source, such as `level`, has no such setting.
+        For a port with the name of a setting of the source, such as `level`, no column can be
+        named.
         """
         own = {each.name for each in source_of(self.call.word).settings}
         given = {
@@ -139,16 +142,16 @@ class Request:
         return {name: each for name, each in given.items() if isinstance(each, str)}
 
     def settings(self) -> dict[str, Any]:
-        """The settings of the call, with the defaults of those that it leaves out."""
+        """Return all settings of the call, including defaults."""
         known = source_of(self.call.word).all_settings(self.ports)
         return {name: each.default for name, each in known.items()} | self.call.settings
 
     def has_setting(self, name: str) -> bool:
-        """Return whether the source takes such a setting."""
+        """Return whether the source has a setting `name`."""
         return name in source_of(self.call.word).all_settings(())
 
     def read(self, path: Path, argument: int = 0) -> bytearray:
-        """Return the bytes of a file, or the first `limit`, unpacked from gzip or zip."""
+        """Return the bytes of a file, or its first `limit` bytes, decompressed from gzip or zip."""
         most = -1 if self.limit is None else self.limit
         try:
             with path.open("rb") as file:
@@ -163,13 +166,13 @@ class Request:
         except EOFError:
             size = path.stat().st_size
             raise self.error(
-                f"`{path}` is cut short: the compressed data end after {size:,} bytes",
+                f"`{path}` is cut short: the compressed data ends after {size:,} bytes",
                 argument=argument,
-                help="fetch the file again",
+                help="download the file again",
             ) from None
         except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
             raise self.error(
-                f"`{path}` is damaged: {error}", argument=argument, help="fetch the file again"
+                f"`{path}` is damaged: {error}", argument=argument, help="download the file again"
             ) from None
         except OSError as error:
             raise self.error(f"cannot read `{path}`: {error.strerror}", argument=argument) from None
@@ -183,25 +186,25 @@ class Request:
             return bytearray(unpacked.read(most))
 
     def only_file(self, archive: zipfile.ZipFile, path: Path, argument: int = 0) -> zipfile.ZipInfo:
-        """Return the file in an archive that holds no other. Raises `DataError`."""
+        """Return the only file in an archive. Raises `DataError` if there are several."""
         files = [each for each in archive.infolist() if not each.is_dir()]
         files = [each for each in files if not each.filename.startswith("__MACOSX/")]
         if len(files) != 1:
             raise self.error(
-                f"`{path}` holds {len(files)} files, where one is read",
+                f"`{path}` has {len(files)} files, but specc reads archives of one file",
                 argument=argument,
-                help="unpack it, and name the file",
+                help="unpack it and name one file",
                 notes=[f"it has {listed(each.filename for each in files)}"],
             )
         return files[0]
 
     def is_part(self, content: bytearray) -> bool:
-        """Whether what was read of a file may be its beginning alone."""
+        """Return whether `content` may be only the beginning of a file."""
         return self.limit is not None and len(content) >= self.limit
 
 
 def listed(names: Iterable[object], most: int = 12) -> str:
-    """Names for a message: `a`, `b`, `c`."""
+    """Return a list of names for a message: "`a`, `b`, `c`"."""
     names = list(names)
     shown = ", ".join(f"`{name}`" for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "none"

@@ -1,8 +1,8 @@
 """Several files as one source: `csv("part-1.csv", "part-2.csv")`, or `csv("part-*.csv")`.
 
-expanded(call, folder)             # the call with a file for each that a pattern matches
+expanded(call, folder)             # the call with patterns replaced by the files they match
 of_file(request)                   # a request for each file
-joined(request, table_of)          # their tables as one
+joined(request, table_of)          # one table with the rows of all files
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from specc.runtime.data.table import Columns, Table
 from specc.source import Span
 
 WORDS = ("csv", "tsv", "jsonl", "parquet", "feather")
-"""The sources whose files may be several, with the same columns."""
+"""The sources that can read several files with the same columns."""
 
 
 def expanded(call: DataCall, folder: Path) -> DataCall:
-    """Return a call with the files that its patterns match, in the order of their names.
+    """Replace the patterns in a call by the files that they match, sorted by name.
 
-    A pattern that matches nothing stays, as the name of a file that does not exist.
+    A pattern that matches nothing is kept as the name of a file, which does not exist.
     """
     if call.word not in WORDS or not any("*" in str(each) for each in call.arguments):
         return call
@@ -48,8 +48,8 @@ def expanded(call: DataCall, folder: Path) -> DataCall:
 
 
 def of_file(request: Request) -> Iterator[Request]:
-    """Return a request for each file of a request, which names at least one."""
-    request.files()  # all that are missing are told at once
+    """Yield a request for each file of a request, which must name at least one."""
+    request.files()  # report all missing files at once
     call = request.call
     for place, each in enumerate(call.arguments):
         spans = call.argument_spans[place : place + 1]
@@ -57,7 +57,7 @@ def of_file(request: Request) -> Iterator[Request]:
 
 
 def joined(request: Request, table_of: Callable[[Request], Table]) -> Table:
-    """Return the rows of all files, one file after the other. Raises `DataError`."""
+    """Return one table with the rows of all files, in order. Raises `DataError`."""
     tables = [table_of(each) for each in of_file(request)]
     first = tables[0]
     for table in tables[1:]:
@@ -65,9 +65,9 @@ def joined(request: Request, table_of: Callable[[Request], Table]) -> Table:
             other = sorted({*table.names} ^ {*first.names})
             raise request.error(
                 f"{table.title} has other columns than {first.title}:"
-                f" {listed(other, 3)} in one of them alone",
+                f" {listed(other, 3)} in only one of them",
                 argument=0,
-                help="files that are read together have the same columns",
+                help="files that are read together must have the same columns",
             )
 
     def read(names: Sequence[str], texts: Collection[str]) -> Columns:

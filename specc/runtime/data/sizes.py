@@ -1,4 +1,4 @@
-"""The sizes that the data give to symbolic dimensions.
+"""Determines symbolic dimensions from the data.
 
 open_sizes(recipe, ports, folder)        # {"classes": 3, "n": 4}
 """
@@ -27,11 +27,12 @@ def open_sizes(
     folder: Path,
     limit: int | None = None,
 ) -> dict[str, int]:
-    """The sizes that the training data give to ports whose sizes are open, by name.
+    """Return the symbolic dimensions of ports, determined from the training data, by name.
 
-    `float[n]` takes its `n` from the shape of an example, `class(k)` its `k` from the number of
-    words or the largest integer. A size that is an expression, such as `2 * n`, gives nothing. With
-    a `limit` a number of classes, or of steps, is that of the beginning of the data.
+    The `n` of `float[n]` comes from the shape of an example, and the `k` of `class(k)` from the
+    number of words or the largest integer. A size that is an expression, such as `2 * n`,
+    determines nothing. With a `limit`, the numbers of classes and time steps are those of the
+    beginning of the data.
     """
     if recipe.data is None:
         return {}
@@ -63,16 +64,17 @@ def open_sizes(
 
 
 class _Sizes:
-    """The sizes that data give to symbolic dimensions, by name."""
+    """Collects symbolic dimensions, by name."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.sizes: dict[str, int] = {}
 
     def add(self, port: Port, size: object, value: int, is_least: bool = False) -> None:
-        """Set a size of a port, if it is a name. Raises `DataError` if it has another value.
+        """Set a size of a port if it is symbolic. Raises `DataError` if it already has another
+        value.
 
-        With `is_least` the size is `value` or more.
+        With `is_least`, the size is at least `value`.
         """
         name = str(size)
         if not name.isidentifier() or size is None:
@@ -87,7 +89,7 @@ class _Sizes:
             )
 
     def add_field(self, port: Port, field: Field) -> None:
-        """Set the sizes that follow from the values of a port."""
+        """Set the sizes that a port's values determine."""
         if field.texts is not None:
             self.add(port, port.shape[0], max(map(len, field.texts.parts)), field.is_part)
             words = field.texts.vocabulary(range(len(field.texts.parts)))

@@ -1,11 +1,11 @@
-"""A look at the data before anything is compiled: headers and beginnings, against the ports.
+"""Checks headers and a sample of the data against the ports before anything is compiled.
 
     found, partial = survey(recipe, ports, folder)
     found       # [error[data]: `iris.csv`, line 5, column `kind`: ...]
     partial     # ("`iris.csv`: the first 9,000 examples",), or () if all of the data was read
 
-Errors are those of a training, from the same readers: they stop after `limit` bytes of each file or
-array. Data that fits but is doubtful gives warnings.
+The same readers as in training are used, so the errors are the same. They stop after `limit` bytes
+of each file or array. Data that fits but is probably wrong gets warnings.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from specc.runtime.data.sizes import open_sizes
 from specc.runtime.errors import DataError
 
 SAMPLE = 2**19
-"""Bytes of each file, or of each array in it, that are read first."""
+"""Number of bytes of each file, or of each array in it, that are read by default."""
 ANY = 2**31 - 1
-"""Classes of a port that may have any number of them."""
+"""The number of classes assumed for a port whose number of classes is not known."""
 
 
 def sizes(
     recipe: Recipe, ports: Sequence[Port], folder: Path, limit: int | None = None
 ) -> dict[str, int]:
-    """The sizes that the data give to ports whose sizes are open; raises `DataError`.
+    """Return the symbolic dimensions of ports, from a sample of the data. Raises `DataError`.
 
-    A number of classes or of steps is that of the sample, where not all of the data are in it.
+    Numbers of classes and time steps are those of the sample if it is not all of the data.
     """
     return open_sizes(recipe, ports, folder, limit or SAMPLE)
 
@@ -49,11 +49,11 @@ def survey(
     limit: int | None = None,
     multiplied: Collection[str] = (),
 ) -> tuple[list[Diagnostic], tuple[str, ...]]:
-    """The errors and warnings of a recipe's data, and a description of each source read in part.
+    """Return the errors and warnings of a recipe's data, and descriptions of partial reads.
 
-    The classes of `open_ports` follow from the data, so that any number of them is right. `reaches`
-    says how far the outputs reach that targets are compared with; `multiplied` are the inputs that
-    a product reads as they come.
+    For `open_ports`, any number of classes is accepted, because it follows from the data. `reaches`
+    has the range of the output that each target is compared with. `multiplied` has the inputs that
+    a matrix product or convolution reads directly.
     """
     names = set(open_ports)
     free = [replace(port, classes=ANY) if port.name in names else port for port in ports]
@@ -83,7 +83,7 @@ def _batch(recipe: Recipe, part: DataPart) -> Diagnostic | None:
 
 
 def _classes(recipe: Recipe, part: DataPart, port: Port) -> Diagnostic | None:
-    """Doubts a target of which some classes never occur, where all of the data are known."""
+    """Warn about a target whose classes do not all occur, if all of the data was read."""
     field = part.fields.get(port.name)
     if (
         recipe.data is None
@@ -96,19 +96,20 @@ def _classes(recipe: Recipe, part: DataPart, port: Port) -> Diagnostic | None:
         return None
     if not isinstance(port.classes, int) or len(part) < 5 * port.classes:
         return None
-    rows = part.columns[port.name].array  # those of the validation part, too
+    rows = part.columns[port.name].array  # includes the rows of the validation part
     counts = np.bincount(rows.reshape(-1), minlength=port.classes)
     return missing_classes(recipe.data, port, np.flatnonzero(counts == 0).tolist())
 
 
 FAR, SHARE, RATIO = 50.0, 0.01, 100.0
-"""Inputs are doubted if more than this share of their values is beyond FAR, or if the standard
-deviations of their elements differ by RATIO."""
-LOOKED_AT = 2**14  # most rows that are looked at
+"""Warn about an input if more than SHARE of its values have a magnitude above FAR, or if the
+standard deviations of its elements differ by more than RATIO.
+"""
+LOOKED_AT = 2**14  # largest number of rows that are examined
 
 
 def _scale(recipe: Recipe, part: DataPart, port: Port) -> Diagnostic | None:
-    """Doubts an input whose values are large, or whose elements differ much in scale."""
+    """Warn about an input with large values, or with elements of very different scales."""
     if recipe.data is None or port.name not in part.columns or port.kind != "float":
         return None
     column, rows = part.columns[port.name], part.rows[:LOOKED_AT]
@@ -138,7 +139,7 @@ def _scale(recipe: Recipe, part: DataPart, port: Port) -> Diagnostic | None:
 
 
 def _reach(part: DataPart, port: Port, reach: Reach | None) -> Diagnostic | None:
-    """Doubts a target that the output which it is compared with cannot become."""
+    """Warn about a target outside the range of the output that it is compared with."""
     if reach is None or port.name not in part.columns:
         return None
     values = part.columns[port.name].array

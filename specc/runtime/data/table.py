@@ -1,13 +1,13 @@
-"""Columns by name, as a source holds them, before they are bound to the ports of a model.
+"""Columns by name, as a source provides them, before they are matched to ports.
 
     table.names                                   # ["city", "age", "price"]
     columns = table.read(["city", "age"])
     columns.raw["age"].array                      # float64 [N]
-    columns.raw["city"].words                     # ("Bern", "Ulm"); `array` has their numbers
+    columns.raw["city"].words                     # ["Bern", "Ulm"]; `array` has indices into it
     columns.place(3, "age")                       # "`houses.csv`, line 5, column `age`"
 
-Every source makes a `Table`: a file of rows, an archive of arrays, a folder of images, a frame of
-pandas. `fields` makes the fields of ports from it, and `prepare` carries out `column` formulas.
+Every source provides a `Table`: a file of rows, an archive of arrays, a folder of images, a frame
+of pandas. `fields` makes the fields of ports from it and evaluates `column` formulas.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from specc.system.records import dataclass
 
 MISSING = frozenset({"", "na", "n/a", "?", "nan", "null", "none", "nat"})
-"""Cells that stand for a missing value, in lower case."""
+"""Cells that mean a missing value, in lower case."""
 TRUTH = {
     "0": False, "1": True, "false": False, "true": True, "no": False, "yes": True,
     "f": False, "t": True, "n": False, "y": True, "off": False, "on": True,
@@ -30,11 +30,11 @@ TRUTH = {
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """One column: `[N, *shape]` numbers, truth values or dates, or the numbers of `words`.
+    """One column: `[N, *shape]` numbers, booleans or dates, or indices into `words`.
 
-    `words` are the different texts of the column, sorted; `array` (int32 `[N]`) then has the place
-    of each example's text in them. A value is missing where `missing` is true; `array` is 0 there,
-    NaN in a column of floats.
+    `words` has the distinct words of the column, sorted; `array` (int32 `[N]`) then has the index
+    of each example's word. `missing` marks missing values; there `array` is 0, or NaN in a column
+    of floats.
     """
 
     array: np.ndarray
@@ -43,7 +43,7 @@ class Raw:
     title: str = ""
     argument: int = 0
     is_image: bool = False
-    are_names: bool = False  # words that are names, though they may look like numbers
+    are_names: bool = False  # whether words are names, even if they look like numbers
     is_finite: bool = False  # whether all numbers are known to be finite
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class Raw:
         return {"M": "dates", "b": "truth"}.get(self.array.dtype.kind, "numbers")
 
     def gaps(self) -> np.ndarray:
-        """Return which examples have no value: bool `[N]`."""
+        """Return a mask of the examples without a value: bool `[N]`."""
         return np.zeros(len(self), bool) if self.missing is None else self.missing
 
     def rows(self, rows: np.ndarray | slice) -> Raw:
@@ -71,14 +71,14 @@ class Raw:
         return replace(self, array=self.array[rows], missing=missing)
 
     def texts(self) -> list[str]:
-        """Return the text of each example, of a column of words."""
+        """Return the word of each example; the column must be one of words."""
         assert self.words is not None, "only words are texts; please report this"
         return self.words[self.array].tolist()
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Columns that were read, with equally many rows each.
+    """Columns that were read, each with `examples` rows.
 
     `place` says where a value is, by its row, its column and its position in the row's array, all
     from 0. `count` is the number of rows in the source if only a sample was read, -1 if unknown.
@@ -90,7 +90,7 @@ class Columns:
     count: int | None = None
 
     def rows(self, rows: np.ndarray) -> Columns:
-        """Return some of the rows; places still name those of the source."""
+        """Return some of the rows; locations in messages still refer to the source."""
         place = self.place
         return replace(
             self,
@@ -102,10 +102,10 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A source of columns. `read(names, texts)` reads some, those in `texts` as words untouched.
+    """A source of columns. `read(names, texts)` reads some; those in `texts` as unparsed words.
 
-    `title` is its name in messages. Columns are bound to ports by name, or by their kind (images
-    and labels) if `by_kind`. `noun` is what a column is called in messages.
+    `title` is its name in messages. Columns are matched to ports by name, or by kind (images and
+    labels) if `by_kind`. `noun` is the word for a column in messages.
     """
 
     title: str
@@ -121,10 +121,9 @@ class Table:
         texts: Collection[str] = (),
         vectors: Sequence[Sequence[str]] = (),
     ) -> Columns:
-        """Read the columns of some names, or all of them.
+        """Read the columns `names`, or all columns.
 
-        The numbers of each of `vectors` may lie side by side, in one array of which the columns are
-        views.
+        The columns of each group in `vectors` may be views of one array, with adjacent values.
         """
         if self.arrange is not None:
             self.arrange(vectors)
@@ -132,7 +131,7 @@ class Table:
 
 
 def coded(texts: Sequence[str], missing: np.ndarray | None = None, title: str = "") -> Raw:
-    """Return a column of words from the text of each example."""
+    """Return a column of words from the word of each example."""
     places: dict[str, int] = {}
     codes = np.fromiter(
         (places.setdefault(each, len(places)) for each in texts), np.int32, len(texts)

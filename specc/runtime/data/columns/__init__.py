@@ -1,9 +1,9 @@
-"""`column NAME = formula`: raw columns become inputs and targets.
+"""`column NAME = formula`: turns raw columns into inputs and targets.
 
-values      what a formula makes: numbers, words, dates, truth values, classes or symbols
+values      the result of a formula: numbers, words, dates, booleans, classes or symbols
 dates       texts as dates
-steps       the words: `standardize`, `fill`, `class`, ..
+steps       the functions: `standardize`, `fill`, `class`, ..
 arithmetic  the operators and functions of numbers
-whole       the words for many columns: `columns`, `rest`, `numbers`, `concat`
-evaluate    a formula, with statistics that it learns or is given
+whole       the functions of many columns: `columns`, `rest`, `numbers`, `concat`
+evaluate    evaluates a formula, with statistics that it learns or is given
 """

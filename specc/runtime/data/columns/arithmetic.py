@@ -31,14 +31,14 @@ FUNCTIONS = tuple(_FUNCTIONS)
 
 
 def function(word: str, x: Value) -> Value:
-    """Return `log(x)` and its like; raises `StepError` where it has no value."""
+    """Return an elementwise function such as `log(x)`. Raises `StepError` if it is undefined."""
     values = x.numbers()
     with np.errstate(all="ignore"):
         return _finite(f"{word}(..)", _FUNCTIONS[word](values), x, values)
 
 
 def binary(sign: str, a: Value, b: Value) -> Value:
-    """Return the value of an operator."""
+    """Return the value of a binary operator."""
     if sign in ("and", "or"):
         return _logic(sign, a, b)
     if "words" in (a.kind, b.kind):
@@ -91,11 +91,11 @@ def _logic(sign: str, a: Value, b: Value) -> Value:
 
 
 def _equal_words(sign: str, a: Value, b: Value) -> Value:
-    """Return whether texts are equal, or are not."""
+    """Compare words with `==` or `!=`."""
     if sign not in ("==", "!="):
         raise StepError(
             f"`{sign}` takes numbers, but one side holds words",
-            help="`class`, `onehot`, `hash`, `truth` or `days` make numbers of words",
+            help="`class`, `onehot`, `hash`, `truth` or `days` turn words into numbers",
         )
     a, b = a.as_words(), b.as_words()
     assert a.words is not None and b.words is not None, "words have words; please report this"
@@ -108,7 +108,7 @@ def _equal_words(sign: str, a: Value, b: Value) -> Value:
 
 
 def _fitted(left: np.ndarray, right: np.ndarray, sign: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return both sides with equal shapes; raises `StepError` if they do not fit."""
+    """Return both operands with broadcastable shapes. Raises `StepError` if they do not fit."""
     if left.shape[1:] != right.shape[1:]:
         if left.ndim == 1:
             left = left.reshape(-1, *[1] * (right.ndim - 1))
@@ -121,7 +121,7 @@ def _fitted(left: np.ndarray, right: np.ndarray, sign: str) -> tuple[np.ndarray,
 
 
 def _finite(what: str, found: np.ndarray, x: Value, *inputs: np.ndarray) -> Value:
-    """Return a result; raises `StepError` where it is not finite although its inputs are."""
+    """Return a result. Raises `StepError` if it is not finite although its inputs are."""
     is_known = np.ones(found.shape, bool)
     for each in inputs:
         is_known &= np.isfinite(each)
@@ -132,6 +132,6 @@ def _finite(what: str, found: np.ndarray, x: Value, *inputs: np.ndarray) -> Valu
         given = [np.broadcast_to(each, found.shape)[row].reshape(-1)[element] for each in inputs]
         said = " and ".join(f"{each:g}" for each in given)
         value = found[row].reshape(-1)[element]
-        shown = "no number" if np.isnan(value) else "infinite"
+        shown = "undefined" if np.isnan(value) else "infinite"
         raise StepError(f"{what} of {said} is {shown}", row, value=x, element=element)
     return Value("numbers", found, origins=x.origins)

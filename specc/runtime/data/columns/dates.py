@@ -1,4 +1,4 @@
-"""Texts as dates, and what can be asked of a date.
+"""Parses dates, and computes parts of dates such as the weekday.
 
 parsed("2024-01-31 13:05")               # numpy.datetime64("2024-01-31T13:05:00")
 parsed("31.01.2024", "%d.%m.%Y")         # numpy.datetime64("2024-01-31")
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 CLASSES = {"month": 12, "weekday": 7, "hour": 24}
-"""The parts of a date that are classes, and their number."""
+"""The parts of a date that are classes, and their number of classes."""
 
 _ISO = re.compile(
     r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d*)?)?)?"
@@ -23,9 +23,10 @@ _ISO = re.compile(
 
 
 def parsed(text: str, form: str | None = None) -> np.datetime64 | None:
-    """Return the date that a text says, in UTC if it names a time zone; None if it says none.
+    """Parse a date; it is converted to UTC if it names a time zone. None if it is not a date.
 
-    Without a format of `strptime`, the text is year, month and day, and perhaps the time.
+    Without `form`, a format of `strptime`, the text must have year, month, day and optionally a
+    time.
     """
     try:
         if form is not None:
@@ -48,7 +49,7 @@ def parsed(text: str, form: str | None = None) -> np.datetime64 | None:
 
 
 def part(name: str, dates: np.ndarray) -> np.ndarray:
-    """Return `days`, `year`, `month`, `weekday` or `hour` of dates; whole numbers but for `days`.
+    """Return the `days`, `year`, `month`, `weekday` or `hour` of dates, as integers except `days`.
 
     The value of a missing date is 0.
     """

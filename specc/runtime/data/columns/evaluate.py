@@ -1,11 +1,11 @@
-"""The formulas of a recipe's columns, carried out on the columns of a source.
+"""Evaluates the formulas of a recipe's columns on the columns of a source.
 
     needed(rules, ports, table.names, statistics)          # the raw columns that they read
     found = evaluate(request, rules, columns, free, statistics, rows)
     found.values["age"]          # Value("numbers", float64 [N])
     found.statistics             # {"age": {"standardize1": {"mean": [38.2], "deviation": [12.9]}}}
 
-With `rows`, the training part, statistics are learned; without, those that are given are used.
+With `rows`, the training part, statistics are learned from it; otherwise the given ones are used.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ from specc.runtime.errors import DataError, data_error
 from specc.system.records import dataclass
 
 Statistics = dict[str, dict[str, dict[str, Any]]]
-"""What each formula has learned, by the name of its column and its words: plain JSON."""
+"""What the formulas have learned, as plain JSON: {column: {function call: {name: values}}}."""
 
 
 @dataclass
 class Needed:
-    """The raw columns that formulas read, and which of these are texts untouched.
+    """The raw columns that formulas read.
 
-    `rules` are the formulas that ports need; `wide` has the columns that `columns`, `rest` and
-    `numbers` stand for, by the name of the rule and the key of the word.
+    `rules` are the formulas that ports need. Columns in `texts` are read as unparsed text, and
+    those in `may_be_missing` may have gaps. `wide` has the columns that `columns`, `rest` and
+    `numbers` expand to, by the name of the rule and the key of the function call.
     """
 
     rules: list[ColumnRule] = field(default_factory=list)
@@ -48,7 +49,7 @@ class Needed:
 
 
 def rules_for(rules: Sequence[ColumnRule], ports: Iterable[str]) -> list[ColumnRule]:
-    """Return the rules of ports, and those that they use, in their order."""
+    """Return the rules of the given ports and the rules that they use, in file order."""
     known = {each.name: each for each in rules}
     wanted: set[str] = set()
     waiting = [name for name in ports if name in known]
@@ -69,10 +70,9 @@ def rules_for(rules: Sequence[ColumnRule], ports: Iterable[str]) -> list[ColumnR
 def needed(
     request: Request, table: Table, taken: Iterable[str], statistics: Statistics | None
 ) -> Needed:
-    """Return what the formulas of the request's ports read from a table.
+    """Return the raw columns that the formulas of the request's ports read from a table.
 
-    `taken` are the columns that are used otherwise. Raises `DataError` for all names that the table
-    does not have.
+    `taken` has the columns that are used elsewhere. Raises `DataError` with all unknown names.
     """
     found = Needed(rules_for(request.rules, [port.name for port in request.ports]))
     wrong: list[DataError] = []
@@ -115,7 +115,7 @@ def needed(
 
 
 def _note_missing(found: Needed, formula: Formula) -> None:
-    """Note the raw columns that are read as texts, and those that may have gaps."""
+    """Record the raw columns that are read as unparsed text, and those that may have gaps."""
     names = [each.value for each in formula.inputs if each.word == "name"]
     if formula.word == "symbols":
         found.texts |= set(names)
@@ -159,22 +159,22 @@ def _no_column(
 
 
 class Unlearned(Exception):
-    """A word whose statistics are not known before all pieces of the data have been seen."""
+    """Raised by a function whose statistics are known only after all pieces of the data."""
 
 
 class Learner(Protocol):
-    """What learns statistics from data that come piece by piece."""
+    """Learns statistics from data that arrives in pieces."""
 
     def step(self, rule: str, step: ColumnStep, x: Value) -> None:
-        """Look at what a word is given of one piece; raise `Unlearned` if it has to learn."""
+        """Process a function's input in one piece. Raise `Unlearned` if it has to learn."""
 
     def wide(self, rule: str, step: ColumnStep, values: Mapping[str, Value]) -> None:
-        """Look at the columns of one piece that `rest` or `numbers` could take, as `step` does."""
+        """Process the columns in one piece that `rest` or `numbers` may take, like `step`."""
 
 
 @dataclass
 class Evaluated:
-    """The value of each rule, and what was learned."""
+    """The value of each rule, and the learned statistics."""
 
     values: dict[str, Value] = field(default_factory=dict)
     statistics: Statistics = field(default_factory=dict)
@@ -188,10 +188,10 @@ def evaluate(
     rows: np.ndarray | None = None,
     learner: Learner | None = None,
 ) -> Evaluated:
-    """Carry out the rules of a plan. Raises `DataError` with every rule's first mistake.
+    """Evaluate the rules of a plan. Raises `DataError` with the first error of each rule.
 
-    With a `learner` the columns are one piece of the data: rules that have something to learn, and
-    those that use them, are left out.
+    With a `learner`, the columns are one piece of the data. Rules that have to learn something, and
+    rules that use them, are then left out.
     """
     found = Evaluated()
     waiting: set[str] = set()
@@ -210,7 +210,7 @@ def evaluate(
         except DataError as error:
             wrong.append(error)
             continue
-        except KeyError:  # a rule that failed before
+        except KeyError:  # it uses a rule that failed
             if not wrong:
                 raise
             continue
@@ -223,20 +223,20 @@ def evaluate(
 
 @dataclass
 class _Walker:
-    """The walk through one formula."""
+    """Evaluates one formula recursively."""
 
     request: Request
     plan: Needed
     columns: Columns
-    values: Mapping[str, Value]  # of the rules before
+    values: Mapping[str, Value]  # the results of earlier rules
     name: str
     learned: dict[str, dict[str, Any]]
     rows: np.ndarray | None
     learner: Learner | None = None
-    waiting: Collection[str] = ()  # the rules before that have something to learn
+    waiting: Collection[str] = ()  # earlier rules that have something to learn
 
     def value(self, formula: Formula) -> Value:
-        """Return the value of a formula; raises `DataError` at it."""
+        """Return the value of a formula. Raises `DataError` located at the formula."""
         try:
             return self._value(formula)
         except StepError as error:
@@ -276,7 +276,10 @@ class _Walker:
         return self._step(formula, inputs[0])
 
     def _inputs(self, formula: Formula) -> list[Value]:
-        """Return the values of a word's inputs; all of them learn from a piece of the data."""
+        """Return the values of a function's inputs.
+
+        All inputs are evaluated before `Unlearned` is raised, so that all learn from this piece.
+        """
         found, is_waiting = [], False
         for each in formula.inputs:
             try:
@@ -307,7 +310,10 @@ class _Walker:
         return x if x.kind in ("numbers", "truth", "classes") else self._understood(word, x, ())
 
     def _understood(self, word: str, x: Value, takes: Sequence[str]) -> Value:
-        """Return yes and no as truth values; raises `StepError` for what a word cannot take."""
+        """Convert words to booleans or numbers for a function.
+
+        Raises `StepError` for values that the function cannot take.
+        """
         if x.kind == "words" and x.words is not None and "words" not in takes:
             if (found := as_truth(x)) is not None:
                 return found
@@ -316,7 +322,8 @@ class _Walker:
             raise self._not_a_number(x)
         if x.kind == "dates":
             raise StepError(f"`{word}` takes numbers, not dates", help="`days(..)` counts the days")
-        raise StepError(f"`{word}` cannot take {x.kind}")
+        given = "booleans" if x.kind == "truth" else x.kind
+        raise StepError(f"`{word}` cannot take {given}")
 
     def _not_a_number(self, x: Value) -> StepError:
         assert x.words is not None, "words have words; please report this"
@@ -324,7 +331,7 @@ class _Walker:
         wrong = strange[x.array] & ~x.gaps()
         row = int(np.argmax(wrong))
         word = str(x.words[x.array[row]])
-        help_ = "`class`, `onehot`, `hash` or `truth` make numbers of words, and `days` of dates"
+        help_ = "`class`, `onehot`, `hash` or `truth` turn words into numbers, and `days` dates"
         if (form := form_of([word])) is not None:
             help_ = f"`number(..{form.settings})` reads such numbers"
         return StepError(f"`{word}` is not a number", row, help_, x)

@@ -1,4 +1,4 @@
-"""Texts as numbers, with the signs of any country.
+"""Parses numbers with decimal and thousands signs of various countries.
 
 NumberForm(",").parsed("11,6")                 # 11.6
 NumberForm(",", ".").parsed("1.234,50 €")      # 1234.5
@@ -19,14 +19,14 @@ SPACE = r"[ \u00a0\u202f]*"
 
 @dataclass(frozen=True)
 class NumberForm:
-    """How numbers are written: the decimal sign, and the sign between thousands if there is one."""
+    """How numbers are written: the decimal sign, and the thousands sign if there is one."""
 
     decimal: str = "."
     thousands: str | None = None
 
     @property
     def settings(self) -> str:
-        """The settings of `number` that say so: `; decimal = ","`, or nothing."""
+        """The settings of `number` for this form: `; decimal = ","`, or an empty string."""
         found = [f'decimal = "{self.decimal}"'] if self.decimal != "." else []
         found += [f'thousands = "{self.thousands}"'] if self.thousands is not None else []
         return "; " * bool(found) + ", ".join(found)
@@ -44,7 +44,7 @@ class NumberForm:
         )
 
     def parsed(self, text: str) -> float | None:
-        """Return the number that a text says; None if it says none."""
+        """Parse a number; return None if the text is not one."""
         match = self._pattern.fullmatch(text.replace("\u2212", "-"))
         if match is None:
             return None
@@ -64,7 +64,7 @@ FORMS = (
 
 
 def form_of(texts: Iterable[str]) -> NumberForm | None:
-    """Return the first form that all texts have; None if there is none."""
+    """Return the first form in which all texts can be parsed, or None."""
     given = list(texts)
     for each in FORMS:
         if given and all(each.parsed(text) is not None for text in given):

@@ -1,9 +1,9 @@
-"""The words of a column's formula: each takes values and gives one, and may learn statistics.
+"""The functions of column formulas. Each takes a value and returns one, and may learn statistics.
 
     step = Step(formula, settings, learned, rows)
     value = STEPS["standardize"](step, value)      # learns from `rows`, if nothing is learned yet
 
-`step.learned` is what the run keeps, as plain JSON.
+The run stores `step.learned` as plain JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from specc.system.records import dataclass
 
 
 class StepError(Exception):
-    """A value that a word cannot take: `row` and `element` say where it is, if it is one value."""
+    """A value that a function cannot take; `row` and `element` locate a single bad value."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class StepError(Exception):
 
 @dataclass
 class ColumnStep:
-    """A word on its way: its `formula`, its `settings`, and what it has `learned`.
+    """A function call during evaluation: its `formula`, `settings` and `learned` statistics.
 
-    `rows` are those of the training part, from which it learns; None if it may not learn.
+    `rows` are the rows of the training part, from which it learns; None if it may not learn.
     """
 
     formula: Formula
@@ -59,12 +59,12 @@ class ColumnStep:
         return array[self.rows]
 
     def numbers(self, name: str, width: tuple[int, ...]) -> np.ndarray:
-        """Return what was learned as an array of the shape of an example."""
+        """Return a learned statistic as an array of the shape of one example."""
         return np.array(self.learned[name], np.float64).reshape(width)
 
 
 def standardize(step: ColumnStep, x: Value) -> Value:
-    """(x - mean) / deviation; a deviation of 0 counts as 1."""
+    """Return (x - mean) / deviation; a deviation of 0 counts as 1."""
     values = x.numbers()
     if not step.learned:
         known = _known(step, values)
@@ -78,7 +78,7 @@ def standardize(step: ColumnStep, x: Value) -> Value:
 
 
 def scale(step: ColumnStep, x: Value) -> Value:
-    """low + (x - least) / (most - least) * (high - low)."""
+    """Return low + (x - least) / (most - least) * (high - low)."""
     values = x.numbers()
     low, high = float(step.settings["low"]), float(step.settings["high"])
     if not step.learned:
@@ -92,12 +92,12 @@ def scale(step: ColumnStep, x: Value) -> Value:
 
 
 def fill(step: ColumnStep, x: Value) -> Value:
-    """Put a value in the place of missing ones."""
+    """Replace missing values."""
     by = step.settings["by"]
     if x.kind == "words":
         return _fill_words(step, x, by)
     if isinstance(by, str) and by not in ("mean", "median", "most"):
-        raise StepError(f"{_kind(x)} cannot be filled by the text {by!r}", help="give a number")
+        raise StepError(f"{_kind(x)} cannot be filled with the string {by!r}", help="give a number")
     values = x.numbers() if x.kind != "dates" else dates.part("days", x.array)
     if x.kind == "dates":
         values = np.where(x.gaps(), np.nan, values)
@@ -133,7 +133,7 @@ def _fill_words(step: ColumnStep, x: Value, by: Any) -> Value:
     assert x.words is not None, "words have words; please report this"
     if by in ("mean", "median"):
         raise StepError(
-            f"words have no {by}", help="`most` is the most frequent word; or give a text"
+            f"words have no {by}", help="use `most`, the most frequent word, or give a string"
         )
     if by == "most":
         if not step.learned:
@@ -149,14 +149,14 @@ def _fill_words(step: ColumnStep, x: Value, by: Any) -> Value:
 
 
 def missing(step: ColumnStep, x: Value) -> Value:
-    """1 where a value is missing."""
+    """Return true where a value is missing."""
     if x.kind == "numbers":
         return Value("truth", np.isnan(x.array), origins=x.origins)
     return Value("truth", x.gaps(), origins=x.origins)
 
 
 def classes(step: ColumnStep, x: Value) -> Value:
-    """The number of each word among those of the training part."""
+    """Return the class index of each word among the words of the training part."""
     x = x.as_words()
     has_others = bool(step.settings["unknown"]) or step.settings["least"] > 1
     if "words" not in step.learned:
@@ -181,16 +181,16 @@ def _refuse_new(x: Value, strange: np.ndarray, known: list[str]) -> None:
     assert x.words is not None, "words have words; please report this"
     word = x.words[x.array[row].reshape(-1)[element]]
     raise StepError(
-        f"`{word}` is none of the words of the training part",
+        f"`{word}` does not occur in the training part",
         row,
-        "`unknown = true` makes one class of all such words",
+        "`unknown = true` puts all such words into one class",
         x,
         element,
     )
 
 
 def onehot(step: ColumnStep, x: Value) -> Value:
-    """A vector with 1 at the place of the word."""
+    """Return one-hot vectors over the words of the training part."""
     x = x.as_words()
     if "words" not in step.learned:
         step.learned = {"words": _frequent(step, x, step.settings["least"])}
@@ -205,7 +205,7 @@ def onehot(step: ColumnStep, x: Value) -> Value:
 
 
 def _frequent(step: ColumnStep, x: Value, least: int) -> list[str]:
-    """Return the words that are there at least so often in the training part, sorted."""
+    """Return the words that occur at least `least` times in the training part, sorted."""
     assert x.words is not None, "words have words; please report this"
     codes = step.training(x.array)
     codes = codes[~step.training(x.gaps())].reshape(-1)
@@ -214,14 +214,14 @@ def _frequent(step: ColumnStep, x: Value, least: int) -> list[str]:
 
 
 def _places(x: Value, known: list[str], other: int = -1) -> np.ndarray:
-    """Return the place of each of the value's words among those that are known."""
+    """Return the index of each word of `x` in `known`, or `other`: int32 `[len(x.words)]`."""
     assert x.words is not None, "words have words; please report this"
     at = {word: place for place, word in enumerate(known)}
     return np.array([at.get(word, other) for word in x.words], np.int32)
 
 
 def bucket(step: ColumnStep, x: Value) -> Value:
-    """The number of the bucket, by quantiles of the training part."""
+    """Return the index of the bucket, by quantiles of the training part."""
     values, count = x.numbers(), int(step.settings["count"])
     if values.ndim > 1:
         raise StepError("`bucket` takes one column, not a vector")
@@ -236,7 +236,7 @@ def bucket(step: ColumnStep, x: Value) -> Value:
 
 
 def hashed(step: ColumnStep, x: Value) -> Value:
-    """CRC-32 of the text, modulo the number of classes."""
+    """Return the CRC-32 of the text, modulo the number of classes."""
     x, count = x.as_words(), int(step.settings["count"])
     assert x.words is not None, "words have words; please report this"
     numbers = np.array([zlib.crc32(word.encode()) % count for word in x.words], np.int32)
@@ -244,7 +244,7 @@ def hashed(step: ColumnStep, x: Value) -> Value:
 
 
 def truth(step: ColumnStep, x: Value) -> Value:
-    """1 for words that mean yes."""
+    """Return true for words that mean yes, and false for words that mean no."""
     x = x.as_words()
     assert x.words is not None, "words have words; please report this"
     found = truth_of(x.words.tolist())[x.array]
@@ -257,7 +257,7 @@ def truth(step: ColumnStep, x: Value) -> Value:
 
 
 def number(step: ColumnStep, x: Value) -> Value:
-    """The number that each text says."""
+    """Parse each text as a number."""
     if x.kind == "numbers":
         return x
     assert x.words is not None, "words have words; please report this"
@@ -269,9 +269,9 @@ def number(step: ColumnStep, x: Value) -> Value:
         row = int(np.argmax(wrong))
         word = x.words[x.array[row]]
         raise StepError(
-            f"`{word}` is no number with the decimal sign `{form.decimal}`",
+            f"`{word}` is not a number with the decimal sign `{form.decimal}`",
             row,
-            "`decimal` and `thousands` say which signs a number may have",
+            "set the signs of such numbers with `decimal` and `thousands`",
             x,
         )
     values = np.array([np.nan if each is None else each for each in found], np.float64)
@@ -279,7 +279,7 @@ def number(step: ColumnStep, x: Value) -> Value:
 
 
 def symbols(step: ColumnStep, x: Value) -> Value:
-    """A text as characters or words."""
+    """Split texts into characters or words."""
     x = x.as_words()
     assert x.words is not None, "words have words; please report this"
     level, limit, unknown = (step.settings[name] for name in ("level", "limit", "unknown"))
@@ -289,7 +289,7 @@ def symbols(step: ColumnStep, x: Value) -> Value:
 
 
 def clip(step: ColumnStep, x: Value) -> Value:
-    """A value between two bounds."""
+    """Return the value limited to [low, high]."""
     low, high = step.settings["low"], step.settings["high"]
     if low > high:
         raise StepError(f"`low` is {low}, which is above `high`, {high}")
@@ -297,7 +297,7 @@ def clip(step: ColumnStep, x: Value) -> Value:
 
 
 def date_part(step: ColumnStep, x: Value) -> Value:
-    """`days`, `year`, `month`, `weekday`, `hour`."""
+    """Return the `days`, `year`, `month`, `weekday` or `hour` of dates."""
     x = as_dates(x, step.settings["format"])
     word = step.formula.word
     found = dates.part(word, x.array)
@@ -308,7 +308,7 @@ def date_part(step: ColumnStep, x: Value) -> Value:
 
 
 def as_dates(x: Value, form: str | None = None) -> Value:
-    """Return words as dates; raises `StepError` for one that is none."""
+    """Parse words as dates. Raises `StepError` for a word that is not a date."""
     if x.kind == "dates":
         return x
     assert x.words is not None, "words have words; please report this"
@@ -335,7 +335,7 @@ def as_dates(x: Value, form: str | None = None) -> Value:
 
 
 def _known(step: ColumnStep, values: np.ndarray) -> np.ndarray:
-    """Return the training part; every element must have a value that is not missing."""
+    """Return the training rows. Raises `StepError` if all values of an element are missing."""
     known = step.training(values)
     empty = np.isnan(known).all(axis=0)
     if not len(known) or empty.any():

@@ -1,7 +1,7 @@
-"""The values of a column's formula, for all rows.
+"""The values of a column formula, for all rows.
 
 Value("numbers", array)            # float64 [N, *shape]; NaN is a missing value
-Value("words", codes, words)       # as in `table.Raw`
+Value("words", codes, words)       # codes are indices into words, as in `table.Raw`
 Value("classes", numbers, words, count=3)
 """
 
@@ -19,12 +19,12 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """The values of a formula.
+    """The values of a formula: `array` is `[N, *shape]`.
 
-    `kind` is "numbers" (float64, NaN where missing), "words" (places in `words`, which are sorted),
-    "dates" (datetime64), "truth" (bool), "classes" (0 .. count - 1; `words` names them if they have
-    names) or "symbols" (`texts`). `missing` (bool `[N]`) is for all kinds but numbers. `origins`
-    are the columns of the source that it was made of.
+    `kind` is "numbers" (float64, NaN if missing), "words" (indices into the sorted `words`),
+    "dates" (datetime64), "truth" (bool), "classes" (0 .. count - 1; `words` has their names, if
+    any) or "symbols" (`texts`). `missing`, bool `[N]`, marks missing values of all kinds except
+    numbers. `origins` has the source columns that the value was computed from.
     """
 
     kind: str
@@ -41,14 +41,14 @@ class Value:
         return int(np.prod(self.array.shape[1:]))
 
     def gaps(self) -> np.ndarray:
-        """Return which examples have a missing value: bool `[N]`."""
+        """Return a mask of the examples with a missing value: bool `[N]`."""
         if self.kind == "numbers":
             found: np.ndarray = np.isnan(self.array.reshape(len(self.array), -1)).any(axis=1)
             return found
         return np.zeros(len(self.array), bool) if self.missing is None else self.missing
 
     def numbers(self) -> np.ndarray:
-        """Return numbers, truth values or classes as float64, NaN where they are missing."""
+        """Return numbers, booleans or classes as float64, with NaN for missing values."""
         if self.kind == "numbers":
             return self.array
         found = self.array.astype(np.float64)
@@ -57,7 +57,7 @@ class Value:
         return found
 
     def as_words(self) -> Value:
-        """Return numbers or truth values as words: `3` for 3 and 3.0, `true` and `false`."""
+        """Convert numbers or booleans to words: `3` for 3 and 3.0, `true` and `false`."""
         if self.kind == "words":
             return self
         gaps = self.gaps()
@@ -70,7 +70,7 @@ class Value:
         return replace(self, kind="words", array=array, words=raw.words, missing=missing)
 
     def texts_present(self) -> list[str]:
-        """Return the different words that occur, of a value of words."""
+        """Return the distinct words that occur in a value of words."""
         assert self.words is not None, "only words are texts; please report this"
         codes = self.array[~self.gaps()].reshape(-1)
         return [str(self.words[each]) for each in np.unique(codes).tolist()]
@@ -95,7 +95,7 @@ def value_of(raw: Raw, name: str) -> Value:
 
 
 def as_truth(x: Value) -> Value | None:
-    """Return words that all mean yes or no as truth values; None if another word occurs."""
+    """Convert words to booleans; None unless every word means yes or no."""
     assert x.words is not None, "only words can mean yes; please report this"
     found, gaps = truth_of(x.words.tolist())[x.array], x.gaps()
     if (found[~gaps] < 0).any() or gaps.all():
@@ -104,9 +104,9 @@ def as_truth(x: Value) -> Value | None:
 
 
 def as_numbers(x: Value) -> Value | None:
-    """Return words that are all numbers as numbers; None if another word occurs.
+    """Convert words to numbers; None unless every word is a number.
 
-    In a piece of a column all of them may be, though in others there are words.
+    In one piece of a column all words may be numbers, although other pieces have words.
     """
     assert x.words is not None, "only words can be numbers; please report this"
     known = [float(each) if is_number(each) else np.nan for each in x.words.tolist()]
@@ -118,7 +118,7 @@ def as_numbers(x: Value) -> Value | None:
 
 
 def is_number(text: str) -> bool:
-    """Return whether Python reads a text as a number."""
+    """Return whether Python can parse a text as a number."""
     try:
         float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The words for many columns at once: `columns("pixel*")`, `numbers()`, `rest()`, `concat(a, b)`.
+"""Functions of many columns: `columns("pixel*")`, `numbers()`, `rest()`, `concat(a, b)`.
 
 matching(["pixel*"], ["pixel1", "pixel2", "kind"])      # ["pixel1", "pixel2"]
 """
@@ -15,7 +15,7 @@ from specc.runtime.data.columns.steps import ColumnStep, StepError, as_dates, tr
 from specc.runtime.data.columns.values import Value, as_truth
 from specc.runtime.data.table import coded
 
-MOST_WORDS = 64  # most different words of a column that `rest` makes a one-hot vector of
+MOST_WORDS = 64  # size limit of the one-hot vectors that `rest` makes
 
 
 def matching(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -28,11 +28,11 @@ def matching(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def concatenated(values: Sequence[Value], is_vector: bool = True) -> Value:
-    """Return numbers side by side as one vector."""
+    """Concatenate numeric values into one vector per example."""
     for each in values:
         if each.kind in ("words", "dates", "symbols"):
             names = ", ".join(f"`{name}`" for name in each.origins[:1])
-            help_ = "`onehot` makes numbers of words, and `days` of dates"
+            help_ = "`onehot` turns words into numbers, and `days` dates"
             raise StepError(f"{names} holds {each.kind}, not numbers", help=help_)
     if len(values) == 1 and not is_vector:
         return values[0]
@@ -47,7 +47,7 @@ def concatenated(values: Sequence[Value], is_vector: bool = True) -> Value:
 
 
 def rest(step: ColumnStep, values: Mapping[str, Value]) -> Value:
-    """Return all given columns as one standardized vector without gaps."""
+    """Combine all given columns into one standardized vector without gaps."""
     if "columns" not in step.learned:
         columns = {name: _learned(step, each) for name, each in values.items()}
         step.learned = {"columns": {name: each for name, each in columns.items() if each}}
@@ -62,7 +62,7 @@ def rest(step: ColumnStep, values: Mapping[str, Value]) -> Value:
 
 
 def _learned(step: ColumnStep, x: Value) -> dict[str, Any] | None:
-    """Return how `rest` makes numbers of a column; None if it leaves the column out."""
+    """Return how `rest` turns a column into numbers; None if it leaves the column out."""
     if x.kind == "words":
         assert x.words is not None, "words have words; please report this"
         if _are_dates(x):
@@ -82,7 +82,7 @@ def _learned(step: ColumnStep, x: Value) -> dict[str, Any] | None:
 
 
 def of_counts(name: str, counts: Mapping[str, int], rows: int) -> dict[str, Any] | None:
-    """Return what `rest` learns of a column of words that are there so often, in so many rows."""
+    """Return what `rest` learns about a column of words, from each word's count in `rows` rows."""
     raw, weights = coded(list(counts)), np.array(list(counts.values()), np.float64)
     x = Value("words", raw.array, raw.words, origins=(name,))
     kind, values = "words", x
@@ -124,7 +124,7 @@ def _numbers(step: ColumnStep, x: Value) -> dict[str, Any]:
 
 
 def plain(x: Value) -> np.ndarray:
-    """Return numbers, truth values or dates as float64 `[N, width]`."""
+    """Return numbers, booleans or dates as float64 `[N, width]`."""
     if x.kind == "dates":
         from specc.runtime.data.columns.dates import part
 
@@ -133,7 +133,7 @@ def plain(x: Value) -> np.ndarray:
 
 
 def _part(step: ColumnStep, x: Value, learned: Mapping[str, Any]) -> np.ndarray:
-    """Return a column as numbers `[N, width]`, as it was learned."""
+    """Return a column as numbers `[N, width]`, using what was learned about it."""
     if learned["kind"] == "words":
         x = x.as_words()
         assert x.words is not None, "words have words; please report this"

@@ -1,11 +1,11 @@
-"""The sources of data that a `train` block may name, one file for each form.
+"""The data sources that a `train` block can name, one file for each format.
 
-csv         tables of text; `delimited` reads them fast with pyarrow
-jsonl       a JSON object a line
+csv         text tables; `delimited` reads them faster with pyarrow
+jsonl       one JSON object per line
 arrow       parquet and feather
-npz         arrays of NumPy
+npz         NumPy arrays
 idx, digits, cifar10
             images with labels
-images      folders of pictures, and tables with their paths
-text        texts, of which a model predicts the next symbol
+images      folders of images, and tables with paths of images
+text        texts in which a model predicts the next symbol
 """

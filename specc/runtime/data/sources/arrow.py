@@ -2,8 +2,8 @@
 
     parquet("houses.parquet"; x = "rooms, area")
 
-Columns are bound as those of `csv`. Numbers, truth values, texts, categories and dates are taken;
-a list of equally many numbers in each row is a vector. Only the columns that are needed are read.
+Columns are matched to ports as for `csv`. They may have numbers, booleans, strings, categories and
+dates; lists of equally many numbers in each row become vectors. Only the needed columns are read.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from specc.runtime.data.frames import table_of
 from specc.runtime.data.request import Request
 from specc.runtime.data.table import Columns, Table
 
-SAMPLED = 2**14  # rows of a Parquet file that a look at it reads
+SAMPLED = 2**14  # rows of a Parquet file that a partial read takes
 MODULES = {"parquet": "pyarrow.parquet", "feather": "pyarrow.feather"}
 
 
 def table(request: Request) -> Table:
-    """Return the table in a file; raises `DataError`."""
+    """Return the table in a file. Raises `DataError` if it cannot be read."""
     (path,) = request.files()
     word = request.call.word
     module = _module(request, MODULES[word])
@@ -54,7 +54,7 @@ def table(request: Request) -> Table:
 
 
 def _beginning(module: Any, path: Path, names: list[str]) -> tuple[Any, int | None]:
-    """Return the first rows of a Parquet file, and the number of all if there are more."""
+    """Return the first rows of a Parquet file, and the total number of rows if there are more."""
     import pyarrow as pa
 
     with module.ParquetFile(path) as file:
@@ -66,7 +66,7 @@ def _beginning(module: Any, path: Path, names: list[str]) -> tuple[Any, int | No
 
 
 def _module(request: Request, name: str) -> Any:
-    """Return a module of pyarrow; raises `DataError` with a remedy if it is not installed."""
+    """Import a module of pyarrow. Raises `DataError` if pyarrow is not installed."""
     from importlib import import_module
 
     try:
@@ -74,7 +74,7 @@ def _module(request: Request, name: str) -> Any:
     except ImportError:
         raise request.error(
             f"`{request.call.word}` needs pyarrow, which is not installed",
-            help='`pip install "specc-nn[tables]"` installs it; or save the table as csv',
+            help='install it with `pip install "specc-nn[tables]"`, or save the table as csv',
         ) from None
 
 

@@ -1,9 +1,9 @@
 """`cifar10(file, ..)`: the binary form of the CIFAR-10 images, in one or several files.
 
 A record is a byte for the label and 3,072 bytes for an image of 3 x 32 x 32 (A. Krizhevsky:
-Learning Multiple Layers of Features from Tiny Images, 2009). An archive `.tar.gz` of the files
-takes the place of them: its `data_batch_1.bin` to `data_batch_5.bin` are read, or, with
-`part = test`, its `test_batch.bin`.
+Learning Multiple Layers of Features from Tiny Images, 2009). Instead of the files, the archive
+`.tar.gz` can be named: its `data_batch_1.bin` to `data_batch_5.bin` are read, or, with `part =
+test`, its `test_batch.bin`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CLASSES = (
 
 
 def table(request: Request) -> Table:
-    """Return the images and labels of the files; raises `DataError`."""
+    """Return the images and labels of the files. Raises `DataError` if they cannot be read."""
     paths = request.files() or [request.fetched("cifar10", ARCHIVE)]
 
     def read(names: Sequence[str], texts: Collection[str]) -> Columns:
@@ -40,9 +40,9 @@ def table(request: Request) -> Table:
         if (records[:, 0] > 9).any():
             row = int(np.argmax(records[:, 0] > 9))
             raise request.error(
-                f"record {row + 1} has the label {records[row, 0]}, where 0 to 9 are possible",
+                f"record {row + 1} has the label {records[row, 0]}, but labels are 0 to 9",
                 argument=0,
-                help="the files of CIFAR-100 have another form; fetch `cifar-10-binary.tar.gz`",
+                help="CIFAR-100 has another format; download `cifar-10-binary.tar.gz`",
             )
         title = f"`{paths[0].name}`"
         raw = {
@@ -85,23 +85,23 @@ def _archived(request: Request, path: Path, position: int) -> list[np.ndarray]:
         raise request.error(
             f"`{path}` is damaged or cut short: {error}",
             argument=position,
-            help="fetch the file again",
+            help="download the file again",
         ) from None
     if not found:
         raise request.error(
-            f"`{path}` holds no `{prefix}.bin`", argument=position, help="fetch the file again"
+            f"`{path}` has no `{prefix}.bin`", argument=position, help="download the file again"
         )
     return [found[name] for name in sorted(found)]
 
 
 def _array(request: Request, name: str, content: bytes, position: int, is_part: bool) -> np.ndarray:
-    """Return records as bytes `[N, 3073]`."""
+    """Return the records of a file as uint8 `[N, 3073]`."""
     extra = len(content) % RECORD
     if not content or (extra and not is_part):
         raise request.error(
-            f"`{name}` is not of CIFAR-10's binary form: it has {len(content):,} bytes, not a"
+            f"`{name}` is not in CIFAR-10's binary format: it has {len(content):,} bytes, not a"
             f" multiple of {RECORD:,}",
             argument=position,
-            help="fetch the file again",
+            help="download the file again",
         )
     return np.frombuffer(content[: len(content) - extra], np.uint8).reshape(-1, RECORD)

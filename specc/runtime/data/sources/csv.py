@@ -1,20 +1,20 @@
-"""`csv(file; ...)`: a table with a header, bound to ports by the names of its columns.
+"""`csv(file; ...)`: a table with a header, whose columns are matched to ports by name.
 
     csv("iris.csv"; x = "sepal_length, sepal_width", species = "kind", missing = "drop")
 
 A port of one value takes the column of its name. A port with axes takes the numbered columns `x_1`,
-`x_2`, .. (`match.by_name`). A setting called like a port names the columns itself; `columns` does
-so for the only "float" input with axes. The text is UTF-8, plain or compressed (gzip, zip).
+`x_2`, .. (`match.by_name`). A setting with the name of a port names its columns; `columns` does so
+for the only "float" input with axes. The text is UTF-8, plain or compressed (gzip, zip).
 
-- `separator`: found in the header where it is not given: a comma, semicolon, tab or `|`.
-- `missing`: what an empty cell (or NA, ?, nan, null) means: an error, a number for "float" columns,
-  or "drop" to leave out the line.
-- `scale`, `shift`: for "float" inputs, not for targets.
+- `separator`: by default detected in the header: a comma, semicolon, tab or `|`.
+- `missing`: how an empty cell (or NA, ?, nan, null) is treated: by default as an error; a number
+replaces it in "float" columns; "drop" leaves out the line.
+- `scale`, `shift`: applied to "float" inputs, not to targets.
 
-A column is one of integers, of numbers or of words, whichever all its cells are. A "class" port
-takes integers from 0, or words; see `bind` for the numbers that words get. A port that is a
-sequence of classes takes a column of texts: `level=char` or `level=word` says what its symbols are,
-`limit` and `unknown` are those of `text`. `tsv` is a table separated by tabs.
+A column has integers, numbers or words: the first of these that fits all its cells. A "class" port
+takes integers from 0, or words; see `bind` for the class indices of words. A port that is a
+sequence of classes takes a column of texts. `level=char` or `level=word` sets the kind of symbols;
+`limit` and `unknown` work as for `text`. `tsv` is a table separated by tabs.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from specc.system.records import dataclass
 
 SEPARATORS = ",;\t|"
 LINES_AT_ONCE, CELLS_AT_ONCE = 4096, 2**18
-LARGE = 2**22  # bytes from which on pyarrow reads a file, if it is installed
+LARGE = 2**22  # files of at least this many bytes are read with pyarrow, if it is installed
 
 
 def table(request: Request) -> Table:
-    """Return the table in a file; raises `DataError`."""
+    """Return the table in a file. Raises `DataError` if it cannot be read."""
     (path,) = request.files()
     return Delimited(request, path).table()
 
 
 @dataclass
 class Delimited:
-    """A file of rows, whose first line has the names of its columns."""
+    """A text table whose first line has the column names."""
 
     request: Request
     path: Path
@@ -70,7 +70,7 @@ class Delimited:
         return Table(f"`{self.path.name}`", self.header, self.read, arrange=self.arrange)
 
     def arrange(self, vectors: Sequence[Sequence[str]]) -> None:
-        """Note the columns that are to lie side by side."""
+        """Set the groups of columns whose values should be adjacent in memory."""
         self.vectors = vectors
 
     def _check_header(self) -> None:
@@ -78,15 +78,15 @@ class Delimited:
             raise self.error("the file is empty", help="the first line names the columns")
         if all(is_number(cell) for cell in self.header):
             raise self.error(
-                "there is no header, the first line holds numbers",
-                help="put a line with the names of the columns first",
+                "there is no header: the first line has numbers",
+                help="add a first line with the names of the columns",
             )
         other = _separator(self.header[0])
         is_alone = len(self.header) == 1 and other in self.header[0]
         if is_alone and self.request.settings()["separator"]:
             raise self.error(
-                f"there is one column alone, `{self.header[0]}`",
-                help=f"leave `separator` out, or make it `{other}`",
+                f"there is only one column, `{self.header[0]}`",
+                help=f"remove `separator`, or set it to `{other}`",
                 line=1,
             )
 
@@ -95,7 +95,7 @@ class Delimited:
         return self.request.error(f"{place}: {message}", argument=0, help=help)
 
     def read(self, names: Sequence[str], texts: Collection[str]) -> Columns:
-        """Read some columns: fast if the file is large, else line by line."""
+        """Read some columns, with pyarrow if the file is large and otherwise line by line."""
         is_unique = len(set(self.header)) == len(self.header)
         if is_unique and self.request.limit is None and self.path.stat().st_size >= LARGE:
             found = delimited.read(
@@ -108,7 +108,7 @@ class Delimited:
         return self._read_lines(names, texts)
 
     def _read_lines(self, names: Sequence[str], texts: Collection[str]) -> Columns:
-        """Read some columns line by line, with an error at the line that is not a table's."""
+        """Read some columns line by line. Raises `DataError` at the first line that is not valid."""
         text = self.text_of(self.request)
         columns = TableLines(self, text).read(names, texts)
         if not columns.examples:
@@ -116,9 +116,9 @@ class Delimited:
         return replace(columns, count=-1) if self.is_part else columns
 
     def lines(self, text: str, first: int = 1, width: int = 0) -> Iterator[tuple[int, list[str]]]:
-        """(line, cells) for each line that is not blank, the header first.
+        """Yield (line number, cells) for each line that is not blank, starting with the header.
 
-        The text may be a part of a file that begins with line `first`, of `width` cells each.
+        The text may be part of a file, starting at line `first`, with `width` cells per line.
         """
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.separator)
         line = first
@@ -130,7 +130,7 @@ class Delimited:
                         raise self.error(
                             f"there are {len(row)} cells, but the header has {width}",
                             line=line,
-                            help="put a cell that holds the separator between quotes",
+                            help="quote cells that contain the separator",
                         )
                     yield line, row
                 line = reader.line_num + first
@@ -138,20 +138,20 @@ class Delimited:
             raise self.error(str(error), line=line) from None
 
     def text_of(self, request: Request) -> str:
-        """The table's text, or its beginning, which ends with a whole line."""
+        """Return the text of the file, or its beginning up to the end of a line."""
         content = request.read(self.path)
         self.is_part = request.is_part(content)
         if self.is_part:
             end = content.rfind(b"\n")
-            while end > 0 and content.count(b'"', 0, end) % 2:  # within quotes
+            while end > 0 and content.count(b'"', 0, end) % 2:  # the line break is within quotes
                 end = content.rfind(b"\n", 0, end)
-            if content.find(b"\n") >= end:  # hardly a line fits
+            if content.find(b"\n") >= end:  # not even one row after the header fits
                 return self.text_of(replace(request, limit=None))
             del content[end + 1 :]
         return self.decoded(content)
 
     def decoded(self, content: bytes | bytearray, first: int = 1) -> str:
-        """Return the text of the file, or of lines of it that begin with line `first`."""
+        """Decode the file, or part of it that starts at line `first`. Raises `DataError`."""
         request = self.request
         try:
             return content.decode("utf-8-sig")
@@ -160,16 +160,16 @@ class Delimited:
             raise request.error(
                 f"`{self.path.name}`, line {line}: this is not UTF-8 text",
                 argument=0,
-                help=f'`npz("{self.path.name}")` reads arrays'
+                help=f'read arrays with `npz("{self.path.name}")`'
                 if self.path.suffix in (".npz", ".npy")
                 else "save the table as UTF-8",
             ) from None
 
 
 class TableLines:
-    """A text of a file, read line by line: all of it, or lines that begin with line `first`.
+    """Reads a text line by line: a whole file, or the part of it that starts at line `first`.
 
-    Behind the header there is no header to skip.
+    Only a whole file has a header, which is skipped.
     """
 
     def __init__(self, file: Delimited, text: str | bytes, first: int = 0) -> None:
@@ -179,7 +179,7 @@ class TableLines:
     def read(
         self, names: Sequence[str], texts: Collection[str], words: Collection[str] = ()
     ) -> Columns:
-        """Return some columns; those in `words` are words, whatever stands in them."""
+        """Return some columns; columns in `words` are read as words even if they look like numbers."""
         kinds = {name: "words" if name in words else "number" for name in names}
         kinds |= {name: "text" for name in names if name in texts}
         while True:
@@ -198,7 +198,7 @@ class TableLines:
         return Columns(raw, len(numbers), place)
 
     def place(self, row: int, name: str) -> str:
-        """Return where a value is, by its row."""
+        """Return the location of a value for messages."""
         line = next(islice(self._rows(), row, None))[0]
         return f"`{self.file.path.name}`, line {line}, column `{name}`"
 
@@ -210,7 +210,7 @@ class TableLines:
         return rows
 
     def _pass(self, kinds: dict[str, str]) -> tuple[compact, dict[str, list[Raw]]]:
-        """Go through all lines once: their numbers, and the columns in pieces."""
+        """Read all lines once. Return the line numbers, and the pieces of each column."""
         header = self.file.header
         places = {name: place for place, name in reversed([*enumerate(header)])}
         at = {name: places[name] for name in kinds}
@@ -227,7 +227,7 @@ class TableLines:
 
 @dataclass
 class _Places:
-    """The places of a file that was not read line by line: its lines are counted when needed."""
+    """Locations in a file read with pyarrow: its lines are counted only if an error needs them."""
 
     file: Delimited
     numbers: list[int] | None = None
@@ -240,13 +240,13 @@ class _Places:
 
 
 def _separator(text: str) -> str:
-    """The separator that stands most often in the first line, outside of quotes."""
+    """Return the separator that occurs most often in the first line, outside of quotes."""
     header = "".join(text.partition("\n")[0].split('"')[::2])
     return max(SEPARATORS, key=header.count)
 
 
 def _typed(cells: list[str], kind: str) -> Raw:
-    """Return cells as integers, as numbers or as words, whichever all of them are."""
+    """Convert cells to integers, to numbers or to words: the first of these that fits all."""
     if kind == "text":
         return coded(cells, _gaps([each.strip() for each in cells]))
     cells = [each.strip() for each in cells]
@@ -272,9 +272,9 @@ def _gaps(cells: list[str]) -> np.ndarray | None:
 
 
 def _numbers(cells: list[str]) -> np.ndarray | None:
-    """Return cells as int64 or float64; None if one of them is not a number."""
+    """Convert cells to int64 or float64; return None if one of them is not a number."""
     signs = "".join(cells)
-    # NumPy, like Python, takes `1_0` and digits of other scripts for numbers
+    # NumPy, like Python, parses `1_0` and digits of other scripts as numbers
     if not (signs.isascii() and "_" not in signs) and any(is_strange(each) for each in cells):
         return None
     words = np.array(cells, np.str_)
@@ -290,7 +290,7 @@ def _numbers(cells: list[str]) -> np.ndarray | None:
 
 
 def _joined(parts: list[Raw], title: str) -> Raw:
-    """Return the pieces of a column as one; all are words, or none is."""
+    """Concatenate the pieces of a column. Either all of them are words, or none."""
     missing = np.concatenate([each.gaps() for each in parts])
     gaps = missing if missing.any() else None
     if parts[0].words is not None:

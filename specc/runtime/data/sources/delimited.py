@@ -1,9 +1,9 @@
-"""Large tables of text, read with pyarrow: the same columns as `csv` makes, many times as fast.
+"""Reads large text tables with pyarrow: much faster than `csv`, with the same result.
 
     read(path, ",", header, ["age", "city"], texts=())      # {"age": Raw, "city": Raw}, or None
 
-None stands for a table that pyarrow does not read, or not as `csv` does: `csv` then reads it line
-by line, and says which line is wrong.
+The result is None if pyarrow cannot read the table, or would read it differently. `csv` then reads
+it line by line and reports which line is wrong.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 from specc.runtime.data.table import MISSING, Raw, coded
 from specc.system.records import dataclass
 
-HEAD = 2**16  # bytes of a file in which its header is looked for
-BLOCK = 2**20  # bytes of a file that pyarrow reads as one piece
-MOST_WORDS = 2**16  # different words of a column for which pyarrow keeps their numbers alone
+HEAD = 2**16  # size of the beginning of a file that must contain its header, in bytes
+BLOCK = 2**20  # size of the blocks that pyarrow reads, in bytes
+MOST_WORDS = 2**16  # largest number of distinct words for which pyarrow dictionary-encodes a column
 NULLS = sorted({form(each) for each in MISSING for form in (str, str.upper, str.title)} | {"NaN"})
 
 
@@ -32,9 +32,9 @@ def read(
     texts: Collection[str],
     vectors: Sequence[Sequence[str]] = (),
 ) -> dict[str, Raw] | None:
-    """Return the columns of some names; None if they must be read line by line.
+    """Return the named columns; None if they must be read line by line.
 
-    The numbers of each of `vectors` lie side by side, in one array.
+    The columns of each group in `vectors` are views of one array.
     """
     compression = "gzip" if _is_gzip(path) else None
 
@@ -62,9 +62,9 @@ def read_bytes(
     words: Collection[str],
     title: str,
 ) -> dict[str, Raw] | None:
-    """Return the columns of some lines without a header, those in `words` as words.
+    """Return the named columns of some lines without a header, those in `words` as words.
 
-    None if they must be read line by line.
+    Return None if they must be read line by line.
     """
 
     def opened() -> Any:
@@ -78,13 +78,13 @@ def read_bytes(
 
 @dataclass(frozen=True)
 class _Form:
-    """A text as pyarrow reads it: opened anew for each reading."""
+    """A text table as input of pyarrow; `opened` reopens it for each pass."""
 
     separator: str
     header: list[str]
     opened: Callable[[], Any]
-    is_broken: Callable[[], bool]  # whether a quoted cell goes over the end of a block
-    skipped: int = 0  # lines before the first row
+    is_broken: Callable[[], bool]  # whether a quoted cell crosses the end of a block
+    skipped: int = 0  # number of lines before the first row
 
 
 def _columns(
@@ -126,8 +126,10 @@ def _columns(
 
 
 def _side_by_side(table: Any, names: Sequence[str], title: str) -> dict[str, Raw] | None:
-    """Return columns of numbers without gaps as views of one array, which pyarrow's pieces are
-    written into; nothing if they are others. None if a number is not finite.
+    """Return numeric columns without gaps as views of one array.
+
+    Return an empty dict if the columns have gaps or are not numeric, and None if a number is not
+    finite.
     """
     import pyarrow as pa
 
@@ -140,7 +142,7 @@ def _side_by_side(table: Any, names: Sequence[str], title: str) -> dict[str, Raw
         return {}
     whole = np.empty((len(chosen), len(names)), np.int64 if kinds == {pa.int64()} else np.float64)
     start = 0
-    for batch in chosen.to_batches():  # all columns of a piece are in a near cache
+    for batch in chosen.to_batches():  # all columns of a batch fit in the cache
         part = whole[start : start + len(batch)]
         for place, column in enumerate(batch.columns):
             part[:, place] = column.to_numpy()
@@ -154,7 +156,7 @@ def _side_by_side(table: Any, names: Sequence[str], title: str) -> dict[str, Raw
 
 
 def _table(form: _Form, names: Sequence[str], chosen: dict[str, Any]) -> Any:
-    """Return pyarrow's table; None if it cannot read the text."""
+    """Return the table read by pyarrow; None if it cannot be read."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -182,11 +184,11 @@ def _table(form: _Form, names: Sequence[str], chosen: dict[str, Any]) -> Any:
 
 
 def cuts_a_cell(file: BinaryIO) -> bool:
-    """Return whether a quoted cell goes on over the last line break of a block of the file.
+    """Return whether a quoted cell contains the last line break of a block of the file.
 
-    pyarrow cuts the file there, to read the blocks in parallel.
+    pyarrow cuts the file at these line breaks to read the blocks in parallel.
     """
-    odd = 0  # whether the quotes so far, up to the last line break, are odd in number
+    odd = 0  # 1 if the number of quotes up to the last line break is odd
     while content := file.read(BLOCK):
         signs = np.frombuffer(content, np.uint8)
         last = max(content.rfind(b"\n"), content.rfind(b"\r")) + 1
@@ -203,7 +205,7 @@ def _is_gzip(path: Path) -> bool:
 
 
 def _is_plain(table: Any, name: str) -> bool:
-    """Return whether pyarrow has found integers or numbers in a column, or its words."""
+    """Return whether pyarrow has read a column as integers, floats or strings."""
     import pyarrow as pa
 
     kind = table.column(name).type
@@ -216,7 +218,7 @@ def _is_plain(table: Any, name: str) -> bool:
 
 
 def raw_of(column: Any, title: str, is_text: bool = False) -> Raw | None:
-    """Return a column of pyarrow; None if a number in it is not finite."""
+    """Convert a pyarrow column; return None if a number in it is not finite."""
     import pyarrow as pa
 
     is_encoded = pa.types.is_dictionary(column.type)
@@ -234,7 +236,7 @@ def raw_of(column: Any, title: str, is_text: bool = False) -> Raw | None:
         encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], encoded.type)
     words = encoded.dictionary.to_pylist()
     codes = encoded.indices.to_numpy()
-    # spaces are no part of a word
+    # spaces around a word are not part of it
     own = coded([each if is_text else each.strip() for each in words])
     gaps = np.array([each.strip().lower() in MISSING for each in words], bool)
     missing = gaps[codes] if gaps.any() else None

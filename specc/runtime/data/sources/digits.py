@@ -1,4 +1,4 @@
-"""`digits()`: 1,797 images of handwritten digits, 8x8, that come with specc.
+"""`digits()`: 1,797 images of handwritten digits, 8x8, that are included in specc.
 
 The values 0..16 are scaled by 1/16, unless `scale` says otherwise. Source: E. Alpaydin, C. Kaynak,
 Optical Recognition of Handwritten Digits, UCI Machine Learning Repository 1998 (CC BY 4.0).
@@ -18,7 +18,7 @@ FILE = Path(__file__).parents[3] / "data" / "digits.npz"
 
 
 def table(request: Request) -> Table:
-    """Return the images and the labels as columns."""
+    """Return the images, uint8 `[1797, 8, 8]`, and the labels as columns."""
     request.files()
 
     def read(names: Sequence[str], texts: Collection[str]) -> Columns:

@@ -2,8 +2,8 @@
 
 Two zero bytes, a byte for the type, a byte for the number of axes, each size as four bytes, then
 the values, all big-endian (Y. LeCun, C. Cortes, C. Burges: The MNIST database, 1998). The labels
-may be left out where a model has no port for them. Names play no role in such files, so ports are
-bound by kind, or by name where a port is called `image` or `label`.
+may be left out if a model has no port for them. The files have no names, so ports are matched by
+kind, or by name if a port is called `image` or `label`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from specc.runtime.data.table import Columns, Raw, Table
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
-MOST_AXES = 32  # of an array, in all versions of NumPy
+MOST_AXES = 32  # largest number of axes that every version of NumPy supports
 
 
 def table(request: Request) -> Table:
@@ -41,7 +41,7 @@ def table(request: Request) -> Table:
             count = count if whole is None else whole
         if len(set(totals)) > 1:
             raise request.error(
-                f"`{paths[0].name}` holds {totals[0]:,} examples, but `{paths[1].name}` holds"
+                f"`{paths[0].name}` has {totals[0]:,} examples, but `{paths[1].name}` has"
                 f" {totals[1]:,}",
                 help="the two files do not belong together",
             )
@@ -62,8 +62,10 @@ def _fetched(request: Request, name: str) -> list[Path]:
 
 
 def array(request: Request, path: Path, argument: int) -> tuple[np.ndarray, int | None]:
-    """The array in an IDX file, in the machine's byte order; or its beginning, and the number of
-    examples in all. Raises `DataError`."""
+    """Return the array in an IDX file and None; or its beginning and its number of examples.
+
+    The array has the machine's byte order. Raises `DataError` if the file is not valid.
+    """
     content = request.read(path, argument)
     kind, rank = (content[2], content[3]) if len(content) >= 4 else (None, 0)
     if content[:2] != b"\0\0" or kind not in TYPES or rank == 0:
@@ -78,13 +80,13 @@ def array(request: Request, path: Path, argument: int) -> tuple[np.ndarray, int 
         raise request.error(
             f"`{path}` is cut short within its header",
             argument=argument,
-            help="fetch the file again",
+            help="download the file again",
         )
     if rank > MOST_AXES:
         raise request.error(
             f"`{path}` has {rank} axes in its header; an array has at most {MOST_AXES}",
             argument=argument,
-            help="fetch the file again",
+            help="download the file again",
         )
     sizes = struct.unpack_from(f">{rank}I", content, 4)
     dtype = np.dtype(TYPES[kind])
@@ -98,10 +100,10 @@ def array(request: Request, path: Path, argument: int) -> tuple[np.ndarray, int 
         held = len(content) - start
         how = "is cut short" if held < promised else "is too long"
         raise request.error(
-            f"`{path}` {how}: it holds {held:,} bytes of values, where its header {list(sizes)}"
-            f" promises {promised:,}",
+            f"`{path}` {how}: it has {held:,} bytes of values, but its header {list(sizes)}"
+            f" requires {promised:,}",
             argument=argument,
-            help="fetch the file again",
+            help="download the file again",
         )
     values = np.frombuffer(content, dtype, offset=start).reshape(sizes)
     return values.astype(dtype.newbyteorder("="), copy=False), None

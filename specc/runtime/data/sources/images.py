@@ -1,15 +1,15 @@
-"""`images(folder)`: pictures, a folder for each class; `images(table)`: a table with their paths.
+"""`images(folder)`: images with one folder per class; `images(table)`: a table with their paths.
 
     images("pets"; size = 32)                        # pets/cat/1.png, pets/dog/7.jpg, ..
     images("pets.csv"; path = "file", size = 32)     # a column of paths, and any other columns
 
-Pictures are PNG, JPEG, GIF, BMP, TIFF or WebP of any size, read with Pillow (extra `images`). They
-become bytes `[channels, height, width]`: `size = 32` scales the shorter side to 32 pixels and cuts
-out the middle; without it, it is the size of the port, or that of the first picture. A port of one
-channel gets them in grey. Paths in a table start at its folder. Values are scaled by 1/255.
+Images are PNG, JPEG, GIF, BMP, TIFF or WebP of any size, read with Pillow (extra `images`). They
+become uint8 `[channels, height, width]`. `size = 32` scales the shorter side to 32 pixels and crops
+the middle; by default the size is that of the port, or of the first image. A port of one channel
+gets gray images. Relative paths in a table start at its folder. Values are scaled by 1/255.
 
-The decoded pictures are kept in the user's cache folder, one file for each folder and size, which
-is mapped into memory: they may be larger than it, and are decoded once. All processors decode.
+Decoded images are kept in the user's cache folder, one file for each folder and size, and are
+decoded only once, on all processors. The file is memory-mapped, so it may be larger than memory.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from specc.system.folders import cache_folder
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 TABLES = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".feather": "feather"}
-SAMPLED = 64  # pictures that a look at the data decodes
-VERSION = 1  # of the form of the cache
+SAMPLED = 64  # number of images that a partial read decodes
+VERSION = 1  # version of the cache's format
 
 
 def table(request: Request) -> Table:
-    """Return pictures and labels, or pictures and the columns of a table; raises `DataError`."""
+    """Return images with labels, or with the columns of a table. Raises `DataError`."""
     (path,) = request.files()
     if path.is_dir():
         return _folder(request, path)
@@ -47,7 +47,7 @@ def table(request: Request) -> Table:
 
 
 def _folder(request: Request, folder: Path) -> Table:
-    """Return the pictures below a folder, with the name of their folder as label."""
+    """Return the images below a folder, labeled with the name of their folder."""
     found = sorted(
         each
         for each in folder.rglob("*")
@@ -56,14 +56,14 @@ def _folder(request: Request, folder: Path) -> Table:
     )
     if not found:
         raise request.error(
-            f"`{folder}` holds no pictures",
+            f"`{folder}` has no images",
             argument=0,
-            help=f"they end in {', '.join(ENDINGS)}",
+            help=f"the names of images end in {', '.join(ENDINGS)}",
         )
     labels = [each.relative_to(folder).parts[0] for each in found]
     count = None
     if request.limit is not None and len(found) > SAMPLED:
-        step = len(found) // SAMPLED  # some of each class
+        step = len(found) // SAMPLED  # take some images of each class
         count, found, labels = len(found), found[::step][:SAMPLED], labels[::step][:SAMPLED]
 
     def read(names: Sequence[str], texts: Collection[str]) -> Columns:
@@ -78,7 +78,7 @@ def _folder(request: Request, folder: Path) -> Table:
 
 
 def _listed(request: Request, path: Path) -> Table:
-    """Return the columns of a table, and the pictures that one of them names as `image`."""
+    """Return the columns of a table, and as `image` the images that one of them names."""
     word = TABLES.get(path.suffix.removesuffix(".gz").lower(), "csv")
     call = DataCall(word, request.call.arguments, {}, request.call.span)
     inner_request = replace(request, call=call)
@@ -87,9 +87,9 @@ def _listed(request: Request, path: Path) -> Table:
     column = str(request.settings()["path"])
     if column not in inner.names:
         raise request.error(
-            f"{inner.title} has no column `{column}` with the paths of pictures",
+            f"{inner.title} has no column `{column}` with the paths of images",
             argument=0,
-            help='`path = "..."` names it',
+            help='set the name of the column with `path = "..."`',
         )
     image = next((port for port in request.ports if _is_picture(port)), None)
     name = image.name if image is not None and image.name not in inner.names else "image"
@@ -119,9 +119,9 @@ def _is_picture(port: Port) -> bool:
 
 
 def _pictures(request: Request, origin: Path, paths: list[Path]) -> Raw:
-    """Return decoded pictures, uint8 `[N, channels, height, width]`."""
+    """Return decoded images, uint8 `[N, channels, height, width]`."""
     shape = _shape(request, paths)
-    title = f"the pictures of `{origin.name}`"
+    title = f"the images of `{origin.name}`"
     if request.limit is not None:
         found = np.empty((len(paths), *shape), np.uint8)
         _decode(request, paths, found)
@@ -133,7 +133,7 @@ def _pictures(request: Request, origin: Path, paths: list[Path]) -> Raw:
 
 
 def _shape(request: Request, paths: list[Path]) -> tuple[int, int, int]:
-    """Return the channels, the height and the width that all pictures get."""
+    """Return the number of channels, the height and the width for all images."""
     port = next((each for each in request.ports if _is_picture(each)), None)
     sizes = () if port is None else port.shape
     channels = sizes[0] if len(sizes) == 3 else 1 if len(sizes) == 2 else 3
@@ -150,15 +150,15 @@ def _shape(request: Request, paths: list[Path]) -> tuple[int, int, int]:
         )
     if channels not in (1, 3):
         raise request.error(
-            f"pictures have 1 or 3 channels, not {channels}",
+            f"images have 1 or 3 channels, not {channels}",
             port=port,
-            help="declare `float[3, 32, 32]`, or `float[1, 32, 32]` for grey ones",
+            help="declare `float[3, 32, 32]`, or `float[1, 32, 32]` for gray images",
         )
     return int(channels), int(height), int(width)
 
 
 def _cache_file(origin: Path, paths: Iterable[Path], shape: tuple[int, ...]) -> Path:
-    """Return the file that keeps decoded pictures: another one if any of them has changed."""
+    """Return the cache file of decoded images; its name changes if any image changes."""
     stats = [
         (str(each), status.st_size, status.st_mtime_ns)
         for each in paths
@@ -170,7 +170,7 @@ def _cache_file(origin: Path, paths: Iterable[Path], shape: tuple[int, ...]) -> 
 
 
 def _fill(request: Request, paths: list[Path], shape: tuple[int, ...], file: Path) -> None:
-    """Decode pictures into a file, which is there whole or not at all."""
+    """Decode images into a file, which is written whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
@@ -181,15 +181,15 @@ def _fill(request: Request, paths: list[Path], shape: tuple[int, ...], file: Pat
         os.replace(beside, file)
     except OSError as error:
         raise request.error(
-            f"decoded pictures cannot be kept in `{file.parent}`: {error.strerror}",
-            help="`specc doctor` says where the cache is",
+            f"cannot write decoded images to `{file.parent}`: {error.strerror}",
+            help="`specc doctor` shows the cache folder",
         ) from None
     finally:
         beside.unlink(missing_ok=True)
 
 
 def _decode(request: Request, paths: list[Path], found: np.ndarray) -> None:
-    """Write all pictures into an array, with as many threads as there are processors."""
+    """Decode all images into an array, with as many threads as there are processors."""
 
     def one(row: int) -> None:
         found[row] = _decoded(request, paths[row], found.shape[1:])
@@ -205,7 +205,7 @@ def _opened(request: Request, path: Path) -> Any:
     except ImportError:
         raise request.error(
             "`images` needs Pillow, which is not installed",
-            help='`pip install "specc-nn[images]"` installs it',
+            help='install it with `pip install "specc-nn[images]"`',
         ) from None
     try:
         return Image.open(path)
@@ -214,7 +214,7 @@ def _opened(request: Request, path: Path) -> Any:
 
 
 def _decoded(request: Request, path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a picture as bytes `[channels, height, width]`."""
+    """Return a decoded image: uint8 `[channels, height, width]`."""
     from PIL import Image
 
     channels, height, width = shape
@@ -240,4 +240,4 @@ def _decoded(request: Request, path: Path, shape: tuple[int, ...]) -> np.ndarray
 
 def _unreadable(request: Request, path: Path, error: Exception) -> DataError:
     reason = str(error).partition("\n")[0]
-    return request.error(f"cannot read the picture `{path}`: {reason}", argument=0)
+    return request.error(f"cannot read the image `{path}`: {reason}", argument=0)

@@ -1,10 +1,10 @@
-"""`jsonl(file)`: a JSON object on each line, bound to ports by the names of its members.
+"""`jsonl(file)`: a JSON object on each line, whose members are matched to ports by name.
 
     {"rooms": 3, "city": "Ulm", "sold": "2024-01-31"}
 
-Members may be numbers, truth values, texts, null, or lists of numbers or of equally long vectors. A
-list of another length on each line is a sequence of varying length. A member that a line leaves out
-is missing there. The text is UTF-8, plain or compressed.
+Members may be numbers, booleans, strings, null, or lists of numbers or of equally long vectors.
+Lists whose length differs between lines are variable-length sequences. A member that a line leaves
+out is a missing value. The text is UTF-8, plain or compressed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TAKEN = (int, float, str, bool, type(None))
 
 
 def table(request: Request) -> Table:
-    """Return the table in a file; raises `DataError`."""
+    """Return the table in a file. Raises `DataError` if it cannot be read."""
     (path,) = request.files()
     content = request.read(path)
     is_part = request.is_part(content)
@@ -36,7 +36,7 @@ def table(request: Request) -> Table:
 def table_of(
     request: Request, path: Path, content: bytes, first: int = 1, is_part: bool = False
 ) -> Table:
-    """Return the table in some lines of a file, the first of which is line `first`."""
+    """Return the table in some lines of a file, starting at line `first`."""
     records: list[dict[str, Any]] = []
     lines: list[int] = []
     for number, line in enumerate(content.split(b"\n"), first):
@@ -49,13 +49,13 @@ def table_of(
             raise request.error(
                 f"`{path.name}`, line {number}: this is not JSON: {what}",
                 argument=0,
-                help="each line holds one JSON object",
+                help="each line must have one JSON object",
             ) from None
         if not isinstance(record, dict):
             raise request.error(
                 f"`{path.name}`, line {number}: this is not an object, but {type(record).__name__}",
                 argument=0,
-                help='each line holds one JSON object, such as {"x": 1, "y": "a"}',
+                help='each line must have one JSON object, such as {"x": 1, "y": "a"}',
             )
         records.append(record)
         lines.append(number)
@@ -73,7 +73,7 @@ def table_of(
                     raise request.error(
                         f"{place(row, name)}: an input cannot be {type(value).__name__}",
                         argument=0,
-                        help="take numbers, texts or lists of numbers",
+                        help="use numbers, strings or lists of numbers",
                     )
             if name in texts and not any(isinstance(each, list) for each in values):
                 gaps = np.array([each is None for each in values], bool)
@@ -87,7 +87,7 @@ def table_of(
         return Columns(raw, len(records), place, -1 if is_part else None)
 
     if not records:
-        raise request.error(f"`{path.name}` holds no examples", argument=0)
+        raise request.error(f"`{path.name}` has no examples", argument=0)
     return Table(f"`{path.name}`", names, read)
 
 

@@ -1,12 +1,13 @@
-"""`npz(file)`: arrays saved with `numpy.savez`, bound to ports by name; `npy(files)`: one each.
+"""`npz(file)`: arrays saved with `numpy.savez`; `npy(files)`: files of one array each.
 
     npz("train.npz"; image = "x_train", label = "y_train", scale = 1/255)
-    npy("image.npy", "label.npy"; scale = 1/255)         # each called like its file
+    npy("image.npy", "label.npy"; scale = 1/255)         # arrays are named after their files
 
-Each array is `[N, *shape]`. A setting called like a port names the array where the two differ.
-`scale` and `shift` apply to the model's "float" inputs, not to its targets. An array of texts fits
-a port that is a sequence of classes: `level`, `limit` and `unknown` are those of `text`. The files
-of `npy` are mapped into memory: they may be larger than it.
+Each array is `[N, *shape]` and is matched to the port of its name; a setting with the name of a
+port names another array. `scale` and `shift` apply to the model's "float" inputs, not to its
+targets. An array of strings fits a port that is a sequence of classes; `level`, `limit` and
+`unknown` work as for `text`. The files of `npy` are memory-mapped, so they may be larger than
+memory.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 
 NPY = b"\x93NUMPY"
 Part = tuple[np.ndarray, int | None]
-"""An array, or its beginning and the number of its rows in the file."""
+"""An array and None, or the beginning of an array and its number of rows in the file."""
 
 
 def table(request: Request) -> Table:
-    """Return the arrays of a file as columns; raises `DataError`."""
+    """Return the arrays of a file as columns. Raises `DataError` if it cannot be read."""
     paths = request.files()
     if request.call.word == "npy" or len(paths) > 1 or paths[0].suffix == ".npy":
         return _single(request, paths)
@@ -63,13 +64,13 @@ def table(request: Request) -> Table:
 
 
 def _single(request: Request, paths: list[Path]) -> Table:
-    """Return `.npy` files as columns, each called like its file; they stay on the disk."""
+    """Return `.npy` files as columns, named after their files; their arrays stay on the disk."""
     names = [path.name.partition(".")[0] for path in paths]
     if len(paths) == 1 and len(request.ports) == 1:
         names = [request.ports[0].name]
     elif len(paths) == 1 and len(request.ports) > 1 and names[0] not in _names(request):
         raise request.error(
-            f"`{paths[0]}` holds a single array without a name",
+            f"`{paths[0]}` has a single array without a name",
             argument=0,
             help="save it with `numpy.savez(file, x=..., y=...)`",
         )
@@ -94,14 +95,14 @@ def _names(request: Request) -> set[str]:
 
 
 def _mapped(request: Request, path: Path, position: int) -> np.ndarray:
-    """Return the array of a file, mapped into memory if the system can do so."""
+    """Return the array of a file, memory-mapped if the system can do so."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise _unreadable(request, path, error, position) from None
     if not isinstance(array, np.ndarray):
         raise request.error(
-            f"`{path}` is an archive of arrays", argument=position, help="`npz(..)` reads it"
+            f"`{path}` is an archive of arrays", argument=position, help="read it with `npz(..)`"
         )
     return _with_examples(request, path, path.stem, array)
 
@@ -112,7 +113,7 @@ def _columns(
     arrays: dict[str, Part],
     arguments: Sequence[int] | None = None,
 ) -> Columns:
-    """Return arrays as columns; all must have equally many rows."""
+    """Return arrays as columns. Raises `DataError` if their numbers of rows differ."""
     raw: dict[str, Raw] = {}
     totals: dict[str, int] = {}
     for place, (name, (array, count)) in enumerate(arrays.items()):
@@ -125,7 +126,7 @@ def _columns(
     for name, total in totals.items():
         if total != totals[first]:
             raise request.error(
-                f"{raw[first].title} holds {totals[first]:,} examples, but {raw[name].title} holds"
+                f"{raw[first].title} has {totals[first]:,} examples, but {raw[name].title} has"
                 f" {total:,}",
                 argument=raw[name].argument,
                 help="all arrays must have the same first axis",
@@ -149,7 +150,7 @@ def _columns(
 
 
 def _raw(array: np.ndarray, title: str) -> Raw:
-    """Return an array as a column: texts are words."""
+    """Return an array as a column; strings become words."""
     if array.dtype.kind == "U":
         words, codes = np.unique(array, return_inverse=True)
         known = np.empty(len(words), object)
@@ -169,10 +170,10 @@ def _array(request: Request, path: Path, archive: NpzFile, name: str) -> Part:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if "allow_pickle" in str(error):
             raise request.error(
-                f"the array `{name}` of `{path.name}` holds Python objects, not numbers",
+                f"the array `{name}` of `{path.name}` has Python objects, not numbers",
                 argument=0,
-                help="save it with a numeric type: `x.astype(numpy.float32)`; series of different"
-                " lengths go into one array, with NaN past the end of each",
+                help="save it with a numeric type: `x.astype(numpy.float32)`; put sequences of"
+                " different lengths into one array, padded with NaN",
             ) from None
         raise _unreadable(request, path, error) from None
     return _with_examples(request, path, name, array), None
@@ -191,7 +192,7 @@ def _beginning(request: Request, path: Path, name: str) -> Part | None:
         shape, is_fortran, dtype = header(file)
         if dtype.hasobject or not shape or (rows := _rows(request, shape, dtype)) >= shape[0]:
             return None
-        if is_fortran and len(shape) > 1:  # a row is spread over the whole array
+        if is_fortran and len(shape) > 1:  # the elements of a row are spread over the whole file
             return np.empty((0, *shape[1:]), dtype), shape[0]
         size = dtype.itemsize * prod(shape[1:])
         values = np.frombuffer(file.read(rows * size), dtype).reshape(rows, *shape[1:])
@@ -199,12 +200,12 @@ def _beginning(request: Request, path: Path, name: str) -> Part | None:
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> str:
-    """Return the file of an array in an archive."""
+    """Return the name of an array's file in an archive."""
     return next(each for each in archive.namelist() if each in (name, f"{name}.npy"))
 
 
 def _rows(request: Request, shape: tuple[int, ...], dtype: np.dtype) -> int:
-    """The number of rows to read of an array."""
+    """Return the number of rows of an array to read."""
     if request.limit is None:
         return shape[0]
     return max(1, request.limit // max(1, dtype.itemsize * prod(shape[1:])))
@@ -222,7 +223,7 @@ def _with_examples(request: Request, path: Path, name: str, array: np.ndarray) -
 
 def _unreadable(request: Request, path: Path, error: Exception, argument: int = 0) -> DataError:
     start = b""
-    if not isinstance(error, OSError) or error.errno is None:  # the system would say why
+    if not isinstance(error, OSError) or error.errno is None:  # not an error of the system
         with suppress(OSError), path.open("rb") as file:
             start = file.read(6)
         why = f"it is {_state(start, error)}"
@@ -232,16 +233,16 @@ def _unreadable(request: Request, path: Path, error: Exception, argument: int = 
     how = "numpy.save(file, x)" if is_npy else "numpy.savez(file, x=..., y=...)"
     help_ = f"save it with `{how}`"
     if path.suffix in (".csv", ".tsv"):
-        help_ = f'`csv("{path.name}")` reads a table'
+        help_ = f'read a table with `csv("{path.name}")`'
     return request.error(f"cannot read `{path}`: {why}", argument=argument, help=help_)
 
 
 def _state(start: bytes, error: Exception) -> str:
-    """What is wrong with a file that starts so."""
+    """Describe what is wrong with a file, from its first bytes."""
     if not start:
         return "empty"
     if start.startswith(NPY) and ("pickle" in str(error) or "Python objects" in str(error)):
         return "an array of Python objects, not of numbers"
     if start.startswith(NPY) or start.startswith(b"PK"):
         return "cut short or damaged"
-    return "no array of NumPy (.npy), nor an archive of some (.npz)"
+    return "neither a NumPy array (.npy) nor an archive of arrays (.npz)"

@@ -1,16 +1,16 @@
-"""`text(file, ..; level=char)`: a text as a sequence of classes, and its next symbols as target.
+"""`text(file, ..; level=char)`: a text as a sequence of classes, with its next symbols as target.
 
     text("shakespeare.txt")                            # characters
-    text("a.txt", "b.txt"; level=word, limit=10000)    # words; each file is a document of its own
+    text("a.txt", "b.txt"; level=word, limit=10000)    # words; each file is a separate document
 
-The symbols of the training part are the vocabulary; `dim vocab` without a number is their count. A
-character elsewhere that is not among them is a mistake, unless `unknown = "?"` says what to read
-instead; words always have an unknown one.
+The vocabulary has the symbols of the training part; `dim vocab` without a number is their count. A
+character in another part that is not in the vocabulary is an error, unless it is replaced with
+`unknown = "?"`. Unknown words become `<unk>`.
 
-An `input` gets windows that follow each other, each an example of its own. A `stream` is cut into
-as many slots as a batch has examples: batch after batch goes through them side by side, and each
-slot goes on where it stopped. What is left over at the end, less than a window for each slot, is
-not used.
+For an `input`, the text is cut into consecutive windows, each of which is an example. For a
+`stream`, the text is divided into as many slots as a batch has examples; each batch has the next
+window of every slot, and the model carries its state over. A rest of less than one window per slot
+is not used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True, eq=False)
 class Documents:
-    """The documents of a source, as symbols."""
+    """The documents of a source, split into symbols."""
 
     request: Request
     paths: list[Path]
@@ -38,11 +38,13 @@ class Documents:
     level: str
     limit: int | None
     unknown: str | None
-    before: tuple[str, ...]  # what stands in each file in front of its document
-    is_part: bool = False  # the files hold more
+    before: tuple[str, ...]  # the text in each file that precedes its document
+    is_part: bool = False  # whether the files were read only in part
 
     def cut(self, held_out: float) -> tuple[Documents, Documents]:
-        """What is trained on, and the end of the text (a share of `held_out`)."""
+        """Split off the end of the text, a share of `held_out`; return the training text and the
+        end.
+        """
         total = sum(map(len, self.documents))
         keep = total - round(total * held_out)
         first, second = [], []
@@ -54,17 +56,17 @@ class Documents:
         return replace(self, documents=first), replace(self, documents=second, before=before)
 
     def first(self, lengths: Sequence[int]) -> Documents:
-        """The beginning of each document; raises `DataError` for one that is not as long."""
+        """Return the beginning of each document. Raises `DataError` if one is too short."""
         if len(lengths) != len(self.documents):
             raise self.request.error(
-                f"there are {len(self.documents)} texts, but were"
+                f"there are {len(self.documents)} texts, but there were"
                 f" {len(lengths)} when the run was made"
             )
         for number, (document, length) in enumerate(zip(self.documents, lengths, strict=True)):
             if len(document) < length:
                 what = "characters" if self.level == "char" else "words"
                 raise self.request.error(
-                    f"`{self.paths[number].name}` holds {len(document):,} {what}, but held"
+                    f"`{self.paths[number].name}` has {len(document):,} {what}, but had"
                     f" {length:,} when the run was made",
                     argument=number,
                     help="restore the file",
@@ -73,7 +75,7 @@ class Documents:
         return replace(self, documents=cut)
 
     def vocabulary(self) -> tuple[str, ...]:
-        """The symbols, in the order of their numbers."""
+        """Return the symbols in the order of their class indices."""
         return tokens.alphabet(
             (each for document in self.documents for each in document),
             self.level,
@@ -83,7 +85,7 @@ class Documents:
 
 
 def read(request: Request) -> Documents:
-    """The documents; raises `DataError`."""
+    """Read the documents. Raises `DataError` if a file cannot be read."""
     paths = request.files()
     settings = request.settings()
     level, limit, unknown = settings["level"], settings["limit"], settings["unknown"]
@@ -108,7 +110,7 @@ def read(request: Request) -> Documents:
 
 
 def check_vocabulary(text: Documents, vocabulary: tuple[str, ...]) -> None:
-    """Refuses a text of more symbols than its ports have classes."""
+    """Raise `DataError` if the vocabulary has more symbols than the ports have classes."""
     for port in filter(None, _ports(text.request)):
         if isinstance(port.classes, int) and port.classes < len(vocabulary):
             what = "characters" if text.level == "char" else "words"
@@ -117,15 +119,14 @@ def check_vocabulary(text: Documents, vocabulary: tuple[str, ...]) -> None:
                 f" {port_type(port)}",
                 argument=0,
                 port=port,
-                help="`dim vocab` without a number takes it from the data; or"
-                f" `vocab={len(vocabulary)}`",
+                help=f"declare `dim vocab` without a number, or set `vocab={len(vocabulary)}`",
             )
 
 
 def columns(
     text: Documents, vocabulary: tuple[str, ...], batch: int
 ) -> tuple[dict[str, Column], bool]:
-    """The columns of all ports for this text, and whether their order is that of a stream."""
+    """Return the columns of all ports, and whether their rows have the order of a stream."""
     request = text.request
     source, target = _ports(request)
     steps = source.shape[0]
@@ -153,7 +154,7 @@ def columns(
             help="make `batch` or the sequence smaller",
         )
     if is_stream:
-        # row w * slots + slot is window w of that slot
+        # row w * slots + s is window w of slot s
         order = (np.arange(slots) * each + np.arange(each)[:, None]).reshape(-1)
         x, y, begin = x[order], y[order], begin[order]
         begin[:slots] = True
@@ -169,7 +170,7 @@ def columns(
 
 
 def _ports(request: Request) -> tuple[Port, Port | None]:
-    """The port of the text, and that of the text one step on."""
+    """Return the port of the text, and the port of the next symbols if there is one."""
     fitting = [port for port in request.ports if port.kind == "class" and len(port.shape) == 1]
     other = next((port for port in request.ports if port not in fitting), None)
     sources = [port for port in fitting if port.role == "input"]
@@ -177,9 +178,10 @@ def _ports(request: Request) -> tuple[Port, Port | None]:
     if other is not None or len(sources) != 1 or len(targets) > 1:
         wrong = other or (sources + targets)[-1] if request.ports else None
         raise request.error(
-            "`text` gives one sequence of classes, and the same one step on as target"
+            "`text` provides one sequence of classes, and the next symbols as target"
             + (f", but nothing for `{wrong.name}: {port_type(wrong)}`" if wrong else ""),
-            help="`stream text: class(vocab)[time]` and `target following: class(vocab)[time]`",
+            help="declare `stream text: class(vocab)[time]` and, to train on it,"
+            " `target following: class(vocab)[time]`",
         )
     if targets and targets[0].shape != sources[0].shape:
         raise request.error(f"`{sources[0].name}` and `{targets[0].name}` must be equally long")
@@ -187,7 +189,7 @@ def _ports(request: Request) -> tuple[Port, Port | None]:
 
 
 def _check_known(text: Documents, number: int, ids: np.ndarray) -> None:
-    """Refuses a character of a document that is not in the vocabulary."""
+    """Raise `DataError` at the first character of a document that is not in the vocabulary."""
     if not len(ids) or ids.min() >= 0:
         return
     document, at = text.documents[number], int(np.argmin(ids))
@@ -195,7 +197,7 @@ def _check_known(text: Documents, number: int, ids: np.ndarray) -> None:
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     raise text.request.error(
         f"`{text.paths[number].name}`, line {line}, column {column}: the character"
-        f" {document[at]!r} is not in the text that the model is trained on",
+        f" {document[at]!r} does not occur in the training part",
         argument=number,
-        help='`unknown = "?"` reads a question mark in its place',
+        help='`unknown = "?"` replaces such symbols by a question mark',
     )

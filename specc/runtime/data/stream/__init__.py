@@ -1,11 +1,11 @@
-"""Data larger than memory: read in pieces, kept as files of numbers, trained on in windows.
+"""Data larger than memory: read in pieces, stored as binary files, trained on in windows.
 
     data = streamed(recipe, ports, folder, parts=("training", "validation"))
     data.training.stored.read({"x": 0}, ...)
 
-pieces      the tables of a source, piece by piece
-split       which part each row belongs to, by its number alone
-learn       statistics of formulas, from all pieces
-store       the files that hold the columns of a part
+pieces      the table of a source, piece by piece
+split       decides which part each row belongs to, without keeping all rows
+learn       statistics of formulas from all pieces
+store       the files with the columns of a part
 streamed    all passes over the data: learn, check, write
 """

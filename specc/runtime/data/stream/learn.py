@@ -1,12 +1,12 @@
-"""Statistics of the formulas of columns, from data that come piece by piece.
+"""Learns the statistics of column formulas from data that arrives in pieces.
 
     learner = Learning(seed=0)
     evaluate(request, plan, piece, statistics, rows, learner)      # for each piece
     learner.finished(statistics)        # {"age": {"standardize1": {"mean": [..], ..}}}
 
-A pass learns what a word can be told before others have learned: `standardize(fill(x; mean))` takes
-two. Means, deviations, bounds and counts are those of all rows. Medians and quantiles are those of
-a sample of `SAMPLE` rows, which is all of them where there are no more.
+A function can learn only after the functions inside it have: `standardize(fill(x; mean))` takes two
+passes over the data. Means, deviations, bounds and counts use all rows. Medians and quantiles use a
+sample of up to `SAMPLE` rows.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from specc.runtime.order import numbers_of_rows
 from specc.system.records import dataclass
 
 SAMPLE = 2**17
-"""Rows of which medians and quantiles are taken."""
+"""Number of rows in the sample for medians and quantiles."""
 MOST_WORDS = 2**20
-"""Different words of a column that are counted."""
+"""Largest number of distinct words of a column that are counted."""
 QUANTILES = 2**61
-"""The stream of random numbers that chooses the sample."""
+"""The random stream that chooses the sample."""
 
 
 class Moments:
@@ -67,7 +67,7 @@ class Moments:
 
 
 class Sample:
-    """Some rows, chosen at random by their numbers: all of them, if they are few."""
+    """A random sample of rows, chosen by their row numbers; all rows if there are few."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -75,7 +75,7 @@ class Sample:
         self.values: np.ndarray | None = None
 
     def add(self, values: np.ndarray, rows: np.ndarray) -> None:
-        """Add values `[n, width]` of the rows with these numbers."""
+        """Add the values `[n, width]` of the rows with the numbers `rows`."""
         keys = numbers_of_rows(self.seed, QUANTILES, rows)
         self.keys = np.concatenate([self.keys, keys])
         self.values = values if self.values is None else np.concatenate([self.values, values])
@@ -83,7 +83,7 @@ class Sample:
             self._thin()
 
     def taken(self) -> np.ndarray:
-        """Return the values of the sample."""
+        """Return the values of the sample: `[count, width]`."""
         assert self.values is not None, "a sample of no piece; please report this"
         self._thin()
         return self.values
@@ -96,13 +96,13 @@ class Sample:
 
 
 class LearnedWord(Protocol):
-    """What learns the statistics of one word."""
+    """Learns the statistics of one function call."""
 
     def add(self, step: ColumnStep, x: Value, rows: np.ndarray) -> None:
-        """Look at the training rows of one piece; `rows` are their numbers in the whole data."""
+        """Process the training rows of one piece; `rows` are their numbers in the whole data."""
 
     def finished(self) -> dict[str, Any]:
-        """Return the statistics, as the word itself would learn them. Raises `StepError`."""
+        """Return the statistics in the form of `ColumnStep.learned`. Raises `StepError`."""
 
 
 class _Standardize:
@@ -210,7 +210,7 @@ LEARNED: dict[str, Callable[[ColumnStep, int], LearnedWord]] = {
 
 @dataclass
 class _Column:
-    """What `rest` has to know of one column."""
+    """What `rest` learns about one column."""
 
     words: Counter[str] = field(default_factory=Counter)
     moments: Moments = field(default_factory=Moments)
@@ -271,9 +271,9 @@ class _Wide:
 
 
 class Learning:
-    """Learns the statistics of all formulas in one pass; those that wait need another one.
+    """Learns the statistics of formulas in one pass, except those that need another pass.
 
-    `rows` are the numbers of the training rows of the piece that is looked at, in the whole data.
+    `rows` has the row numbers, in the whole data, of the training rows of the current piece.
     """
 
     def __init__(self, seed: int) -> None:
@@ -282,7 +282,7 @@ class Learning:
         self.found: dict[tuple[str, str], LearnedWord | _Wide] = {}
 
     def step(self, rule: str, step: ColumnStep, x: Value) -> None:
-        """Look at what a word is given of one piece; raise `Unlearned` if it has to learn."""
+        """Process a function's input in one piece. Raise `Unlearned` if it has to learn."""
         formula = step.formula
         if formula.word not in LEARNED or step.learned:
             return
@@ -290,7 +290,7 @@ class Learning:
             by = step.settings["by"]
             is_word = x.kind == "words"
             if by not in (("most",) if is_word else ("mean", "median", "most")):
-                return  # a value that is given, or one that the word itself refuses
+                return  # a constant, or a setting for which the function itself raises an error
         own = self.found.get((rule, formula.key))
         if own is None:
             own = self.found[rule, formula.key] = LEARNED[formula.word](step, self.seed)
@@ -299,7 +299,7 @@ class Learning:
         raise Unlearned
 
     def wide(self, rule: str, step: ColumnStep, values: Mapping[str, Value]) -> None:
-        """Look at the columns that `rest` or `numbers` could take, as `step` does."""
+        """Process the columns that `rest` or `numbers` may take, like `step`."""
         formula = step.formula
         if step.learned:
             return
@@ -309,7 +309,7 @@ class Learning:
         raise Unlearned
 
     def finished(self, statistics: Statistics) -> dict[tuple[str, str], StepError]:
-        """Add what was learned to the statistics; return the mistakes, by rule and word."""
+        """Add what was learned to `statistics`. Return the errors by (rule, function call)."""
         wrong = {}
         for (rule, key), each in self.found.items():
             try:
@@ -336,9 +336,8 @@ def _count(words: Counter[str], step: ColumnStep, x: Value) -> None:
     if len(words) > MOST_WORDS:
         name = x.origins[0] if x.origins else "the column"
         raise StepError(
-            f"`{name}` holds more than {MOST_WORDS:,} different words",
-            help="`hash(x; 1000)` makes classes of any number of words; leave the column out of"
-            " `rest`",
+            f"`{name}` has more than {MOST_WORDS:,} different words",
+            help="use `hash(x; 1000)`, and leave the column out of `rest`",
         )
 
 

@@ -1,10 +1,11 @@
-"""What a training has to know of all its data before the first piece can be written.
+"""What must be learned from all the data before the first piece can be written.
 
     found = learned(request, recipe, statistics={}, vocabularies={})
     found.vocabularies["city"]           # ("Bern", "Ulm")
     found.statistics["age"]              # {"standardize1": {"mean": [..], "deviation": [..]}}
 
-It is kept in the user's cache folder. Where nothing is to be learned, only the first piece is read.
+The result is kept in the user's cache folder. If nothing has to be learned, only the first piece is
+read.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from specc.system.records import dataclass
 
 @dataclass
 class SeenPort:
-    """What all examples say of a port: the shape of one, the classes, the longest text."""
+    """What is known of a port from all examples: shape, number of classes, longest text."""
 
     shape: list[int] = field(default_factory=list)
     is_image: bool = False
@@ -47,7 +48,7 @@ class SeenPort:
 
 @dataclass
 class Learned:
-    """What was learned from the training part. `words` are the columns that hold words."""
+    """What was learned from the training part. `words` has the names of the columns of words."""
 
     vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
     statistics: Statistics = field(default_factory=dict)
@@ -63,7 +64,7 @@ def learned(
     vocabularies: Mapping[str, tuple[str, ...]],
     is_whole: bool = False,
 ) -> Learned:
-    """Return what the pieces of a source teach. With `is_whole` all of them are looked at."""
+    """Learn from the pieces of a source; with `is_whole`, always from all of them."""
     place = None
     if request.call.word != FRAME:
         request.files()
@@ -85,7 +86,7 @@ def learned(
 
 
 class _Lesson:
-    """The passes over a source that learn."""
+    """The passes over a source that learn from it."""
 
     def __init__(
         self,
@@ -122,7 +123,7 @@ class _Lesson:
         )  # fmt: skip
 
     def _pass(self, pieces: Pieces) -> bool:
-        """Look at the pieces once; return whether everything is learned."""
+        """Process all pieces once; return whether everything is learned."""
         split = RowSplit(self.request, self.recipe)
         learning = Learning(self.recipe.seed)
         self.numbered: dict[str, tuple[str, ...]] = {}
@@ -170,7 +171,7 @@ class _Lesson:
         raise DataError(found)
 
     def _see(self, name: str, field: Field, rows: np.ndarray) -> None:
-        """Note the words, the shape and the classes of a port in one piece."""
+        """Record the words, the shape and the classes of a port in one piece."""
         shape = self.shapes.setdefault(name, SeenPort())
         shape.shape, shape.is_image = list(field.shape), field.is_image
         words = bind.words(field, rows)
@@ -191,10 +192,9 @@ class _Lesson:
     ) -> None:
         if texts.limit is not None:
             raise self.request.error(
-                "`limit` keeps the most frequent symbols of all texts, which `memory` does not"
-                " count",
+                "`limit` cannot be used with `memory`, because it counts the symbols of all texts",
                 setting="limit",
-                help="leave it out",
+                help="remove `limit`",
             )
         shape.is_text = True
         shape.classes = len(self.symbols[name])
@@ -204,7 +204,7 @@ class _Lesson:
 
 
 def example_of(port: Port, shape: SeenPort) -> Field:
-    """Return a field that says of a port's open sizes what all examples say."""
+    """Return a field with one example from which a port's symbolic dimensions can be read."""
 
     def place(row: int, element: int) -> str:
         return f"row {row + 1}"
@@ -245,7 +245,7 @@ def _kept(place: Path) -> Learned | None:
 
 
 def said(request: Request) -> list[Any]:
-    """Return what a request asks for, and of which files, as JSON."""
+    """Return the content of a request and the state of its files as JSON."""
     call = request.call
     if call.word == FRAME:
         files: list[Any] = [id(call.arguments[0]), secrets.token_hex(8)]

@@ -1,10 +1,10 @@
-"""The tables of a source, one piece after another.
+"""Reads a source as a sequence of tables, piece by piece.
 
-    for table in pieces(request, words={"city"}):      # a `Table` of some thousand rows each
+    for table in pieces(request, words={"city"}):      # tables of some thousand rows
         table.read(["city", "age"])
 
-Several files follow one another. `words` are columns that are read as texts in every piece, though
-in some they may look like numbers.
+Several files are read one after the other. The columns in `words` are read as words in every piece,
+even if they look like numbers in some pieces.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from specc.runtime.data.table import Columns, Raw, Table
 from specc.system.records import dataclass
 
 BYTES = 2**23
-"""About the bytes of a text, or of arrays, that make a piece."""
+"""Approximate size of a piece of text or of arrays, in bytes."""
 ROWS = 2**16
-"""The most rows of a piece of a typed table."""
+"""Largest number of rows in a piece of a Parquet or Feather file."""
 
 
 def is_streamable(word: str) -> bool:
@@ -38,12 +38,12 @@ def is_streamable(word: str) -> bool:
 
 
 def pieces(request: Request, words: Collection[str] = ()) -> Iterator[Table]:
-    """Return the tables of a source. Raises `DataError` for a source that comes as a whole."""
+    """Yield the tables of a source. Raises `DataError` if it cannot be read in pieces."""
     word = request.call.word
     if word not in _PIECES:
         known = ", ".join(f"`{each}`" for each in _PIECES if each != FRAME)
         raise request.error(
-            f"`{word}` cannot be read in pieces, which `memory` asks for",
+            f"`{word}` cannot be read in pieces, which `memory` requires",
             help=f"these sources can: {known}",
         )
     return _PIECES[word](request, words)
@@ -68,7 +68,7 @@ def _delimited(request: Request, words: Collection[str]) -> Iterator[Table]:
 
 
 def _without_header(content: bytes, whole: csv.Delimited) -> tuple[bytes, int]:
-    """Return a file's first piece behind the header, and the number of lines that it takes."""
+    """Return the first piece of a file without its header, and the header's number of lines."""
     content = content.removeprefix(b"\xef\xbb\xbf")
     end = content.find(b"\n") + 1
     while end and content.count(b'"', 0, end) % 2:
@@ -81,7 +81,7 @@ def _without_header(content: bytes, whole: csv.Delimited) -> tuple[bytes, int]:
 
 
 def _records(file: BinaryIO) -> Iterator[bytes]:
-    """Return a text in pieces, each of which ends where a line does, outside of quotes."""
+    """Yield a text in pieces that end at line breaks outside of quotes."""
     left = b""
     while read := file.read(BYTES):
         content = left + read
@@ -98,7 +98,7 @@ def _records(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _opened(request: Request, path: Path) -> Any:
-    """Return a file to read from, unpacked on the way."""
+    """Open a file for reading, decompressing it if necessary."""
     with path.open("rb") as file:
         start = file.read(4)
     if start[:2] == b"\x1f\x8b":
@@ -110,12 +110,12 @@ def _opened(request: Request, path: Path) -> Any:
 
 
 def _same_names(request: Request, before: list[str] | None, names: list[str]) -> list[str]:
-    """Return the names of a file's columns, which must be those of the file before."""
+    """Return a file's column names. Raises `DataError` if the file before has others."""
     if before is not None and set(before) != set(names):
         other = sorted({*before} ^ {*names})
         raise request.error(
             f"`{request.call.arguments[0]}` has other columns than the file before:"
-            f" `{other[0]}` is in one of them alone",
+            f" `{other[0]}` is in only one of them",
             argument=0,
         )
     return names
@@ -123,7 +123,7 @@ def _same_names(request: Request, before: list[str] | None, names: list[str]) ->
 
 @dataclass(frozen=True)
 class _Text:
-    """Some lines of a delimited file, the first of which is line `first`."""
+    """Some lines of a delimited file, starting at line `first`."""
 
     whole: csv.Delimited
     content: bytes
@@ -176,7 +176,7 @@ def _parquet(request: Request, words: Collection[str]) -> Iterator[Table]:
     header: list[str] | None = None
     for own in of_file(request):
         (path,) = own.files()
-        table = arrow.table(own)  # an error for a file that is none
+        table = arrow.table(own)  # raises `DataError` if the file is not valid
         header = _same_names(own, header, table.names)
         with parquet.ParquetFile(path, memory_map=False, pre_buffer=False) as file:
             total, done = file.metadata.num_rows, 0
@@ -188,7 +188,7 @@ def _parquet(request: Request, words: Collection[str]) -> Iterator[Table]:
 
 
 class _Batches:
-    """The batches of a Parquet file, of the columns that the first reader asks for."""
+    """The batches of a Parquet file, with the columns that were requested last."""
 
     def __init__(self, file: Any) -> None:
         self.file = file
@@ -199,13 +199,13 @@ class _Batches:
         self.left: Iterator[Any] = iter(())
 
     def next_piece(self) -> Callable[[Sequence[str]], Any]:
-        """Return what reads the columns of the next batch."""
+        """Advance to the next batch and return a function that reads columns of it."""
         self.place += 1
         place = self.place
         return lambda names: self._read(place, list(names))
 
     def rows_of(self, piece: Callable[[Sequence[str]], Any]) -> int:
-        """Return the number of rows of the last piece."""
+        """Return the number of rows of the current batch."""
         if self.at != self.place:
             self._read(self.place, self.names or [])
         return int(self.batch.num_rows)
@@ -246,7 +246,7 @@ def _typed(
     select: Callable[[Sequence[str]], Any],
     first: int,
 ) -> Table:
-    """Return the table of a batch of pyarrow, whose first row is that of number `first`."""
+    """Return a batch of pyarrow as a table; `first` is the number of its first row."""
 
     def read(wanted: Sequence[str], texts: Collection[str]) -> Columns:
         import pyarrow as pa
@@ -263,7 +263,7 @@ def _typed(
 
 
 def _mapped(request: Request, words: Collection[str]) -> Iterator[Table]:
-    """Slices of arrays that are mapped into memory."""
+    """Yield slices of memory-mapped arrays."""
     whole = (images if request.call.word == "images" else npz).table(request)
     columns = whole.read()
     sizes = [each.array.nbytes for each in columns.raw.values()]
@@ -289,7 +289,7 @@ def _copied(raw: Raw) -> Raw:
 
 
 def _frame(request: Request, words: Collection[str]) -> Iterator[Table]:
-    """The batches of an iterable, or of one that a function returns; a frame is one piece."""
+    """Yield the batches of an iterable, or of a function's result; a frame is one piece."""
     data = request.call.arguments[0]
     data = data() if callable(data) else data
     is_batches = isinstance(data, Iterable) and not frames.is_table(data)
@@ -298,7 +298,7 @@ def _frame(request: Request, words: Collection[str]) -> Iterator[Table]:
 
 
 def _forced(table: Table, words: Collection[str]) -> Table:
-    """Return a table of which some columns are read as texts."""
+    """Return a table that reads the columns `words` as words."""
     if not words:
         return table
     return replace(table, reader=lambda names, texts: table.read(names, {*texts, *words}))

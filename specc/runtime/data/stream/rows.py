@@ -1,4 +1,4 @@
-"""The examples of a source, piece by piece, with what ports need of each.
+"""The examples of a source, piece by piece, with the columns that the ports need.
 
 pieces = Pieces(request, recipe, words=set())
 for examples, first in pieces.read(statistics):        # `first` is the number of its first row
@@ -24,7 +24,7 @@ from specc.runtime.errors import AllMissing
 
 
 class Mixed(Exception):
-    """A column that holds words in one piece and numbers in another: it is one of words."""
+    """Raised for a column with words in one piece and numbers in another: all become words."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -32,9 +32,9 @@ class Mixed(Exception):
 
 
 class Pieces:
-    """The pieces of a source. `words` are the columns that are known to hold words.
+    """The pieces of a source; `words` has the columns that are known to have words.
 
-    `count` counts the examples so far, and `seen` also the rows that were left out.
+    `count` is the number of examples read so far; `seen` includes rows that were left out.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class Pieces:
         self.count = self.seen = 0
 
     def read(self, statistics: Statistics | None) -> Iterator[tuple[Examples, int]]:
-        """Return the examples of each piece, and the number of the first of them.
+        """Yield the examples of each piece, with the number of its first example.
 
-        Raises `Mixed` and `DataError`.
+        Raises `Mixed` if the kind of a column changes, and `DataError` for bad data.
         """
         self.count = self.seen = 0
         for table in pieces(self.request, self.words):
@@ -75,20 +75,20 @@ class Pieces:
                 return
         if self.most is not None and self.count < self.most:
             raise self.request.error(
-                f"the data hold {self.count:,} examples, but held {self.most:,} when the run was"
+                f"the data has {self.count:,} examples, but had {self.most:,} when the run was"
                 " made",
                 argument=0,
                 help="restore the file",
             )
 
     def require_some(self) -> None:
-        """Raise `DataError` if there was no example in any piece."""
+        """Raise `DataError` if no piece had an example."""
         if not self.count:
             what = f"all {self.seen:,} rows have missing values"
-            raise self.request.error(what if self.seen else "the data hold no examples", argument=0)
+            raise self.request.error(what if self.seen else "the data has no examples", argument=0)
 
     def _settled(self, table: Table) -> Table:
-        """Return a table whose columns are of the same kind in every piece."""
+        """Return a table that raises `Mixed` if a column's kind differs from earlier pieces."""
 
         def read(names: Sequence[str], texts: Collection[str]) -> Columns:
             columns = table.reader(names, texts)

@@ -1,11 +1,11 @@
-"""Which part each row belongs to, where the rows come piece by piece.
+"""Splits rows that arrive in pieces into training, validation and test parts.
 
     split = Split(request, recipe)
     parts = split.parts(rows, by)        # {"training": places, "validation": places, "test": ..}
 
-A row goes to a part by its number and the seed, or by the value of its group, so that no list of
-all rows is kept. A part has about its share of them. With `stratify` the rows of each value are
-shared out evenly, one after another.
+The part of a row depends only on its number and the seed, or on its group, so no list of all rows
+is kept. The size of a part is therefore only approximate. With `stratify`, the rows of each value
+are distributed evenly over the parts, in order.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from specc.runtime.order import SPLIT, numbers_of_rows
 
 
 class RowSplit:
-    """The parts of the rows of one source. Raises `DataError` for a split that needs all rows."""
+    """Splits the rows of one source. Raises `DataError` for a split that needs all rows."""
 
     def __init__(self, request: Request, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -37,15 +37,15 @@ class RowSplit:
         self._seen: Counter[str] = Counter()
         if recipe.split.by == "time" and (self.shares or recipe.folds):
             raise data_error(
-                "`time` orders all rows, which `memory` does not keep",
+                "`time` cannot be used with `memory`, because it sorts all rows",
                 recipe.split.span or request.call.span,
-                help="write the latest rows to a file of their own: `validate csv(..)`",
+                help="move the latest rows to a separate file: `validate csv(..)`",
             )
 
     def parts(self, rows: np.ndarray, by: Raw | None) -> dict[str, np.ndarray]:
-        """Return the places of each part among some rows, whose numbers in the source these are.
+        """Return the positions in `rows` of each part's rows; `rows` has numbers in the source.
 
-        `by` is the column that the split goes by.
+        `by` is the column that the split depends on.
         """
         places = np.arange(len(rows))
         if not self.shares and self.recipe.folds is None:
@@ -67,7 +67,7 @@ class RowSplit:
         return {name: np.flatnonzero(each) for name, each in found.items()}
 
     def _drawn(self, rows: np.ndarray, by: Raw | None) -> np.ndarray:
-        """Return a number from 0 to 1 for each row, equal ones for rows of one group."""
+        """Return a number in [0, 1) for each row, the same for all rows of a group."""
         rule = self.recipe.split.by
         if rule == "random" or by is None:
             return numbers_of_rows(self.recipe.seed, SPLIT, rows) / 2.0**64
@@ -90,6 +90,6 @@ class RowSplit:
 
 
 def _of_group(seed: int, name: str) -> float:
-    """Return a number from 0 to 1 for a group, the same in every piece."""
+    """Return a number in [0, 1) for a group, the same in every piece."""
     found = hashlib.sha256(f"{seed} {name}".encode()).digest()
     return int.from_bytes(found[:7], "big") / 2.0**56

@@ -1,10 +1,10 @@
-"""The columns of a part, kept as files of numbers in the user's cache folder.
+"""The columns of a part, stored as binary files in the user's cache folder.
 
     with ColumnWriter(folder) as writer:
         writer.append("training", {"x": Column(array)})
     stored = Stored(folder, "training", count, columns)
-    stored.read(0, 1000)               # {"x": Column [1000, ...]}: read, not mapped
-    stored.mapped()                    # the whole columns, mapped into memory
+    stored.read([(0, 1000)])           # {"x": Column [1000, ...]}, read into memory
+    stored.mapped()                    # the whole columns, memory-mapped
 
 A file holds the values of one column, row after row, without a header.
 """
@@ -26,7 +26,7 @@ from specc.system.records import dataclass
 
 
 class OtherType(Exception):
-    """A piece whose values need a wider type than those before: all are to be written anew."""
+    """Raised for a piece that needs a wider type: all pieces must then be written again."""
 
     def __init__(self, port: str, dtype: str) -> None:
         super().__init__(port)
@@ -35,7 +35,7 @@ class OtherType(Exception):
 
 @dataclass(frozen=True)
 class ColumnForm:
-    """How the values of a column are kept: their type and shape, and what scales them."""
+    """How the values of a column are stored: type, shape, scale and shift."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -49,7 +49,7 @@ class ColumnForm:
 
 @dataclass(frozen=True)
 class Stored:
-    """The columns of one part on the disk, `count` rows of each."""
+    """The columns of one part on the disk, each with `count` rows."""
 
     folder: Path
     part: str
@@ -59,11 +59,11 @@ class Stored:
 
     @property
     def row_bytes(self) -> int:
-        """The bytes of one example in all columns."""
+        """The size of one example in all columns, in bytes."""
         return max(1, sum(each.row_bytes for each in self.forms.values()))
 
     def room(self, rows: int) -> dict[str, Column]:
-        """Return columns of so many rows to be read into."""
+        """Allocate columns of `rows` rows to read into."""
         return {
             name: Column(np.empty((rows, *form.shape), form.dtype), form.scale, form.shift)
             for name, form in self.forms.items()
@@ -72,7 +72,7 @@ class Stored:
     def read(
         self, pieces: Iterable[tuple[int, int]], room: Mapping[str, Column] | None = None
     ) -> dict[str, Column]:
-        """Read the rows `start` to `stop` of each piece into the beginning of `room`, in order."""
+        """Read rows `start` to `stop` - 1 of each piece, in order, into the beginning of `room`."""
         pieces = list(pieces)
         total = sum(stop - start for start, stop in pieces)
         room = self.room(total) if room is None else room
@@ -89,7 +89,7 @@ class Stored:
                 for name, each in room.items()}  # fmt: skip
 
     def mapped(self) -> dict[str, Column]:
-        """Return the columns as they lie on the disk, mapped into memory."""
+        """Return the whole columns, memory-mapped."""
         return {
             name: Column(
                 np.memmap(self._path(name), form.dtype, "r", shape=(self.count, *form.shape)),
@@ -100,7 +100,7 @@ class Stored:
         }
 
     def is_whole(self) -> bool:
-        """Return whether all files are there, as long as they must be."""
+        """Return whether all files exist and have the right size."""
         try:
             return all(
                 self._path(name).stat().st_size == self.count * form.row_bytes
@@ -124,7 +124,7 @@ def _read_all(file: BinaryIO, room: memoryview) -> None:
 class ColumnWriter:
     """Files that columns are appended to, piece by piece.
 
-    `types` are wider types than the first piece of a port has.
+    `types` has types of ports that are wider than the first piece requires.
     """
 
     def __init__(self, folder: Path, types: Mapping[str, str]) -> None:
@@ -142,7 +142,7 @@ class ColumnWriter:
         self._stack.close()
 
     def append(self, part: str, columns: Mapping[str, Column], rows: np.ndarray) -> None:
-        """Append some rows of columns to a part. Raises `OtherType`."""
+        """Append some rows of columns to a part. Raises `OtherType` if a wider type is needed."""
         forms = self.forms.setdefault(part, {})
         self.counts[part] = self.counts.get(part, 0) + len(rows)
         for name, column in columns.items():

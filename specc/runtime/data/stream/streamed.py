@@ -1,11 +1,11 @@
-"""The parts of data that are larger than memory, as files that a training reads in windows.
+"""Loads data larger than memory into files that training reads in windows.
 
     data = streamed(recipe, ports, folder, ("training", "validation"))
-    data.training.stored               # `Stored`: what the windows are read from
+    data.training.stored               # a `Stored`, from which windows are read
 
-The source is read piece by piece: once or more to learn (`learned`), and once to check every value
-and to write the columns into the user's cache folder. The files are kept there under a hash of all
-that shapes them, so that a second training begins at once.
+The source is read piece by piece: at least once to learn from it (`learned`), and once to check
+every value and to write the columns into the user's cache folder. The files are named by a hash of
+everything that they depend on, so later training starts at once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from specc.runtime.errors import DataError, data_error
 from specc.system.folders import cache_folder
 from specc.system.records import dataclass
 
-VERSION = 1  # of the form of the files
+VERSION = 1  # version of the format of the files
 PARTS = ("training", "validation", "test")
 
 
@@ -53,7 +53,7 @@ def streamed(
     statistics: Statistics | None = None,
     counts: Mapping[str, Sequence[int]] | None = None,
 ) -> Data:
-    """Return the parts of the data that were asked for; see `specc.runtime.data.load.load`."""
+    """Return the requested parts of the data; see `specc.runtime.data.load.load`."""
     _require_streamable(recipe)
     job = _Job(recipe, tuple(ports), folder, dict(vocabularies or {}), dict(statistics or {}))
     assert recipe.data is not None, "the data were asked for; please report this"
@@ -87,22 +87,21 @@ def streamed(
 
 
 def _require_streamable(recipe: Recipe) -> None:
-    """Refuse what needs all examples at once."""
+    """Raise `DataError` for settings that need all examples at once."""
     place = recipe.places.get("memory")
     if recipe.balance is not None and recipe.balance_by == "oversampling":
         raise data_error(
-            "`balance_by = oversampling` repeats examples of the whole data, which `memory` does"
-            " not keep",
+            "`balance_by = oversampling` cannot be used with `memory`, because it repeats examples"
+            " of the whole data",
             recipe.places.get("balance_by") or place,
-            help="`balance_by = weights` weighs them in the loss",
+            help="use `balance_by = weights`, which weights the loss instead",
         )
     has_own = any(isinstance(each, DataCall) for each in (recipe.validate, recipe.test))
     if has_own and recipe.split.by in ("group", "time"):
         raise data_error(
-            f"`{recipe.split.by}` compares the values of all examples, which `memory` does not"
-            " keep",
+            f"`{recipe.split.by}` cannot be used with `memory`, because it compares all examples",
             recipe.split.span or place,
-            help="leave it out if the files are divided already",
+            help="remove it if the data is already split into files",
         )
 
 
@@ -124,7 +123,7 @@ class _Job:
         return request_of(call, self.ports, self.folder, None, self.recipe.columns)
 
     def known(self, call: DataCall) -> Learned:
-        """Return the words and statistics of the training part, given or learned."""
+        """Return the vocabularies and statistics of the training part, given or learned."""
         found = learned(self.request(call), self.recipe, self.statistics, self.vocabularies)
         return replace(
             found,
@@ -135,7 +134,7 @@ class _Job:
     def parts(
         self, source: str, call: DataCall, known: Learned, count: Sequence[int] | None
     ) -> dict[str, Stored]:
-        """Return the parts of a source, written now or before."""
+        """Return the stored parts of a source, writing them if they are not in the cache."""
         request = self.request(call)
         request.files() if call.word != FRAME else None
         key = self._key(source, request, known, count)
@@ -158,7 +157,7 @@ class _Job:
     def _key(
         self, source: str, request: Request, known: Learned, count: Sequence[int] | None
     ) -> str:
-        """Return the hash of all that shapes the files."""
+        """Return the hash of everything that the files depend on."""
         recipe = self.recipe
         split = [recipe.seed, recipe.folds, recipe.fold, recipe.split.by, recipe.split.column]
         shares = [each if isinstance(each, float) else None
@@ -179,7 +178,7 @@ class _Job:
         count: Sequence[int] | None,
         place: Path,
     ) -> None:
-        """Write the parts of a source into a folder, which is there whole or not at all."""
+        """Write the parts of a source into a folder, whole or not at all."""
         types: dict[str, str] = {}
         words = set(known.words)
         beside = place.with_name(f".{place.name}.{secrets.token_hex(8)}.part")
@@ -197,13 +196,13 @@ class _Job:
             (beside / "index.json").write_text(json.dumps(index))
             try:
                 os.replace(beside, place)
-            except OSError:  # another process was quicker
+            except OSError:  # another process may have written the folder
                 if not (place / "index.json").is_file():
                     raise
         except OSError as error:
             raise request.error(
-                f"the examples cannot be kept in `{place.parent}`: {error.strerror or error}",
-                help="`SPECC_CACHE_DIR` names another folder, with room for all of them",
+                f"cannot store the examples in `{place.parent}`: {error.strerror or error}",
+                help="set `SPECC_CACHE_DIR` to a folder with enough space",
             ) from None
         finally:
             shutil.rmtree(beside, ignore_errors=True)
@@ -218,7 +217,7 @@ class _Job:
         types: Mapping[str, str],
         words: set[str],
     ) -> dict[str, Any]:
-        """Check and write all pieces; return what is to be known of the files."""
+        """Check and write all pieces; return the index of the files."""
         is_data = source == "data"
         split = RowSplit(request, self.recipe) if is_data else None
         pieces = Pieces(request, self.recipe, words, is_data, count)
@@ -257,11 +256,11 @@ class _Job:
 
 
 NAMED = {"validation": "validate", "test": "test"}
-"""What a recipe calls each part that is held out."""
+"""The recipe's attribute of each part that is held out."""
 
 
 def _columns(read: Examples, known: Learned) -> dict[str, Any]:
-    """Return the columns of one piece. Raises `DataError` with all mistakes of it."""
+    """Return the columns of one piece. Raises `DataError` with all errors in it."""
     fields, _ = read.fields(known.statistics)
     found: list[Diagnostic] = []
     columns = columns_of(read.request, fields, known.vocabularies, found)
@@ -272,7 +271,7 @@ def _columns(read: Examples, known: Learned) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Kept:
-    """The parts of a source as they lie in the cache."""
+    """The parts of a source in the cache."""
 
     parts: dict[str, Stored]
     total: int
@@ -284,7 +283,7 @@ class _Kept:
 
 
 def _kept(place: Path) -> _Kept | None:
-    """Return what is kept in a folder; None if it is not complete."""
+    """Return the parts that are stored in a folder; None if it is not complete."""
     try:
         index = json.loads((place / "index.json").read_text())
     except (OSError, ValueError):
