@@ -47,7 +47,7 @@ __all__ = [
 
 
 def load(path: str | Path, **overrides: str | int | float) -> Program:
-    """Return the checked program of a .dl file.
+    """The checked program of a .dl file.
 
     `overrides` give sizes, constants and settings of `train` other values: `classes=10`. Raises
     `SpecError`, whose `.diagnostics` lists every mistake.
@@ -63,7 +63,7 @@ def load(path: str | Path, **overrides: str | int | float) -> Program:
 
 
 def loads(text: str, **overrides: str | int | float) -> Program:
-    """Return the checked program of the text of a model; see `load`.
+    """The checked program of the text of a model; see `load`.
 
     >>> loads("model m { input x: float[3] output y = x -> dense(2) }")
     <Program m(x): 8 parameters>
@@ -103,7 +103,7 @@ def compile(
     precision: str | None = None,
     shards: int | None = None,
 ) -> Net:
-    """Return the model in machine code, its weights initialized from `seed`; see `specc.net.net.Net`.
+    """The model in machine code, its weights initialized from `seed`; see `specc.net.net.Net`.
 
     `batch` and `seed` default to the file's, `threads` to the processors there are, or fewer where
     a step has too little work for them; `dtype` is "float32" or "float64". The operands of products
@@ -223,7 +223,7 @@ def sweep(
 def open(
     run: str | Path, which: str = "best", *, batch: int | None = None, threads: int | None = None
 ) -> Net:
-    """Return the model of a run or of a saved net, with its weights and what it knows of its data.
+    """The model of a run or of a saved net, with its weights and what it knows of its data.
 
     `run` is a folder or a name: `digits/3`, `@last`, `@best`. `which` are the "best" weights or the
     "last" ones. Raises `SpecError` for a run that cannot be read.
@@ -247,7 +247,7 @@ def plot(
     part: str | None = None,
     **options: object,
 ) -> ShownFigure:
-    """Return a figure of a net, a run or a file, which a notebook shows: see `specc plot` for the kinds.
+    """A figure of a net, a run or a file, which a notebook shows: see `specc plot` for the kinds.
 
     `source` is a net, a run, its folder or name, or the path of a .dl file. `data` are the examples
     of a net, as `Net.evaluate` takes them; without it they are those that the file names: the test

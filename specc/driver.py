@@ -43,7 +43,7 @@ Overrides = Mapping[str, str | int | float]
 
 
 def read(path: str | Path) -> Source:
-    """Return the source in a file; of a `.json` file, the .dl text that it stands for.
+    """The source in a file; of a `.json` file, the .dl text that it stands for.
 
     Raises SpecError.
     """
@@ -107,7 +107,7 @@ def check(
     overrides: Overrides | None = None,
     values: Mapping[str, str | int | float] | None = None,
 ) -> tuple[Program | None, list[Diagnostic]]:
-    """Return the program of a file and all that is wrong with it; no program after an error.
+    """The program of a file and all that is wrong with it; no program after an error.
 
     `values` are those of the file's searches, by name.
     """
@@ -141,7 +141,7 @@ def check(
 
 
 def space_of(source: Source, overrides: Overrides | None = None) -> Space | None:
-    """Return the searches of a file; None if it has none. Raises SpecError for a search that is none."""
+    """The searches of a file; None if it has none. Raises SpecError for a search that is none."""
     if SEARCH not in source.text:
         return None
     from specc.frontend.program.uses import words_of
@@ -179,7 +179,7 @@ def check_all(
 
 
 def load(path: str | Path | Source, overrides: Overrides | None = None) -> Program:
-    """Return the program of a file that has a model. Raises SpecError with every diagnostic."""
+    """The program of a file that has a model. Raises SpecError with every diagnostic."""
     program, diagnostics = check(path, overrides)
     if any(each.severity == "error" for each in diagnostics):
         raise SpecError(diagnostics)
@@ -199,7 +199,7 @@ def compile(
     precision: str | None = None,
     shards: int | None = None,
 ) -> Net:
-    """Return the model in machine code, its weights initialized from `seed`.
+    """The model in machine code, its weights initialized from `seed`.
 
     `batch`, `seed` and `precision` are by default those of the file, `threads` as many as pay
     (`threads_for`), `shards` as many as suit the model and the batch (`specc.passes.division`).
@@ -236,7 +236,7 @@ def compile(
 
 
 def with_precision(program: Program, precision: str) -> Program:
-    """Return the program with another `precision` than its file says.
+    """The program with another `precision` than its file says.
 
     Raises ValueError if there is no such precision.
     """
@@ -259,7 +259,7 @@ def _check_sizes(program: Program) -> None:
 
 
 def _whole(name: str, value: Any, least: int) -> int:
-    """Return the value as an int (NumPy has integers of its own). Raises ValueError if it is none."""
+    """The value as an int (NumPy has integers of its own). Raises ValueError if it is none."""
     try:
         whole = operator.index(value)
     except TypeError:
@@ -272,7 +272,7 @@ def _whole(name: str, value: Any, least: int) -> int:
 def build(
     program: Program, batch: int | None = None, dtype: str = "float32", shards: int | None = None
 ) -> str:
-    """Return the Python source that the model is compiled from, written to be read."""
+    """The Python source that the model is compiled from, written to be read."""
     from specc.backend.listing import listing
     from specc.pipeline import Kind
 
@@ -281,7 +281,7 @@ def build(
 
 
 def show(path: str | Path | Source, stage: str, overrides: Overrides | None = None) -> str:
-    """Return one stage of a file's compilation, printed. Raises SpecError for a file with errors."""
+    """One stage of a file's compilation, printed. Raises SpecError for a file with errors."""
     assert stage in stages(), stage
     source = path if isinstance(path, Source) else read(path)
     if stage == "source":
@@ -305,14 +305,14 @@ def show(path: str | Path | Source, stage: str, overrides: Overrides | None = No
 
 
 def stages() -> tuple[str, ...]:
-    """Return the names of all stages, in their order."""
+    """The names of all stages, in their order."""
     from specc.pipeline import NAMES
 
     return (*FRONT, *NAMES, *BACK, *GROUPS)
 
 
 def _passed(program: Program, name: str, file: str) -> Made:
-    """Return what the passes make of a program's training step, or evaluation, or prediction, up to pass
+    """What the passes make of a program's training step, or evaluation, or prediction, up to pass
     `name`.
     """
     from specc.pipeline import NAMES, Batch, Job, Kind, optimized, run
@@ -330,7 +330,7 @@ def _passed(program: Program, name: str, file: str) -> Made:
 
 
 def processors() -> int:
-    """Return the processors that this process may use."""
+    """The processors that this process may use."""
     from specc.backend.machine import system
 
     return system.processors()
@@ -343,7 +343,7 @@ UPDATE = 10  # of one weight, as what it reads and writes takes that long
 
 
 def threads_for(program: Program, batch: int) -> int:
-    """Return the threads that a model is run on by default: as many as processors, if there is the work.
+    """The threads that a model is run on by default: as many as processors, if there is the work.
 
     The work is that of a training step, some three times that of a forward pass.
     """

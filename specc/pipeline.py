@@ -56,7 +56,7 @@ class Kind(StrEnum):
 
     @classmethod
     def main(cls, program: Program) -> Kind:
-        """Return a training step if the model has one, else an evaluation if it has a loss, else a
+        """A training step if the model has one, else an evaluation if it has a loss, else a
         prediction.
         """
         return cls.TRAIN if program.updates else cls.EVALUATE if program.losses else cls.PREDICT
@@ -97,7 +97,7 @@ class Batch(NamedTuple):
         is_alone: bool = False,
         shards: int | None = None,
     ) -> Batch:
-        """Return a batch with this machine's vectors.
+        """A batch with this machine's vectors.
 
         If the one example `is_alone`, no others fill a vector.
         """
@@ -148,7 +148,7 @@ class Pass(NamedTuple):
 
 
 def on_graph(function: Callable[[Graph], Graph]) -> Callable[[Made, Job], Made]:
-    """Return the pass that only changes the graph, and needs nothing else."""
+    """The pass that only changes the graph, and needs nothing else."""
     return lambda made, job: replace(made, graph=function(made.graph))
 
 
@@ -284,7 +284,7 @@ def run(
 
 
 def optimized(job: Job, batch: Batch) -> Made:
-    """Return a program through "prepare", with gradient checkpointing if the model asks for it and it
+    """A program through "prepare", with gradient checkpointing if the model asks for it and it
     saves memory for a batch.
     """
     selected = run(job, through="select", batch=batch)
@@ -298,12 +298,12 @@ def optimized(job: Job, batch: Batch) -> Made:
 
 
 def after(name: str, graph: Graph) -> Made:
-    """Return a graph as if the pass `name` had just made it: `run` goes on after it."""
+    """A graph as if the pass `name` had just made it: `run` goes on after it."""
     return Made(verify(graph, name), passed=1 + NAMES.index(name))
 
 
 def planned(graph: Graph, batch: Batch) -> Plan:
-    """Return the plan of a graph that is already optimized."""
+    """The plan of a graph that is already optimized."""
     made = run(Job(), Made(graph, passed=1 + NAMES.index("prepare")), batch=batch)
     assert made.plan is not None
     return made.plan
@@ -313,7 +313,7 @@ def planned(graph: Graph, batch: Batch) -> Plan:
 
 
 def forward(program: Program, training: bool, more: Mapping[str, Node] = {}) -> Graph:
-    """Return the losses, metrics, outputs and, in training mode, next states over a batch.
+    """The losses, metrics, outputs and, in training mode, next states over a batch.
 
     `more` outputs. In training mode operands of products are not rounded yet, as gradients are to
     be taken.
@@ -324,10 +324,10 @@ def forward(program: Program, training: bool, more: Mapping[str, Node] = {}) -> 
 
 
 def with_gradients(program: Program) -> Graph:
-    """Return the forward graph in training mode with "gradient.PATH" for every parameter."""
+    """The forward graph in training mode with "gradient.PATH" for every parameter."""
     return run(Job(program, Kind.GRADIENTS), through="round_operands").graph
 
 
 def training_step(program: Program) -> Made:
-    """Return the graph of a whole training step, and the settings that are computed ahead of it."""
+    """The graph of a whole training step, and the settings that are computed ahead of it."""
     return run(Job(program, Kind.TRAIN), through="schedule")

@@ -52,7 +52,7 @@ class RunsWatch:
         self._lock = threading.Lock()
 
     def since(self, version: int) -> tuple[int, list[dict[str, Any]], list[str]]:
-        """Return the version now, the runs that changed after `version`, and the names of deleted ones."""
+        """The version now, the runs that changed after `version`, and the names of deleted ones."""
         with self._lock:
             if time.monotonic() - self._looked >= OFTEN:
                 is_done = self._look()
@@ -62,7 +62,7 @@ class RunsWatch:
             return self._version, changed, gone
 
     def folder(self, name: str) -> Path:
-        """Return the folder of a run. Raises KeyError for any other name."""
+        """The folder of a run. Raises KeyError for any other name."""
         self.since(0)
         with self._lock:
             if name not in self._entries:
@@ -70,7 +70,7 @@ class RunsWatch:
         return self.root / name
 
     def curves(self, name: str) -> dict[str, list[float | None]]:
-        """Return the columns of metrics.csv of a run, None where there is no number. Raises KeyError."""
+        """The columns of metrics.csv of a run, None where there is no number. Raises KeyError."""
         found = curves(self.folder(name))
         return {column: [_number(each) for each in values] for column, values in found.items()}
 
@@ -101,7 +101,7 @@ class RunsWatch:
         return True
 
     def _found(self) -> dict[str, str]:
-        """Return the folders that may hold runs, by name."""
+        """The folders that may hold runs, by name."""
         found = {}
         for model in _inside(self.root):
             for folder in _inside(model.path) if model.is_dir() else ():
@@ -110,7 +110,7 @@ class RunsWatch:
         return found
 
     def _stamp_now(self, name: str, path: str, place: int) -> Stamp:
-        """Return the stamp of a run; of one that has not changed for long, the known one most times."""
+        """The stamp of a run; of one that has not changed for long, the known one most times."""
         entry = self._entries.get(name)
         if entry is not None and place % ROUND != self._turn:
             newest = max(when for when, _ in entry.stamp)
@@ -128,7 +128,7 @@ def _inside(folder: str | Path) -> list[os.DirEntry[str]]:
 
 
 def _stamp(folder: str) -> Stamp:
-    """Return what differs when one of the files of a run was written."""
+    """What differs when one of the files of a run was written."""
     found = []
     for name in FILES:
         try:
@@ -141,7 +141,7 @@ def _stamp(folder: str) -> Stamp:
 
 
 def _shown(name: str, folder: Path) -> dict[str, Any]:
-    """Return what a page shows of a run in its list."""
+    """What a page shows of a run in its list."""
     found = summary(folder, name)
     told = {**asdict(found), "model": folder.parent.name}
     del told["folder"]
@@ -163,5 +163,5 @@ def _few(values: Sequence[float]) -> list[float]:
 
 
 def _number(value: float) -> float | None:
-    """Return a number that JSON has."""
+    """A number that JSON has."""
     return value if math.isfinite(value) else None

@@ -59,7 +59,7 @@ def list_runs(
         click.echo(json.dumps([{**asdict(each), "folder": str(each.folder)} for each in found]))
         return
     if not found:
-        click.echo(f"there are no runs in {runs}; `specc train FILE` makes one")
+        click.echo(f"there are no runs in {runs}; start one with `specc train FILE`")
         return
     for line in table(found):
         click.echo(line)

@@ -67,7 +67,7 @@ KINDS = {
 
 
 def diagram(program: Program, is_whole: bool = False) -> Diagram:
-    """Return the boxes of a program, in the order of its text, and the arrows between them.
+    """The boxes of a program, in the order of its text, and the arrows between them.
 
     With `is_whole`, every use of every word has its box, however long the drawing becomes.
     """
@@ -126,7 +126,7 @@ class _Maker:
         return Diagram(program.name, boxes, arrows, frames, summary, returns)
 
     def _everything(self) -> tuple[Node, ...]:
-        """Return the nodes of outputs and losses, and of the states that these read."""
+        """The nodes of outputs and losses, and of the states that these read."""
         roots = [term.node for term in (*self.program.outputs, *self.program.losses)]
         after, found = dict(self.program.carries), topological(roots)
         while True:
@@ -309,7 +309,7 @@ class _Maker:
                 self._formula(node, mine)
 
     def _apart(self, node: Node) -> tuple[str, str]:
-        """Return what has boxes of its own: the cell that a node is a part of, and a `reverse`."""
+        """What has boxes of its own: the cell that a node is a part of, and a `reverse`."""
         word = node.origin.word
         cells = (name.rpartition(".")[0] for name, _ in self.program.carries)
         cell = next((path for path in cells if _is_within(word, path)), "")
@@ -333,7 +333,7 @@ class _Maker:
         return self._add(Box("formula", text, self._text(node), detail, word, sequence), nodes)
 
     def _text(self, node: Node) -> str:
-        """Return the shape of a value, as a drawing writes it."""
+        """The shape of a value, as a drawing writes it."""
         sequence = self.sequences.get(node)
         shape = over(node.type.shape[1:] if sequence else node.type.shape, sequence)
         if node.type.kind == "int":
@@ -367,7 +367,7 @@ class _Maker:
         return list(found.values())
 
     def _returns(self, everything: Iterable[Node]) -> list[Arrow]:
-        """Return an arrow for each way by which states come back at the next step, with their names."""
+        """An arrow for each way by which states come back at the next step, with their names."""
         users: dict[Node, list[Box]] = {}
         for node in everything:
             for each in node.inputs:
@@ -391,7 +391,7 @@ class _Maker:
 
 
 def _has_skip(nodes: list[Node]) -> bool:
-    """Return whether two ways lead from what the nodes read to a sum of theirs."""
+    """Whether two ways lead from what the nodes read to a sum of theirs."""
     inside = set(nodes)
     reads: dict[Node, bool] = {}  # whether a node depends on what comes from outside
     for node in topological(nodes[:1]):
@@ -410,12 +410,12 @@ def _is_within(word: str, path: str) -> bool:
 
 
 def _told(program: Program) -> list[Port]:
-    """Return the inputs and targets that the file states, without those that come with a stream."""
+    """The inputs and targets that the file states, without those that come with a stream."""
     return [port for port in program.ports if "." not in port.name]
 
 
 def _sequences(program: Program, everything: Iterable[Node]) -> dict[Node, str]:
-    """Return the sequence that a value runs over, which is the first axis of its node: that of what it is
+    """The sequence that a value runs over, which is the first axis of its node: that of what it is
     made of, unless the steps were summed up."""
     sizes_of = {port.sequence: port.shape[0] for port in program.ports if port.sequence}
     ports = {port.name: port.sequence for port in program.ports}
@@ -437,7 +437,7 @@ def _sequences(program: Program, everything: Iterable[Node]) -> dict[Node, str]:
 
 
 def _short(text: str, most: int) -> str:
-    """Return the text, cut behind a comma of its settings where it is long."""
+    """The text, cut behind a comma of its settings where it is long."""
     text = " ".join(text.split())
     if len(text) <= most:
         return text

@@ -143,7 +143,7 @@ def _ways(
     arrows: Sequence[tuple[Key, Key]],
     chains: Mapping[tuple[Key, Key], Sequence[Spot[Key]]],
 ) -> list[list[Spot[Key]]]:
-    """Return the spots that shall have one x: the longest ways through the drawing, and long arrows."""
+    """The spots that shall have one x: the longest ways through the drawing, and long arrows."""
     after: dict[Key, list[Key]] = {key: [] for key in keys}
     before: dict[Key, list[Key]] = {key: [] for key in keys}
     for start, end in arrows:
@@ -172,7 +172,7 @@ def _ways(
 
 
 def _depths(keys: Sequence[Key], after: Mapping[Key, Sequence[Key]]) -> dict[Key, int]:
-    """Return the length of the longest way that begins at each key."""
+    """The length of the longest way that begins at each key."""
     depths: dict[Key, int] = {}
     for key in keys:
         waiting = [key]
@@ -190,7 +190,7 @@ def _depths(keys: Sequence[Key], after: Mapping[Key, Sequence[Key]]) -> dict[Key
 def _main(
     near: Sequence[Key], depths: Mapping[Key, int], others: Mapping[Key, Sequence[Key]]
 ) -> Key | None:
-    """Return the neighbour that a way goes on to: the one with the longest way, if there is only one.
+    """The neighbour that a way goes on to: the one with the longest way, if there is only one.
 
     Of several, the one without other neighbours at that side.
     """
@@ -271,12 +271,12 @@ def _straighten(way: Sequence[Spot[Key]], table: list[list[Spot[Key]]], pushes: 
 
 
 def _distance(one: Spot[Key], other: Spot[Key]) -> float:
-    """Return the least distance of two neighbours' centres."""
+    """The least distance of two neighbours' centres."""
     return (one.width + other.width) / 2 + SPACE
 
 
 def _weight(one: Spot[Key], other: Spot[Key]) -> float:
-    """Return how much an arrow wants to be straight."""
+    """How much an arrow wants to be straight."""
     if one.key is None or other.key is None:
         return 8 if one.key is other.key else 2
     ways = len(one.below), len(other.above)

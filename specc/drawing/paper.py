@@ -37,7 +37,7 @@ HEAD = 7.0
 
 
 def drawn(scene: Scene, kind: str, dpi: int = 200) -> bytes:
-    """Return the scene as "png", "pdf" or "svg". Raises ImportError without matplotlib."""
+    """The scene as "png", "pdf" or "svg". Raises ImportError without matplotlib."""
     import matplotlib
     from matplotlib.figure import Figure
 

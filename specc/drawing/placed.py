@@ -38,7 +38,7 @@ Places = Mapping[Box, Point]
 
 
 def placed(diagram: Diagram) -> Scene:
-    """Return the drawing of a diagram, from top to bottom."""
+    """The drawing of a diagram, from top to bottom."""
     widths = _widths(diagram)
     reach = {box: 2 * LOOP + 8 for box in diagram.boxes if box.has_skip}
     reach |= {a.start: 2 * (LOOP + 8 + SMALL * len(a.shape)) for a in diagram.returns}
@@ -70,7 +70,7 @@ def placed(diagram: Diagram) -> Scene:
 
 
 def page(diagram: Diagram, items: Sequence[Item], bottom: float) -> Scene:
-    """Return the items on a page that is wide enough for them and for what stands above them."""
+    """The items on a page that is wide enough for them and for what stands above them."""
     spans = [span(item) for item in items] or [(0.0, 0.0)]
     left, right = min(low for low, _ in spans), max(high for _, high in spans)
     least = max(len(diagram.summary) * SMALL, 164.0)
@@ -81,14 +81,14 @@ def page(diagram: Diagram, items: Sequence[Item], bottom: float) -> Scene:
 
 
 def _widths(diagram: Diagram) -> dict[Box, float]:
-    """Return the width of each box: one for all, but for the round ones and those that need more."""
+    """The width of each box: one for all, but for the round ones and those that need more."""
     plain = sorted(width(box) for box in diagram.boxes if box.kind not in ROUND)
     common = plain[-1] if plain else 100.0
     return {box: width(box) if box.kind in ROUND else common for box in diagram.boxes}
 
 
 def width(box: Box) -> float:
-    """Return the width that the texts of a box need."""
+    """The width that the texts of a box need."""
     return max(len(box.title) * SIGN, len(box.detail) * SMALL) + 26
 
 
@@ -116,7 +116,7 @@ def _heights(diagram: Diagram, layout: Placement[Box]) -> tuple[list[float], lis
 def _frame(
     frame: BlockFrame, places: Places, widths: Mapping[Box, float], diagram: Diagram
 ) -> list[Item]:
-    """Return a frame around boxes, or nothing if another box would be inside it."""
+    """A frame around boxes, or nothing if another box would be inside it."""
     inset = INSET + 7 * frame.level
     back = any(a.start in frame.boxes and a.start is not a.end for a in diagram.returns)
     left = min(places[box][0] - widths[box] / 2 for box in frame.boxes) - inset
@@ -152,7 +152,7 @@ def _line(
     tops: Sequence[float],
     heights: Sequence[float],
 ) -> Curve:
-    """Return a line from the lower edge of one box to the upper edge of another."""
+    """A line from the lower edge of one box to the upper edge of another."""
     start, end = pair
     points = [(places[start][0], places[start][1] + height(start))]
     for row, x in line[1:-1]:
@@ -169,7 +169,7 @@ def _line(
 
 
 def _returns(diagram: Diagram, places: Places, widths: Mapping[Box, float]) -> list[Item]:
-    """Return the ways of states back to their cells."""
+    """The ways of states back to their cells."""
     items: list[Item] = []
     for arrow in diagram.returns:
         (x0, y0), (x1, y1) = places[arrow.start], places[arrow.end]
@@ -199,7 +199,7 @@ def _returns(diagram: Diagram, places: Places, widths: Mapping[Box, float]) -> l
 
 
 def _skip(x: float, y: float, wide: float, high: float) -> Curve:
-    """Return the way around a box, from the arrow above it to the one below."""
+    """The way around a box, from the arrow above it to the one below."""
     top, bottom, out = y - 14, y + high + 8, x + wide / 2 + LOOP
     way = (
         ((x + wide / 2, top),),
@@ -214,7 +214,7 @@ def _skip(x: float, y: float, wide: float, high: float) -> Curve:
 def _shapes(
     diagram: Diagram, lines: Mapping[tuple[Box, Box], Curve], framed: set[Box]
 ) -> list[Item]:
-    """Return the shapes beside the arrows."""
+    """The shapes beside the arrows."""
     items: list[Item] = []
     for box in diagram.boxes:
         out = [a for a in diagram.arrows if a.start is box and a.shape]
@@ -229,13 +229,13 @@ def _shapes(
 
 
 def _beside(way: Curve, text: str, halo: str, at_start: bool) -> Words:
-    """Return a text at the right of a line, where it starts or ends."""
+    """A text at the right of a line, where it starts or ends."""
     x, y = way.start if at_start else way.end
     return Words(x + 7, y + (14 if at_start else -6), text, "edge", "start", halo)
 
 
 def _of_all(ways: Sequence[Curve], text: str, halo: str) -> Words:
-    """Return the shape that all arrows of a box carry: beside the straight one, or between them."""
+    """The shape that all arrows of a box carry: beside the straight one, or between them."""
     x, y = ways[0].start
     ends = [way.parts[0][-1][0] - x for way in ways]
     rights, lefts = [e for e in ends if e > 0.5], [e for e in ends if e < -0.5]
@@ -248,7 +248,7 @@ def _of_all(ways: Sequence[Curve], text: str, halo: str) -> Words:
 
 
 def boxed(box: Box, x: float, y: float, wide: float) -> list[Item]:
-    """Return a box with its texts; (x, y) is the middle of its upper edge."""
+    """A box with its texts; (x, y) is the middle of its upper edge."""
     high = height(box)
     radius = high / 2 if box.kind in ROUND else 7.0
     base = y + (18.5 if box.detail else high / 2 + 4.6)

@@ -17,7 +17,7 @@ Unit = tuple[Box, ...]
 
 
 def repeated(diagram: Diagram) -> Diagram:
-    """Return the diagram with each row of units that are alike drawn once."""
+    """The diagram with each row of units that are alike drawn once."""
     outer = [
         frame
         for frame in diagram.frames
@@ -41,7 +41,7 @@ def _ordered(frame: BlockFrame, diagram: Diagram) -> list[Box]:
 
 
 def _follows(one: Unit, two: Unit, diagram: Diagram) -> bool:
-    """Return whether the second unit reads the first one alone, at one place, and is like it."""
+    """Whether the second unit reads the first one alone, at one place, and is like it."""
     if one is two or _form(one, diagram) != _form(two, diagram):
         return False
     into = {a.start for a in diagram.arrows if a.end in two and a.start not in two}
@@ -54,7 +54,7 @@ def _returning(unit: Unit, diagram: Diagram) -> bool:
 
 
 def _form(unit: Unit, diagram: Diagram) -> object:
-    """Return what makes two units alike: all but the numbers in the paths of layers."""
+    """What makes two units alike: all but the numbers in the paths of layers."""
     place = {box: k for k, box in enumerate(unit)}
     boxes = [(b.kind, b.title, b.shape, re.sub(r"^[^,]*", "", b.detail)) for b in unit]
     within = {
@@ -67,7 +67,7 @@ def _form(unit: Unit, diagram: Diagram) -> object:
 
 
 def _folded(diagram: Diagram, row: list[Unit], frame: BlockFrame | None) -> Diagram:
-    """Return the diagram with the first unit of a row in place of all of them."""
+    """The diagram with the first unit of a row in place of all of them."""
     first, last = row[0], row[-1]
     gone = {box for unit in row[1:] for box in unit}
     back = dict(zip(last, first, strict=True))

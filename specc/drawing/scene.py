@@ -73,7 +73,7 @@ Item = Rect | Curve | Words
 
 
 def moved(item: Item, by: float) -> Item:
-    """Return an item further to the right."""
+    """An item further to the right."""
     if isinstance(item, Rect):
         return replace(item, left=item.left + by)
     if isinstance(item, Words):

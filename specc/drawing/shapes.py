@@ -12,12 +12,12 @@ from specc.recipe import Port
 
 
 def over(shape: Shape, sequence: str | None) -> str:
-    """Return the shape of a value, or of each step of a sequence: `[256] over time`."""
+    """The shape of a value, or of each step of a sequence: `[256] over time`."""
     return sizes.show(shape) + (f" over {sequence}" if sequence else "")
 
 
 def port_shape(port: Port) -> str:
-    """Return what an input or target is: `[1, 28, 28]`, `class(10)`, `class(vocab) over time`."""
+    """What an input or target is: `[1, 28, 28]`, `class(10)`, `class(vocab) over time`."""
     shape = port.shape[1:] if port.sequence else port.shape
     kind = f"class({port.classes})" if port.kind == "class" else port.kind
     text = over(shape, port.sequence)
@@ -25,7 +25,7 @@ def port_shape(port: Port) -> str:
 
 
 def nodes_of(layer: Layer, done: Container[Node]) -> list[Node]:
-    """Return the nodes that this use of the layer's word made, without those of earlier lines."""
+    """The nodes that this use of the layer's word made, without those of earlier lines."""
     found: dict[Node, None] = {}
     waiting = [layer.node]
     while waiting:

@@ -28,12 +28,12 @@ from specc.drawing.scene import (
 
 
 def drawing(diagram: Diagram) -> str:
-    """Return the picture, as the text of an SVG file."""
+    """The picture, as the text of an SVG file."""
     return printed(placed(diagram))
 
 
 def printed(scene: Scene) -> str:
-    """Return a scene, as the text of an SVG file."""
+    """A scene, as the text of an SVG file."""
     body = "".join(map(_item, scene.items))
     width, height = scene.width, scene.height
     heads = "".join(

@@ -27,7 +27,7 @@ LONGEST_CALL = 48
 
 
 def layer_table(program: Program) -> str:
-    """Return the table as text."""
+    """The table as text."""
     from specc.ir.graph import topological
     from specc.ops.flops import flops
 
@@ -85,7 +85,7 @@ def layer_table(program: Program) -> str:
 
 
 def _kept(layer: Layer) -> Size:
-    """Return the elements of a layer's output, of all steps."""
+    """The elements of a layer's output, of all steps."""
     return layer.node.type.elements if layer.sequence else layer.output.elements
 
 

@@ -43,7 +43,7 @@ class _Lane:
     tracks: dict[Box, int] = field(default_factory=dict)
 
     def place(self, box: Box, column: int) -> float:
-        """Return the x of a box in a column."""
+        """The x of a box in a column."""
         left = self.centers[column] - (sum(self.wide) + TRACK * (len(self.wide) - 1)) / 2
         track = self.tracks[box]
         return left + sum(self.wide[:track]) + TRACK * track + self.wide[track] / 2
@@ -60,7 +60,7 @@ class _Lane:
 
 
 def unrolled(diagram: Diagram, program: Program, steps: int) -> Scene:
-    """Return the drawing with a column for each of so many steps.
+    """The drawing with a column for each of so many steps.
 
     Raises LookupError if the model has no sequence.
     """
@@ -69,7 +69,7 @@ def unrolled(diagram: Diagram, program: Program, steps: int) -> Scene:
 
 
 def _kept(diagram: Diagram) -> Diagram:
-    """Return what leads to an output; all but losses of a model without outputs."""
+    """What leads to an output; all but losses of a model without outputs."""
     boxes = [box for box in diagram.boxes if box.kind != "loss"]
     ends = [box for box in boxes if box.kind == "output"] or boxes
     needed: set[Box] = set()
@@ -110,7 +110,7 @@ class _Unrolled:
         self.singles = self._columns()
 
     def _in_order(self) -> list[Box]:
-        """Return the boxes, each after those that it reads."""
+        """The boxes, each after those that it reads."""
         done: list[Box] = []
         left = [*self.boxes]
         while left:
@@ -132,7 +132,7 @@ class _Unrolled:
         return found
 
     def _backward(self) -> dict[Box, bool]:
-        """Return whether a box sees the steps from the last to the first: after an odd count of `reverse`.
+        """Whether a box sees the steps from the last to the first: after an odd count of `reverse`.
 
         Where a sequence meets its own reverse, the boxes of `reverse` stay, and turn it around.
         """
@@ -165,7 +165,7 @@ class _Unrolled:
             self.boxes = [each for each in self.boxes if each is not box]
 
     def _rows(self) -> dict[Box, int]:
-        """Return the row of each box: below what it reads; a state may start beside its cell."""
+        """The row of each box: below what it reads; a state may start beside its cell."""
         rows: dict[Box, int] = {}
         for box in self._in_order():
             needs = [
@@ -190,7 +190,7 @@ class _Unrolled:
         return rows
 
     def _meets_state(self, box: Box, rows: dict[Box, int]) -> bool:
-        """Return whether another cell of the same sequence is in the row of a cell."""
+        """Whether another cell of the same sequence is in the row of a cell."""
         cells = {a.start for a in self.diagram.returns} & set(rows)
         return box in cells and any(
             each is not box and each.sequence == box.sequence and rows[each] == rows[box]
@@ -219,7 +219,7 @@ class _Unrolled:
         return tops, top - GAP
 
     def _columns(self) -> dict[Box, float]:
-        """Return the x of the columns of all lanes, and of the boxes that are there once."""
+        """The x of the columns of all lanes, and of the boxes that are there once."""
         places: dict[Box, float] = {}
         x = 0.0
         single = [box for box in self.boxes if not box.sequence]
@@ -290,7 +290,7 @@ class _Unrolled:
         return [lane.place(arrow.start, k) for k in self._read(arrow)]
 
     def _read(self, arrow: Arrow) -> Iterable[int]:
-        """Return the columns of a sequence that a box reads which is there once."""
+        """The columns of a sequence that a box reads which is there once."""
         lane = self.lanes[arrow.start.sequence]
         word = _word(arrow.end)
         if word in ("first", "last") or arrow.is_last:
@@ -299,7 +299,7 @@ class _Unrolled:
         return range(lane.columns)
 
     def items(self) -> tuple[list[Item], float]:
-        """Return what the drawing consists of, and where it ends."""
+        """What the drawing consists of, and where it ends."""
         out: list[Item] = []
         for lane in self.lanes.values():
             top = min(self.tops[self.rows[box]] for box in lane.tracks)
@@ -322,7 +322,7 @@ class _Unrolled:
         return own
 
     def _corners(self, box: Box) -> list[Point]:
-        """Return the middle of the upper edge of each of a box's copies."""
+        """The middle of the upper edge of each of a box's copies."""
         top = self.tops[self.rows[box]]
         if box.sequence:
             lane = self.lanes[box.sequence]
@@ -330,7 +330,7 @@ class _Unrolled:
         return [(self.singles[box], top)]
 
     def _drawn(self, arrow: Arrow) -> Iterator[Item]:
-        """Yield the lines of an arrow, from column to column, and the shape beside the first of them."""
+        """The lines of an arrow, from column to column, and the shape beside the first of them."""
         start, end = arrow.start, arrow.end
         starts, ends = self._corners(start), self._corners(end)
         if arrow.is_initial and end.sequence:
@@ -370,7 +370,7 @@ class _Unrolled:
                 yield Words(x0 - 6, y0 + 17, text, "edge", "end", "page")
 
     def _is_between(self, start: Box, end: Box) -> bool:
-        """Return whether another box is on the straight way between two of one column."""
+        """Whether another box is on the straight way between two of one column."""
         rows = range(self.rows[start] + 1, self.rows[end])
         tracks = self.lanes[start.sequence].tracks if start.sequence else {}
         return any(
@@ -380,7 +380,7 @@ class _Unrolled:
         )
 
     def _around(self, start: Box, end: Box, one: Point, two: Point) -> Curve:
-        """Return a way around the boxes between two of one column."""
+        """A way around the boxes between two of one column."""
         (x, y0), (_, y1) = one, two
         out = x + max(self._wide(start), self._wide(end)) / 2 + 11
         way = (
@@ -395,7 +395,7 @@ class _Unrolled:
         return Curve(one, way)
 
     def _aside(self, start: Box, one: Point, end: Box, two: Point) -> Curve:
-        """Return a line that enters a box at its side."""
+        """A line that enters a box at its side."""
         y1 = two[1] + height(_plain(end)) / 2
         x1 = two[0] - self._wide(end) / 2 - TIP
         if self.rows[start] == self.rows[end]:
@@ -405,7 +405,7 @@ class _Unrolled:
         return Curve((x0, y0), (((x0, y1), (x0, y1), (x1, y1)),), "state")
 
     def _states(self, arrow: Arrow) -> Iterator[Item]:
-        """Yield the states of a cell, from each step to the next."""
+        """The states of a cell, from each step to the next."""
         lane = self.lanes[arrow.start.sequence or arrow.end.sequence]
         starts, ends = self._corners(arrow.start), self._corners(arrow.end)
         is_back = self.back[arrow.start]
@@ -434,7 +434,7 @@ def _word(box: Box) -> str:
 
 
 def _plain(box: Box) -> Box:
-    """Return a box as it is drawn for a step: without a second line."""
+    """A box as it is drawn for a step: without a second line."""
     kinds = {"input": "input", "target": "target", "output": "output"}
     detail = kinds.get(box.kind, "")
     return Box(box.kind, box.title, box.shape, detail, box.word, box.sequence)

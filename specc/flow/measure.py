@@ -268,7 +268,7 @@ def _cell(recurrence: Recurrence, values: Arrays, gradient: Arrays, examples: in
 def _clipped(
     slopes: list[np.ndarray], value: float | None, bound: float | None
 ) -> tuple[float, float | None]:
-    """Return the norm of all gradients, and what clipping makes of it (see `passes.clip`)."""
+    """The norm of all gradients, and what clipping makes of it (see `passes.clip`)."""
     whole = norm(*slopes)
     if value is None and bound is None:
         return whole, None

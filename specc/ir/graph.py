@@ -46,7 +46,7 @@ class Node:
     origin: Origin = field(default_factory=Origin)
 
     def __repr__(self) -> str:
-        """Return the node alone: its inputs, written out, would be as long as there are ways through a
+        """The node alone: its inputs, written out, would be as long as there are ways through a
         graph.
         """
         return f"<{self.op.name} {self.type} {self.origin}>".replace(" >", ">")

@@ -176,7 +176,7 @@ class Program:
         return f"<Program {self.name}({ports}): {count} parameters{sizes}>"
 
     def _repr_html_(self) -> str | None:
-        """Return the table of the layers and a drawing, for notebooks."""
+        """The table of the layers and a drawing, for notebooks."""
         return None if Program.drawn is None else Program.drawn(self)
 
     def __copy__(self) -> Program:

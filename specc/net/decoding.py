@@ -35,7 +35,7 @@ class Decoding:
         return targets_read(self._ports, self.programs.compiled(Kind.PREDICT).ports)
 
     def needed(self) -> list[str]:
-        """Return the ports that the caller must give: those of a prediction, without generated targets."""
+        """The ports that the caller must give: those of a prediction, without generated targets."""
         own = {name for port in self.written for name in (port.name, *self._lengths(port))}
         return [name for name in self.programs.compiled(Kind.PREDICT).ports if name not in own]
 

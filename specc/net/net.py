@@ -113,7 +113,7 @@ class Net(RowNet):
         return fitting.fit(self, data, validate, epochs, callbacks)
 
     def plot(self, kind: str, data: object = None, **options: Any) -> Any:
-        """Return a figure of the model, which a notebook shows: `net.plot("confusion", frame)`.
+        """A figure of the model, which a notebook shows: `net.plot("confusion", frame)`.
 
         See `specc.plot`, which also draws what a net does not know: the history of a run.
 
@@ -180,7 +180,7 @@ class Net(RowNet):
         return self.predict_rows(self.examples(arrays, self.compiled(Kind.PREDICT).ports))
 
     def draw(self, count: int, seed: int = 0) -> dict[str, np.ndarray]:
-        """Return the outputs of `count` examples of a model that has no input: name -> `[count, *shape]`.
+        """The outputs of `count` examples of a model that has no input: name -> `[count, *shape]`.
 
         What it draws follows from the seed. Raises ValueError for a model with an input.
 

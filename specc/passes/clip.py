@@ -15,7 +15,7 @@ from specc.recipe import Recipe
 
 
 def clipped(gradient: dict[str, Node], recipe: Recipe) -> dict[str, Node]:
-    """Return the gradients of the trained parameters with every element within [-value, value], then all
+    """The gradients of the trained parameters with every element within [-value, value], then all
     of them scaled by min(1, norm / sqrt(sum g^2)), the sum running over them all (Pascanu, Mikolov
     and Bengio 2013).
     """

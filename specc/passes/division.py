@@ -45,7 +45,7 @@ class Division:
 
 
 def divided(graph: Graph, batch: int, vector: int, shards: int | None = None) -> Division:
-    """Return the division of a prepared graph's batch, into `shards` if that is given."""
+    """The division of a prepared graph's batch, into `shards` if that is given."""
     if vector == 1:
         count = _of_one_example(graph) if shards is None else shards
         team = batch == 1 and count > 1 and not any(map(_keeps_alone, graph.nodes))
@@ -65,7 +65,7 @@ def divided(graph: Graph, batch: int, vector: int, shards: int | None = None) ->
 
 
 def shard_count(graph: Graph, batch: int, vector: int) -> int:
-    """Return the shards that a prepared graph's batch is divided into."""
+    """The shards that a prepared graph's batch is divided into."""
     vectors = -(-batch // vector)
     work = _flops(graph, batch)
     count = min(MOST, vectors, int(work / WORTH_A_SHARD))
@@ -77,7 +77,7 @@ def shard_count(graph: Graph, batch: int, vector: int) -> int:
 
 
 def _flops(graph: Graph, batch: int) -> float:
-    """Return the floating-point operations of a batch, and what updates cost, in FLOPs."""
+    """The floating-point operations of a batch, and what updates cost, in FLOPs."""
     work = 0
     keeps_weights = not any(kind_of(name) in LEARNING for name in graph.outputs)
     for node in graph.nodes:
@@ -90,7 +90,7 @@ def _flops(graph: Graph, batch: int) -> float:
 
 
 def _saves_memory(graph: Graph, batch: int, shards: int, vector: int) -> bool:
-    """Return whether the shards' parts of sums take no more memory than what is computed of the batch."""
+    """Whether the shards' parts of sums take no more memory than what is computed of the batch."""
     _, _, lanes = shares(batch, shards, vector)
     parts = sum(
         bound(node.type.elements)
@@ -102,19 +102,19 @@ def _saves_memory(graph: Graph, batch: int, shards: int, vector: int) -> bool:
 
 
 def _of_one_example(graph: Graph) -> int:
-    """Return the shards that share the work on one example."""
+    """The shards that share the work on one example."""
     return 2 if _flops(graph, 1) >= WORTH_A_TEAM else 1
 
 
 def _keeps_alone(node: Node) -> bool:
-    """Return whether a node of a graph for one example keeps a team from working on it."""
+    """Whether a node of a graph for one example keeps a team from working on it."""
     return isinstance(node.op, AllReduce) or (
         isinstance(node.op, Input) and node.op.role == Role.SLOT
     )
 
 
 def shares(batch: int, shards: int, vector: int) -> tuple[int, int, int]:
-    """Return the shards of a batch, the examples of each, and the lanes that hold them.
+    """The shards of a batch, the examples of each, and the lanes that hold them.
 
     Half-empty vectors cost as much as full ones, so there are no more shards than the batch fills.
     """

@@ -23,7 +23,7 @@ MOST = 1 << 21  # elements of a table that is made ahead of a program
 
 
 def tabulate(graph: Graph, examples: int | None) -> Graph:
-    """Return the graph with products of looked-up rows tabulated, for batches of so many examples.
+    """The graph with products of looked-up rows tabulated, for batches of so many examples.
 
     None stands for a program that keeps the weights: its tables are made ahead of it.
     """
@@ -42,7 +42,7 @@ def tabulate(graph: Graph, examples: int | None) -> Graph:
 
 
 def _tabulated(node: Node, position: int, examples: int | None) -> Node | None:
-    """Return the look-up in a table of products; None if that is not the same, or does not pay."""
+    """The look-up in a table of products; None if that is not the same, or does not pay."""
     op, taken, other = node.op_as(Contract), node.inputs[position], node.inputs[1 - position]
     table, at = taken.inputs
     if table.type.batched or other.type.batched or not at.type.batched:
@@ -93,7 +93,7 @@ def _tabulated(node: Node, position: int, examples: int | None) -> Node | None:
 
 
 def _alone(expression: Affine) -> int | None:
-    """Return the index that an expression is; None if it is anything else."""
+    """The index that an expression is; None if it is anything else."""
     return (
         expression.terms[0][0]
         if len(expression.terms) == 1 and expression == index(expression.terms[0][0])
@@ -102,6 +102,6 @@ def _alone(expression: Affine) -> int | None:
 
 
 def _follow_from_weights(*nodes: Node) -> bool:
-    """Return whether values depend on nothing but parameters."""
+    """Whether values depend on nothing but parameters."""
     leaves = (each.op for each in topological(nodes) if isinstance(each.op, Input))
     return all(leaf.role == Role.PARAM for leaf in leaves)

@@ -64,7 +64,7 @@ class Answers:
 
 
 def answers(subject: Subject, head: Head) -> Answers:
-    """Return what the model answered to a target of classes or truth values."""
+    """What the model answered to a target of classes or truth values."""
     values = subject.outputs[head.output]
     truth = subject.values(head.port.name).astype(np.int64)
     if head.kind == "truth" and values.ndim == truth.ndim + 1:
@@ -92,7 +92,7 @@ def _along(count: int, rank: int) -> np.ndarray:
 
 
 def _lengths(subject: Subject, head: Head) -> np.ndarray | None:
-    """Return the steps of each example's target, where they vary."""
+    """The steps of each example's target, where they vary."""
     known = [port for port in subject.net.ports if port.length_of == head.port.name]
     if not known and head.port.sequence is not None:
         of = {port.name for port in subject.net.ports if port.sequence == head.port.sequence}

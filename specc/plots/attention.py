@@ -73,7 +73,7 @@ def _axis(names: list[str], count: int) -> tuple[str, ...]:
 
 
 def _names(subject: Subject, sequence: str, example: int) -> list[str]:
-    """Return the symbols of a sequence of an example; none if they are not classes with names."""
+    """The symbols of a sequence of an example; none if they are not classes with names."""
     for role in ("input", "target"):
         for port in subject.ports(role):
             if port.sequence == sequence and port.kind == "class" and len(port.shape) == 1:
@@ -82,7 +82,7 @@ def _names(subject: Subject, sequence: str, example: int) -> list[str]:
 
 
 def _length(subject: Subject, sequence: str, example: int, most: int) -> int:
-    """Return the steps of an example, without padding."""
+    """The steps of an example, without padding."""
     for port in subject.net.ports:
         of = next((each for each in subject.net.ports if each.name == port.length_of), None)
         if of is not None and of.sequence == sequence and port.name in subject.data:
@@ -91,7 +91,7 @@ def _length(subject: Subject, sequence: str, example: int, most: int) -> int:
 
 
 def weights(program: Program) -> list[AttentionWeights]:
-    """Return the softmaxes over steps at each step. Raises LookupError if there is none."""
+    """The softmaxes over steps at each step. Raises LookupError if there is none."""
     everything = topological([term.node for term in (*program.outputs, *program.losses)])
     sequences = {port.name: port.sequence for port in program.ports if port.sequence}
     axes = step_axes(everything, sequences)
@@ -110,7 +110,7 @@ def weights(program: Program) -> list[AttentionWeights]:
 
 
 def _softmax_axis(node: Node) -> int | None:
-    """Return the axis of a softmax, exp(x) / sum(exp(x)), where the sum may be kept from being 0."""
+    """The axis of a softmax, exp(x) / sum(exp(x)), where the sum may be kept from being 0."""
     if not isinstance(node.op, Div) or not isinstance(node.inputs[1].op, Broadcast):
         return None
     top, below = node.inputs

@@ -20,7 +20,7 @@ MARKS = ("●", "○", "◆", "◇", "■")
 
 
 def drawn(figure: Figure, width: int = 80, height: int = 12, is_coloured: bool = False) -> str:
-    """Return the panels of lines of a figure, one below the other."""
+    """The panels of lines of a figure, one below the other."""
     parts = [part for part in figure.parts if isinstance(part, Panel)]
     return "\n".join("\n".join(_panel(part, width, height, is_coloured)) for part in parts)
 
@@ -63,7 +63,7 @@ def _dots(
     along: tuple[float, float],
     is_log: bool,
 ) -> Iterable[tuple[int, int]]:
-    """Yield the dots of a line, from each of its points to the next."""
+    """The dots of a line, from each of its points to the next."""
     before: tuple[int, int] | None = None
     for a, b in zip(line.x, line.y, strict=True):
         value = float(b)

@@ -29,12 +29,12 @@ MOST_MISTAKES, MOST_TOLD = 24, 10  # as pictures, and in words
 
 
 def classifiers(subject: Subject) -> list[Head]:
-    """Return the targets of classes and of truth values that the model answers."""
+    """The targets of classes and of truth values that the model answers."""
     return [head for head in subject.heads if head.kind != "number"]
 
 
 def confusion(subject: Subject) -> Figure:
-    """Return how often each class was taken for each other one."""
+    """How often each class was taken for each other one."""
     panels, captions = [], []
     for head in classifiers(subject):
         found, names = answers(subject, head), subject.names(head.port)
@@ -136,7 +136,7 @@ def receiver(subject: Subject) -> Figure:
 
 
 def _short(x: np.ndarray, y: np.ndarray, most: int = 400) -> tuple[np.ndarray, np.ndarray]:
-    """Return a curve of few points: steps that a drawing could not show are left out."""
+    """A curve of few points: steps that a drawing could not show are left out."""
     if len(x) <= most:
         return x, y
     kept = np.unique(np.linspace(0, len(x) - 1, most).astype(int))
@@ -144,7 +144,7 @@ def _short(x: np.ndarray, y: np.ndarray, most: int = 400) -> tuple[np.ndarray, n
 
 
 def reliability(subject: Subject) -> Figure:
-    """Return how sure the model is, against how often it is right."""
+    """How sure the model is, against how often it is right."""
     panels, captions, figures = [], [], {}
     for head in classifiers(subject):
         found = answers(subject, head)
@@ -173,7 +173,7 @@ def reliability(subject: Subject) -> Figure:
 
 
 def mistakes(subject: Subject) -> Figure:
-    """Return the mistakes that the model was surest of."""
+    """The mistakes that the model was surest of."""
     parts: list[Part] = []
     captions = []
     for head in classifiers(subject):
@@ -201,7 +201,7 @@ def mistakes(subject: Subject) -> Figure:
 
 
 def _told(subject: Subject, found: Answers, names: list[str], k: int) -> tuple[str, str]:
-    """Return a mistake in words: the answer, and what the inputs of the example are."""
+    """A mistake in words: the answer, and what the inputs of the example are."""
     row = found.rows[k]
     at = f", step {found.steps[k] + 1}" if found.steps.any() else ""
     heading = (
@@ -212,7 +212,7 @@ def _told(subject: Subject, found: Answers, names: list[str], k: int) -> tuple[s
 
 
 def described(subject: Subject, row: int, most: int = 12) -> str:
-    """Return the inputs of an example in a line or two."""
+    """The inputs of an example in a line or two."""
     told = []
     for port in subject.ports("input"):
         values = subject.values(port.name, np.array([row]))[0]
@@ -230,7 +230,7 @@ def described(subject: Subject, row: int, most: int = 12) -> str:
 
 
 def pixels(values: np.ndarray) -> np.ndarray:
-    """Return a picture [h, w], [1, h, w] or [3, h, w] as uint8 pixels, its own range as black to white."""
+    """A picture [h, w], [1, h, w] or [3, h, w] as uint8 pixels, its own range as black to white."""
     if values.ndim == 3 and values.shape[0] == 1:
         values = values[0]
     found = png.gray(values)

@@ -35,7 +35,7 @@ _COUNTS = np.array([[226, 238, 248], [120, 180, 222], [0, 95, 160], [0, 45, 90]]
 
 
 def rgb(number: int) -> str:
-    """Return the colour of a series, as #rrggbb; after the last one they begin anew."""
+    """The colour of a series, as #rrggbb; after the last one they begin anew."""
     return PALETTE[number % len(PALETTE)]
 
 
@@ -77,10 +77,10 @@ def of_table(values: np.ndarray, low: float, high: float, scale: str) -> np.ndar
 
 
 def is_dark(colour: np.ndarray) -> bool:
-    """Return whether white text is read better on a colour than black text."""
+    """Whether white text is read better on a colour than black text."""
     return bool(colour @ np.array([0.299, 0.587, 0.114]) < 140)
 
 
 def hexadecimal(colour: np.ndarray) -> str:
-    """Return a colour as #rrggbb."""
+    """A colour as #rrggbb."""
     return "#" + "".join(f"{int(each):02x}" for each in colour)

@@ -18,7 +18,7 @@ def curves(subject: Subject) -> Figure:
 
 
 def of_history(name: str, columns: Mapping[str, Sequence[float]], best_epoch: int) -> Figure:
-    """Return the curves of a run by its name, with the columns of metrics.csv."""
+    """The curves of a run by its name, with the columns of metrics.csv."""
     epochs = columns["epoch"]
     names = [name.removeprefix("train_") for name in columns if name.startswith("train_")]
     panels = []
@@ -48,7 +48,7 @@ def of_history(name: str, columns: Mapping[str, Sequence[float]], best_epoch: in
 def thinned(
     x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS
 ) -> tuple[list[float], list[float]]:
-    """Return a line of at most about `most` points, with the least and the largest of each stretch."""
+    """A line of at most about `most` points, with the least and the largest of each stretch."""
     if len(x) <= most:
         return list(x), list(y)
     every = -(-2 * len(x) // most)

@@ -34,7 +34,7 @@ class FigureKind:
     """The arguments of `draw`: "layer", "example" (from 0 there), "method"."""
 
     def why_not(self, subject: Subject) -> str:
-        """Return what the subject lacks for this figure; an empty text if it can be drawn."""
+        """What the subject lacks for this figure; an empty text if it can be drawn."""
         return next((why for need in self.needs if (why := need(subject))), "")
 
 
@@ -76,7 +76,7 @@ def _maps(subject: Subject) -> str:
 
 
 def _found(search: Callable[[Subject], object]) -> Needs:
-    """Return the need of what a function finds, which raises LookupError where there is none."""
+    """The need of what a function finds, which raises LookupError where there is none."""
 
     def needs(subject: Subject) -> str:
         try:
@@ -158,5 +158,5 @@ KINDS = (
 
 
 def find(name: str) -> FigureKind:
-    """Return the kind of a name; raises KeyError if there is none."""
+    """The kind of a name; raises KeyError if there is none."""
     return {kind.name: kind for kind in KINDS}[name]

@@ -23,7 +23,7 @@ ASCENT_STEPS, ASCENT_RATE, ASCENT_DECAY = 60, 0.15, 0.03
 
 
 def filters(subject: Subject) -> Figure:
-    """Return the weights of the first layer that looks at pictures, as pictures."""
+    """The weights of the first layer that looks at pictures, as pictures."""
     layer, weights = first_filters(subject)
     limit = float(np.abs(weights).max()) or 1.0
     shown = weights[:MOST_FILTERS]
@@ -42,7 +42,7 @@ def filters(subject: Subject) -> Figure:
 
 
 def first_filters(subject: Subject) -> tuple[Layer, np.ndarray]:
-    """Return the first layer with weights for pictures, and these, [filters, 1 or 3, h, w].
+    """The first layer with weights for pictures, and these, [filters, 1 or 3, h, w].
 
     A convolution of an input, or a dense layer of a whole picture. Raises LookupError if there is
     none.
@@ -60,7 +60,7 @@ def first_filters(subject: Subject) -> tuple[Layer, np.ndarray]:
 
 
 def visible(subject: Subject) -> list[Layer]:
-    """Return the layers that give maps, [channels, h, w]; one of several that give the same value."""
+    """The layers that give maps, [channels, h, w]; one of several that give the same value."""
     found: dict[Node, Layer] = {}
     for layer in subject.program.layers:
         shape = layer.node.type.bound_shape
@@ -70,7 +70,7 @@ def visible(subject: Subject) -> list[Layer]:
 
 
 def maps(subject: Subject, example: int = 0) -> Figure:
-    """Return what each layer makes of one picture."""
+    """What each layer makes of one picture."""
     port = subject.pictures[0]
     row = np.array([example])
     parts: list[Part] = [
@@ -110,7 +110,7 @@ def outputs(subject: Subject) -> Figure:
 
 
 def picture_outputs(subject: Subject) -> list[str]:
-    """Return the outputs that have the elements of a picture. Raises LookupError if there is none."""
+    """The outputs that have the elements of a picture. Raises LookupError if there is none."""
     sizes = {int(np.prod(port.shape)) for port in subject.pictures}
     found = [
         term.name
@@ -123,7 +123,7 @@ def picture_outputs(subject: Subject) -> list[str]:
 
 
 def weights(subject: Subject) -> Figure:
-    """Return how the weights of each layer are distributed."""
+    """How the weights of each layer are distributed."""
     panels: list[Part] = []
     for path in subject.net.params:
         values = np.ravel(np.asarray(subject.net.params[path], np.float64))
@@ -145,7 +145,7 @@ def _histogram(title: str, values: np.ndarray, note: str = "") -> Panel:
 
 
 def activations(subject: Subject) -> Figure:
-    """Return how the values that each layer gives are distributed, over some examples."""
+    """How the values that each layer gives are distributed, over some examples."""
     rows = np.arange(min(subject.count, SOME_EXAMPLES))
     values = subject.of_layers([layer.path for layer in active(subject)], rows)
     panels = []
@@ -161,7 +161,7 @@ def activations(subject: Subject) -> Figure:
 
 
 def active(subject: Subject) -> list[Layer]:
-    """Return the layers that give numbers for each example; raises LookupError if there is none."""
+    """The layers that give numbers for each example; raises LookupError if there is none."""
     found: dict[Node, Layer] = {}
     for layer in subject.program.layers:
         kind = layer.node.type
@@ -173,7 +173,7 @@ def active(subject: Subject) -> list[Layer]:
 
 
 def features(subject: Subject, layer: str = "") -> Figure:
-    """Return what a few units of a layer look for.
+    """What a few units of a layer look for.
 
     First the picture that gradient ascent finds for a unit (Simonyan, Vedaldi and Zisserman, Deep
     inside convolutional networks, 2014), then the nine examples that excite it most (Zeiler and
@@ -206,7 +206,7 @@ def features(subject: Subject, layer: str = "") -> Figure:
 
 
 def unit_layer(subject: Subject, path: str = "") -> Layer:
-    """Return the layer of a path, or the last one with maps, or the first one with units.
+    """The layer of a path, or the last one with maps, or the first one with units.
 
     Raises LookupError if there is none.
     """
@@ -225,7 +225,7 @@ def unit_layer(subject: Subject, path: str = "") -> Layer:
 
 
 def unit_node(node: Node, unit: int, place: Sequence[int] = ()) -> Node:
-    """Return one unit of a layer: of a map, its value at a place."""
+    """One unit of a layer: of a map, its value at a place."""
     for axis, at in enumerate((unit, *place)):
         node = apply(Slice(axis, int(at), 1), node)
     return apply(Reshape(()), node)
@@ -234,7 +234,7 @@ def unit_node(node: Node, unit: int, place: Sequence[int] = ()) -> Node:
 def ascent(
     subject: Subject, node: Node, port: str, strongest: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the input that makes a number of the model large: gradient ascent from a mean example.
+    """The input that makes a number of the model large: gradient ascent from a mean example.
 
     Its size is held back by decay, so that it stays in the range of the examples. Where the number
     does not depend on the mean example at all, as behind a relu, it starts from the example for
@@ -262,7 +262,7 @@ def ascent(
 
 
 def saliency(subject: Subject, examples: Sequence[int] = range(8)) -> Figure:
-    """Return which pixels the answer depends on: the gradient of its score by the input.
+    """Which pixels the answer depends on: the gradient of its score by the input.
 
     Its size at each pixel, the largest of the channels (Simonyan, Vedaldi and Zisserman, 2014).
     """

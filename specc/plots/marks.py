@@ -143,7 +143,7 @@ class Panel:
     is_square: bool = False
 
     def ends(self, axis: str) -> tuple[float, float]:
-        """Return the ends of the axis "x" or "y"."""
+        """The ends of the axis "x" or "y"."""
         given: Axis = getattr(self, axis)
         low, high = _range(list(self._values(axis)), given)
         return (
@@ -245,7 +245,7 @@ class Figure:
 def roomy_labels(
     places: Sequence[tuple[float, float, str]], letter: float, line: float
 ) -> list[int]:
-    """Return which labels have room: each (x, y, text) that covers none before it.
+    """Which labels have room: each (x, y, text) that covers none before it.
 
     A text begins at x and has its middle at y; a letter is `letter` wide, a line `line` high.
     """

@@ -58,7 +58,7 @@ STYLE: dict[str, Any] = {
 
 
 def drawn(figure: Figure, kind: str, dpi: int = 200) -> bytes:
-    """Return the figure as "png", "pdf" or "svg". Raises ImportError without matplotlib."""
+    """The figure as "png", "pdf" or "svg". Raises ImportError without matplotlib."""
     import matplotlib
     from matplotlib.figure import Figure as Sheet
 
@@ -86,7 +86,7 @@ def drawn(figure: Figure, kind: str, dpi: int = 200) -> bytes:
 
 
 def _size(part: Part) -> tuple[float, float]:
-    """Return the width and height of a part, in inches."""
+    """The width and height of a part, in inches."""
     if isinstance(part, Panel):
         if part.is_square:
             return SQUARE + 0.6, SQUARE + 0.5

@@ -13,7 +13,7 @@ import numpy as np
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """Return the PNG of uint8 pixels: [h, w] gray, [h, w, 3] colour, [h, w, 4] with opacity."""
+    """The PNG of uint8 pixels: [h, w] gray, [h, w, 3] colour, [h, w, 4] with opacity."""
     kinds = {(2, 1): 0, (3, 3): 2, (3, 4): 6}
     deep = pixels.shape[2] if pixels.ndim == 3 else 1
     if pixels.dtype != np.uint8 or (pixels.ndim, deep) not in kinds:
@@ -33,7 +33,7 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 def data_uri(pixels: np.ndarray) -> str:
-    """Return the PNG of pixels as an address that holds it."""
+    """The PNG of pixels as an address that holds it."""
     return "data:image/png;base64," + base64.b64encode(png(pixels)).decode("ascii")
 
 

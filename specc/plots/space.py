@@ -45,7 +45,7 @@ def embedding(subject: Subject, method: str = "pca") -> Figure:
 
 
 def hidden_layer(subject: Subject) -> tuple[str, str]:
-    """Return the path and text of the last layer before the output that has a vector for each example.
+    """The path and text of the last layer before the output that has a vector for each example.
 
     Of a model whose output is itself a vector that no loss compares with a class, that one. Raises
     LookupError if there is none.
@@ -66,7 +66,7 @@ def hidden_layer(subject: Subject) -> tuple[str, str]:
 
 
 def words(subject: Subject, method: str = "pca") -> Figure:
-    """Return the learned vectors of classes (words, letters), placed in the plane by a method."""
+    """The learned vectors of classes (words, letters), placed in the plane by a method."""
     path, table, names = word_table(subject)
     if method != "pca":
         table, names = table[:MOST_POINTS], names[:MOST_POINTS]
@@ -84,7 +84,7 @@ def words(subject: Subject, method: str = "pca") -> Figure:
 
 
 def word_table(subject: Subject) -> tuple[str, np.ndarray, list[str]]:
-    """Return the path and values of a table with a vector for each class of an input, and their names.
+    """The path and values of a table with a vector for each class of an input, and their names.
 
     Raises LookupError if there is none.
     """
@@ -101,7 +101,7 @@ def word_table(subject: Subject) -> tuple[str, np.ndarray, list[str]]:
 
 
 def boundary(subject: Subject) -> Figure:
-    """Return what the model answers at each point of a plane, and its examples there."""
+    """What the model answers at each point of a plane, and its examples there."""
     port = plane_input(subject)
     head = next(each for each in subject.heads if not each.is_sequence)
     rows = np.arange(min(subject.count, MOST_POINTS))
@@ -146,7 +146,7 @@ def mixed(classes: np.ndarray, sure: np.ndarray) -> np.ndarray:
 
 
 def plane_input(subject: Subject) -> str:
-    """Return the one input of a model that is a point of a plane; raises LookupError without one."""
+    """The one input of a model that is a point of a plane; raises LookupError without one."""
     ports = subject.ports("input")
     if len(ports) == 1 and ports[0].shape == (2,) and ports[0].kind == "float":
         return ports[0].name

@@ -75,7 +75,7 @@ class Subject:
         return self.net.predict_rows(self.cut())
 
     def cut(self, rows: np.ndarray | None = None) -> dict[str, Column]:
-        """Return the columns of some examples alone (of all of the part)."""
+        """The columns of some examples alone (of all of the part)."""
         chosen = self.rows if rows is None else self.rows[rows]
         return {
             name: Column(
@@ -85,11 +85,11 @@ class Subject:
         }
 
     def values(self, port: str, rows: np.ndarray | None = None) -> np.ndarray:
-        """Return the values of a port for some examples (all of them), as the model gets them."""
+        """The values of a port for some examples (all of them), as the model gets them."""
         return self.data[port].values(self.rows if rows is None else self.rows[rows])
 
     def ports(self, role: str) -> list[Port]:
-        """Return the inputs or targets, but for lengths of sequences and beginnings of streams."""
+        """The inputs or targets, but for lengths of sequences and beginnings of streams."""
         return [
             port
             for port in self.net.ports
@@ -97,14 +97,14 @@ class Subject:
         ]
 
     def names(self, port: Port) -> list[str]:
-        """Return the names of the classes of a port."""
+        """The names of the classes of a port."""
         if port.kind == "bool":
             return ["false", "true"]
         known = list(self.words.get(port.name, ()))
         return known or [str(k) for k in range(port.class_count)]
 
     def of_layers(self, paths: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what layers give for some examples, by path: [n, *shape] each, in inference mode."""
+        """What layers give for some examples, by path: [n, *shape] each, in inference mode."""
         nodes = {layer.path: layer.node for layer in self.program.layers if layer.path in paths}
         return self.net.inspection.values(self.data, self.rows[rows], nodes)
 
@@ -115,7 +115,7 @@ class Subject:
 
 
 def is_picture(shape: Sequence[int], kind: str = "float") -> bool:
-    """Return whether values of a shape are pictures: [h, w], [1, h, w] or [3, h, w]."""
+    """Whether values of a shape are pictures: [h, w], [1, h, w] or [3, h, w]."""
     if kind != "float" or len(shape) not in (2, 3):
         return False
     high, wide = shape[-2:]
@@ -124,7 +124,7 @@ def is_picture(shape: Sequence[int], kind: str = "float") -> bool:
 
 
 def of_run(folder: Path, listener: Listener, part: str | None = None) -> Subject:
-    """Return a run with its best weights, its history and its held-out examples. Raises SpecError."""
+    """A run with its best weights, its history and its held-out examples. Raises SpecError."""
     from specc import driver
     from specc.runs.programs import run_program
     from specc.runs.provenance import counts_then, require_rows
@@ -156,7 +156,7 @@ def of_run(folder: Path, listener: Listener, part: str | None = None) -> Subject
 def of_file(
     file: Path, listener: Listener, data: Path | None = None, part: str | None = None
 ) -> Subject:
-    """Return a file with its first weights and its data, which lie beside it or in a folder.
+    """A file with its first weights and its data, which lie beside it or in a folder.
 
     Raises SpecError.
     """
@@ -177,7 +177,7 @@ def of_file(
 def of_net(
     net: Net, data: object = None, part: str | None = None, reads_file: bool = False
 ) -> Subject:
-    """Return a net with its weights as they are, and the examples of a table.
+    """A net with its weights as they are, and the examples of a table.
 
     With `reads_file`, the examples are those of a part of the data that its file names, which are
     found beside it. Raises SpecError.
@@ -202,7 +202,7 @@ def with_examples(
     part: str | None,
     counts: Mapping[str, Sequence[int]] | None = None,
 ) -> tuple[Subject, Data | None]:
-    """Return the subject with the examples of a part of its data, which lie in a folder, and the data."""
+    """The subject with the examples of a part of its data, which lie in a folder, and the data."""
     from specc.runtime.data import load
 
     recipe = subject.program.recipe

@@ -18,7 +18,7 @@ SPREAD = 20
 
 
 def trials(subject: Subject) -> list[TrialRun]:
-    """Return the trials that have a value. Raises LookupError if the run is no trial of a sweep."""
+    """The trials that have a value. Raises LookupError if the run is no trial of a sweep."""
     found = [] if subject.folder is None else trials_of(subject.folder)
     if not found:
         raise LookupError("the run is no trial of a sweep: `specc sweep FILE` makes one")
@@ -29,7 +29,7 @@ def trials(subject: Subject) -> list[TrialRun]:
 
 
 def sweep(subject: Subject) -> Figure:
-    """Return the values of all trials of a sweep, in their order and by the values of each search."""
+    """The values of all trials of a sweep, in their order and by the values of each search."""
     known = trials(subject)
     monitor = subject.program.recipe.monitor
     is_max = monitor is not None and monitor.is_max
@@ -65,7 +65,7 @@ def _history(
     axis: Axis,
     is_max: bool,
 ) -> Panel:
-    """Return the trials in their order, and the best value so far as a line of steps."""
+    """The trials in their order, and the best value so far as a line of steps."""
     numbers = [each.number for each in known]
     x: list[float] = []
     y: list[float] = []
@@ -92,7 +92,7 @@ def _of_search(
     own: Sequence[int],
     axis: Axis,
 ) -> Panel:
-    """Return the value of each trial against that of one search; trials that did not ask it are left
+    """The value of each trial against that of one search; trials that did not ask it are left
     out."""
     asked = [k for k, each in enumerate(known) if name in each.values]
     texts = [known[k].values[name] for k in asked]

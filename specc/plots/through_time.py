@@ -20,7 +20,7 @@ FLOW_EXAMPLES = 64
 
 
 def step_layers(subject: Subject) -> list[Layer]:
-    """Return the layers that give a vector at each step of a sequence."""
+    """The layers that give a vector at each step of a sequence."""
     found = []
     for layer in subject.program.layers:
         kind = layer.node.type
@@ -31,7 +31,7 @@ def step_layers(subject: Subject) -> list[Layer]:
 
 
 def states(subject: Subject, example: int = 0) -> Figure:
-    """Return what the units of recurrent layers do along one sequence.
+    """What the units of recurrent layers do along one sequence.
 
     After Karpathy, Johnson and Fei-Fei, Visualizing and understanding recurrent networks, 2015: the
     text, coloured by single units.
@@ -65,7 +65,7 @@ def states(subject: Subject, example: int = 0) -> Figure:
 
 
 def _recurrent(subject: Subject) -> list[Layer]:
-    """Return the layers with a state of their own, or else all layers along the sequence."""
+    """The layers with a state of their own, or else all layers along the sequence."""
     known = step_layers(subject)
     own = {name.rpartition(".")[0] for name, _ in subject.program.carries}
     found = [layer for layer in known if any(each.startswith(layer.path) for each in own)]
@@ -73,7 +73,7 @@ def _recurrent(subject: Subject) -> list[Layer]:
 
 
 def _letters(subject: Subject, example: int, sequence: str | None) -> list[str]:
-    """Return the symbols of an example at the steps of a sequence, without padding.
+    """The symbols of an example at the steps of a sequence, without padding.
 
     They are those of an input, or else of a target; none if neither is one of classes.
     """
@@ -84,7 +84,7 @@ def _letters(subject: Subject, example: int, sequence: str | None) -> list[str]:
 
 
 def symbols(subject: Subject, port: Port, example: int) -> list[str]:
-    """Return the names of the classes of an example's sequence, without padding: letters, or words with
+    """The names of the classes of an example's sequence, without padding: letters, or words with
     a space behind each."""
     values = subject.values(port.name, np.array([example]))[0]
     for length in subject.net.ports:
@@ -96,7 +96,7 @@ def symbols(subject: Subject, port: Port, example: int) -> list[str]:
 
 
 def samples(subject: Subject) -> Figure:
-    """Return the texts that a model wrote while it was trained, one below the other."""
+    """The texts that a model wrote while it was trained, one below the other."""
     texts = subject.samples
     at_step = {int(step): k for k, step in enumerate(subject.curves.get("step", ()))}
     lines = []
@@ -113,19 +113,19 @@ def samples(subject: Subject) -> Figure:
 
 
 def _spread(texts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return some of many texts: the first ones, and then ever fewer."""
+    """Some of many texts: the first ones, and then ever fewer."""
     places = np.unique(np.geomspace(1, len(texts), MOST_TEXTS).round().astype(int)) - 1
     return [texts[k] for k in places]
 
 
 def flow(subject: Subject) -> Figure:
-    """Return how activations and gradients change from layer to layer, and along time."""
+    """How activations and gradients change from layer to layer, and along time."""
     rows = np.arange(min(subject.count, FLOW_EXAMPLES))
     return of_flow(subject.net.inspection.flow(subject.cut(rows), len(rows)))
 
 
 def of_flow(found: Flow) -> Figure:
-    """Return the figure of a flow that is measured already."""
+    """The figure of a flow that is measured already."""
     layers = [each for each in found.layers if each.gradient is not None]
     at = np.arange(len(layers))
     panels: list[Part] = [

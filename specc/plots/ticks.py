@@ -34,7 +34,7 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def written(value: float) -> str:
-    """Return a number for an axis or a caption, in four digits at most."""
+    """A number for an axis or a caption, in four digits at most."""
     if not math.isfinite(value):
         return str(value)
     size = abs(value)

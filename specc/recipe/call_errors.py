@@ -115,8 +115,7 @@ def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
             Wrong(
                 "wrong-kind",
                 f"the {bound.doubtful}s of `{call.word}` could be any of {listed}",
-                f"call the right one `{bound.doubtful}`, or take the data from an `npz`, with"
-                " names",
+                f"call the right port `{bound.doubtful}`, or use an `npz` file, which has names",
             )
         ]
     found = []

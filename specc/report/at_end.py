@@ -71,7 +71,7 @@ def quick_report(training: RunTraining, seconds: float) -> Path | None:
 
 
 def _guessed(times: list[float], trained: int, shown: int) -> float:
-    """Return the seconds that the report takes, about: an example costs what it costs in the training."""
+    """The seconds that the report takes, about: an example costs what it costs in the training."""
     epoch = min(np.diff([0.0, *times]))
     interpreted = INTERPRETED * (min(shown, MOST_POINTS) + FLOW_EXAMPLES)
     return float(epoch / trained * (shown + interpreted))

@@ -16,7 +16,7 @@ NAMED = {"NUMBER": "number", "STRING": "string"}
 
 
 def highlighted(source: Source) -> str:
-    """Return the text with a <span> around each keyword, number, string and comment."""
+    """The text with a <span> around each keyword, number, string and comment."""
     lexed = lex(source, Report())
     pieces = [(each.span.start, each.span.end, "comment") for each in lexed.comments]
     for token in lexed.tokens:

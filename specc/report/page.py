@@ -42,7 +42,7 @@ def page(
     method: str = "pca",
     until: float = math.inf,
 ) -> str:
-    """Return the report as one HTML text; `method` places embeddings in the plane.
+    """The report as one HTML text; `method` places embeddings in the plane.
 
     Raises NoTime after `until`, a time of `time.monotonic`, and ImportError for a method whose
     package is missing.
@@ -101,7 +101,7 @@ def _summary(subject: Subject) -> str:
 
 
 def _facts(subject: Subject) -> str:
-    """Return the figures of the best epoch, and the size of the model."""
+    """The figures of the best epoch, and the size of the model."""
     rows = subject.curves
     facts = []
     if rows.get("epoch"):
@@ -130,7 +130,7 @@ def _duration(seconds: float) -> str:
 
 
 def _model(subject: Subject) -> Section:
-    """Return the text of the model, its drawing, and the table of its layers."""
+    """The text of the model, its drawing, and the table of its layers."""
     program = subject.program
     parts = []
     if subject.folder is not None and (subject.folder / "model.dl").is_file():
@@ -173,7 +173,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]], left: int = 1) ->
 def _figures(
     subject: Subject, tell: Callable[[str], None], method: str, until: float
 ) -> list[Section]:
-    """Return a section for each figure that the subject has."""
+    """A section for each figure that the subject has."""
     size = sum(int(array.size) for array in subject.net.params.values())
     found = []
     for kind in KINDS:
@@ -209,7 +209,7 @@ def _with_code(text: str) -> str:
 
 
 def _beside(kind: FigureKind, subject: Subject) -> str:
-    """Return a table of numbers that belongs to a figure."""
+    """A table of numbers that belongs to a figure."""
     if kind.name != "classes":
         return ""
     out = []

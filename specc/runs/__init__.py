@@ -1,23 +1,23 @@
-"""Runs: a model is trained in a folder, resumed, opened again, named, listed and compared.
+"""Runs: training a model in a folder, resuming, opening, naming, listing and comparing runs.
 
-listener        who is told of warnings: the command line prints them, Python warns
-programs        the checked program of a file, or of a run with the changes it was trained with
-provenance      compares what a run was made of with what is there now
+listener        receives warnings: the command line prints them, Python issues them
+programs        the checked program of a file, or of a run with its overrides
+provenance      compares the model, data and machine of a run with the present ones
 verdict         compares a file with its data before anything is compiled
-start           a training: a new one, or one that goes on
+start           starts or resumes training
 train           training from Python
-folds           cross-validation: a run for each fold
-opened          a run or a saved model as a net
-run             a trained run as Python sees it
-display         what is seen of a training
-summary         what came of a run, at a glance
-names           the folders of runs by their names: `digits/3`, `@last`, `@best`
-trials          the trials of a sweep, as their runs tell of them
-compare         what differs between two runs
-writing         a model that writes, and the texts of a training
-clean           the runs that nobody needs any more
-detail          figures by class and by slice, and the calibration
-grading         compares a model with a reference, as an exercise asks for
-rates           a sweep of learning rates
-log             logs for other tools
+folds           cross-validation: one run per fold
+opened          opens a run or a saved model as a net
+run             the Python object of a trained run
+display         shows the progress of training
+summary         the status and the results of a run
+names           finds the folder of a run by its name: `digits/3`, `@last`, `@best`
+trials          the trials of a sweep, found by their runs
+compare         the differences between two runs
+writing         text generation by a run's model, and samples during training
+clean           finds old runs to delete
+detail          metrics by class and by slice, and the calibration
+grading         compares a model with a reference solution
+rates           a learning rate range test
+log             logs for other tools, such as TensorBoard
 """

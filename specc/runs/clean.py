@@ -1,4 +1,4 @@
-"""The runs that nobody needs any more.
+"""Finds old runs to delete.
 
 old_runs(Path("runs"), keep=2)      # all but the two newest of each model, and its best
 """
@@ -16,10 +16,10 @@ from specc.runs.summary import best_value, summary
 def old_runs(
     runs: Path, models: Collection[str] = (), keep: int = 1, failed: bool = False
 ) -> list[Path]:
-    """Return the folders to delete: of each model all runs but the `keep` newest and the best.
+    """Return the folders to delete: for each model, all runs except the `keep` newest and the best.
 
-    With `failed`, the runs that failed or hold no whole epoch, and no others. A run that is being
-    trained is never among them.
+    With `failed`, return only the runs that failed or have no complete epoch. A run that is being
+    trained is never returned.
     """
     found = []
     for model, group in groupby(folders(runs), key=lambda each: each.parent.name):
@@ -43,7 +43,7 @@ def _has_failed(folder: Path) -> bool:
 
 
 def _is_trained(folder: Path) -> bool:
-    """Return whether a process trains the run now."""
+    """Return whether a process is training the run."""
     from specc.runtime.errors import RunError
     from specc.runtime.lock import Lock
 

@@ -1,4 +1,4 @@
-"""What differs between two runs: settings, results and the models themselves.
+"""The differences between two runs: settings, results and models.
 
 found = compare(Path("runs/digits/3"), Path("runs/digits/4"), ("digits/3", "digits/4"))
 found.settings      # [Difference("lr", "0.01", "0.003")]
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Difference:
-    """A name, and what each of two runs has for it; None for nothing."""
+    """A name with its value in each of two runs; None if a run does not have it."""
 
     name: str
     first: str | None
@@ -38,7 +38,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs side by side; the lists hold what differs, `figures` all figures of both."""
+    """Two runs with their differences; `figures` has all metrics, also equal ones."""
 
     runs: tuple[Summary, Summary]
     settings: list[Difference]
@@ -48,7 +48,7 @@ class Comparison:
 
 
 def compare(first: Path, second: Path, names: tuple[str, str], listener: Listener) -> Comparison:
-    """Return what differs between two runs. Raises SpecError if one of them cannot be read."""
+    """Return the differences between two runs. Raises SpecError if one of them cannot be read."""
     both = summary(first, names[0]), summary(second, names[1])
     programs = _program(first, listener), _program(second, listener)
     settings = [
@@ -91,7 +91,7 @@ def _differing(first: Mapping[str, str], second: Mapping[str, str]) -> list[Diff
 
 
 def settings_of(program: Program, source: Source) -> dict[str, str]:
-    """Return the settings of a training as texts: of the recipe, its data and its optimizers."""
+    """Return the settings of the recipe, its data and its optimizers, as strings by name."""
     from specc.frontend.syntax import ast
     from specc.frontend.syntax.parse import parse
     from specc.recipe import DataCall
@@ -123,7 +123,7 @@ def _shown(call) -> str:
 
 
 def layers_of(program: Program) -> dict[str, str]:
-    """Return the layers of a model as texts, by path: the call and the shape of its output."""
+    """Return each layer's call and output shape as a string, by path."""
     from specc.ir import sizes
 
     return {

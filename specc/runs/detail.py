@@ -1,4 +1,4 @@
-"""The figures of an evaluation in detail: by class, by slices of the data, and how sure it may be.
+"""Detailed results of an evaluation: by class, by slices of the data, and the calibration.
 
 classes(net, part)                 # {"kind": [ClassCount("rose", 12, 10, 11), ..]}
 calibration(net, part)             # {"kind": Calibration(0.93, 0.90, 0.04)}
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from specc.net.net import Net
     from specc.runtime.data import DataPart
 
-BINS = 10  # of the confidence, for the calibration
+BINS = 10  # number of equal ranges of confidence for the calibration error
 MOST_SLICES = 20
 
 
 @dataclass(frozen=True)
 class ClassCount:
-    """A class: how many examples it has, how many were found, and how often it was predicted."""
+    """The counts of a class: its examples, how many were predicted right, and its predictions."""
 
     name: str
     examples: int
@@ -39,7 +39,7 @@ class ClassCount:
 
     @property
     def recall(self) -> float:
-        """The share of its examples that were found."""
+        """The share of its examples that were predicted right."""
         return self.found / self.examples if self.examples else float("nan")
 
     @property
@@ -50,10 +50,10 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The mean probability of the predicted class, the accuracy, and how far apart they are.
+    """The mean probability of the predicted class, the accuracy, and the calibration error.
 
-    `error` is the expected calibration error: the mean distance of the two over ten equal ranges of
-    the probability, weighed by the examples (Naeini, Cooper and Hauskrecht, 2015).
+    `error` is the expected calibration error: the mean difference of the two over ten equal ranges
+    of the probability, weighted by the number of examples (Naeini, Cooper and Hauskrecht, 2015).
     """
 
     confidence: float
@@ -62,8 +62,9 @@ class Calibration:
 
 
 def _scored(net: Net, part: DataPart) -> list[tuple[Meaning, np.ndarray, np.ndarray]]:
-    """Return each target of one class with its values, `[n]`, and what the output holds of each
-    class, `[n, classes]`: probabilities where they are known.
+    """Return the meaning of each class target's output, the targets and the scores of classes.
+
+    Targets are int64 `[n]`, scores `[n, classes]`: probabilities if the output's meaning is known.
     """
     meanings = {name: each for name, each in net.meanings.items() if not each.target.shape}
     if not meanings:
@@ -87,7 +88,7 @@ def _scored(net: Net, part: DataPart) -> list[tuple[Meaning, np.ndarray, np.ndar
 
 
 def classes(net: Net, part: DataPart) -> dict[str, list[ClassCount]]:
-    """Return the counts of each class of each target that an output scores."""
+    """Return the counts of each class, by the name of each target that an output scores."""
     found = {}
     for meaning, truth, chances in _scored(net, part):
         port, guess = meaning.target, chances.argmax(axis=-1)
@@ -104,7 +105,7 @@ def classes(net: Net, part: DataPart) -> dict[str, list[ClassCount]]:
 
 
 def calibration(net: Net, part: DataPart) -> dict[str, Calibration]:
-    """Return the calibration of each output that gives probabilities, by its target."""
+    """Return the calibration of each output that gives probabilities, by the target's name."""
     found = {}
     for meaning, truth, chances in _scored(net, part):
         if meaning.holds == "values" or not len(truth):
@@ -125,9 +126,9 @@ def calibration(net: Net, part: DataPart) -> dict[str, Calibration]:
 def slices(
     net: Net, part: DataPart, texts: Sequence[str]
 ) -> dict[str, tuple[int, dict[str, float]]]:
-    """Return the examples and figures of each value of a column, the most frequent first.
+    """Return the number of examples and the metrics for each value of a column.
 
-    `texts` has the value of each example of the part.
+    `texts` has the value of each example of the part. The most frequent values come first.
     """
     values = np.array(texts, object)
     words, counts = np.unique(values.astype(str), return_counts=True)
@@ -146,9 +147,9 @@ def slices(
 def column_texts(
     net: Net, part: DataPart, name: str, call: DataCall | None, folder: Path
 ) -> list[str]:
-    """Return the value of a column in each row of a part: of a port of classes, or of the table.
+    """Return the value of a column in each row of a part, from a class port or from the table.
 
-    Raises ValueError with the names that there are for one that is in neither.
+    Raises ValueError, with the known names, if there is no such column.
     """
     from specc.diagnostics import closest
     from specc.runtime.data.readers import request_of, table_of_source
@@ -171,7 +172,7 @@ def column_texts(
         raise ValueError(f"the data has no column `{name}` of words or classes; {hint}")
     if part.stored is not None:
         raise ValueError(
-            "a run with `memory` does not keep which rows of the table it validates on, so"
+            "a run with `memory` does not record the rows of its validation part, so"
             f" `{name}` must be an input or target of classes"
         )
     texts = np.array(

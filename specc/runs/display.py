@@ -1,4 +1,4 @@
-"""What is seen of a training: a line for each epoch, and on a terminal where it stands right now.
+"""Shows the progress of training: a line per epoch and, on a terminal, the current step.
 
 with display(net, epochs, steps_per_epoch, first_epoch, is_quiet) as watch:
     train(net, data, recipe, run, watch)
@@ -22,15 +22,15 @@ import click
 from specc.runtime.compiled import CompiledModel
 from specc.runtime.metrics import Epoch, short_names
 
-WIDTH = 80  # columns that a line may take
-LEAST = 10  # of the cell of a figure
-OFTEN = 0.2  # seconds between two looks
-FEW_EPOCHS = 100  # that all have a line, however quick they are
+WIDTH = 80  # largest width of a line, in characters
+LEAST = 10  # smallest width of a metric's column, in characters
+OFTEN = 0.2  # least time between two updates, in seconds
+FEW_EPOCHS = 100  # up to this number of epochs, every epoch gets a line
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], width: int = 24) -> str:
-    """Return a curve of one line: each sign is the mean of some values, on a scale of eight steps.
+    """Return a curve in one line of text: each character is the mean of some values.
 
     >>> sparkline([8, 4, 2, 1, 1, 0])
     '█▅▃▂▂▁'
@@ -49,12 +49,12 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
 
 
 def figures(values: dict[str, float]) -> str:
-    """`loss 0.0702 accuracy 0.9771`."""
+    """Return values as text: `loss 0.0702 accuracy 0.9771`."""
     return " ".join(f"{name} {value:.4g}" for name, value in values.items())
 
 
 def clock(seconds: float) -> str:
-    """Return a time as it is left: `0:07`, `12:30`, `1:02:03`.
+    """Return a duration as text: `0:07`, `12:30`, `1:02:03`.
 
     >>> clock(7), clock(750), clock(3723)
     ('0:07', '12:30', '1:02:03')
@@ -65,7 +65,7 @@ def clock(seconds: float) -> str:
 
 
 class EpochColumns:
-    """The aligned columns of the epochs' lines: as many figures as there is room for."""
+    """The aligned columns of the epochs' lines, with as many metrics as fit."""
 
     def __init__(self, names: Iterable[str], epochs: int, has_validation: bool) -> None:
         self.epochs = epochs
@@ -88,7 +88,7 @@ class EpochColumns:
         return f"{'':{self.first}}{cells}{'examples/s':>13}"
 
     def line(self, epoch: Epoch) -> str:
-        """Return the figures of an epoch; a star marks the best epoch so far."""
+        """Return the line of an epoch; a star marks the best epoch so far."""
         values = {"train": epoch.training, "val": epoch.validation or {}}
         cells = "".join(
             f"{values[part].get(name, math.nan):>{width}.4g}" for part, name, _, width in self.cells
@@ -99,7 +99,7 @@ class EpochColumns:
 
 
 def shown(columns: Collection[str]) -> list[str]:
-    """Return the figures that lines have: the terms of the loss are in metrics.csv."""
+    """Return the names of the metrics in lines: all but the terms of the loss."""
     return [
         short for name, short in short_names(tuple(columns)).items() if not name.startswith("loss.")
     ]
@@ -108,7 +108,7 @@ def shown(columns: Collection[str]) -> list[str]:
 def display(
     net: CompiledModel, epochs: int, steps_per_epoch: int, first_epoch: int, is_quiet: bool
 ) -> Quiet:
-    """Return the display that fits where output goes; a context manager, and a `Watch`."""
+    """Return the display for a terminal, a notebook or a file: a context manager and a `Watch`."""
     if is_quiet:
         return Quiet()
     if is_notebook():
@@ -137,12 +137,12 @@ class Quiet:
         """Show a line of text."""
 
     def said(self, text: str) -> None:
-        """Show what the model has written, as much as fits into a line."""
+        """Show generated text, cut to fit into a line."""
         self.line(text if len(text) < WIDTH else f"{text[: WIDTH - 4]} ...")
 
 
 class Lines(Quiet):
-    """A line for each epoch, and first one for the time to compile."""
+    """Prints one line with the compile time, then one line per epoch."""
 
     def __init__(self, net: CompiledModel, epochs: int) -> None:
         self.net, self.epochs = net, epochs
@@ -157,7 +157,7 @@ class Lines(Quiet):
             self.line(f"loss {sparkline(self.losses)} {first:.4g} to {last:.4g}")
 
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
-        # the first steps are done, so all that training needs has been compiled
+        # the first steps are done, so everything that training needs has been compiled
         if not self.has_started:
             self.has_started = True
             threads = f"{self.net.working_threads} thread{'s' * (self.net.working_threads > 1)}"
@@ -184,10 +184,10 @@ class Lines(Quiet):
 
 
 class Terminal(Lines):
-    """The lines, and under them the epoch, the loss and the time left, a few times a second.
+    """Prints lines, with a status line below them: the epoch, the loss and the time left.
 
-    It is written by hand: a library that draws with a thread of its own took more time than the
-    training of a tiny model.
+    A library for progress bars is not used, because one that draws in its own thread took more time
+    than training a tiny model.
     """
 
     def __init__(
@@ -260,7 +260,7 @@ def is_notebook() -> bool:
 
 
 class NotebookCell(Terminal):
-    """What a terminal shows, in the output of a notebook's cell: it is replaced as it changes."""
+    """Shows the lines and the status of a terminal in the output of a notebook's cell."""
 
     def __enter__(self) -> Self:
         from IPython import display

@@ -1,6 +1,6 @@
-"""Cross-validation: a run for each fold, and what their results have in common.
+"""Cross-validation: one run per fold, and statistics over their results.
 
-folds = folds_of(recipe)                     # (1, 2, 3, 4, 5), if `fold` chooses none of them
+folds = folds_of(recipe)                     # (1, 2, 3, 4, 5), unless `fold` selects one
 summary([run.folder for run in runs])        # {"loss": (0.31, 0.02), "accuracy": (0.92, 0.01)}
 """
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def folds_of(recipe: Recipe) -> tuple[int, ...]:
-    """Return the folds that a training goes through in turn; none without `folds`."""
+    """Return the folds to train, one after the other; empty without `folds`."""
     if recipe.folds is None or recipe.fold is not None:
         return ()
     return tuple(range(1, recipe.folds + 1))
 
 
 def summary(folders: Sequence[Path]) -> dict[str, tuple[float, float]]:
-    """Return the mean and the standard deviation over runs of each validation figure.
+    """Return the mean and the standard deviation of each validation metric over some runs.
 
-    The figures of a run are those of its best epoch. A run without a complete epoch does not count.
+    A run's metrics are those of its best epoch. Runs without a complete epoch are left out.
     """
     from specc.runtime.checkpoint import progress_of
     from specc.runtime.metrics import values_of

@@ -1,17 +1,17 @@
-"""Compare a model with a reference: what an exercise asks for, and how an answer differs.
+"""Compares a model with a reference solution, such as an answer to an exercise.
 
     report = grade("answer.dl", "reference.dl")
     report.passed, report.checks[0].name, report.to_record()
 
-Checks, each of which passes, fails or is skipped:
+Each of these checks passes, fails or is skipped:
 
-- `errors`: the answer has no errors
-- `inputs`, `targets`, `outputs`: names, order and shapes
-- `parameters`: the shapes of all parameters
-- `function`: with the same parameters and random examples, the outputs, the loss and the gradients
-  are those of the reference, in the interpreter and in float64
-- `metrics`: trained as its file says, the answer's metrics are no worse than the reference's, but
-  for a margin
+- `errors`: the answer must not have errors
+- `inputs`, `targets`, `outputs`: compares names, order and shapes
+- `parameters`: compares the shapes of all parameters
+- `function`: compares the outputs, the loss and the gradients for equal parameters and random
+examples, in the interpreter and in float64
+- `metrics`: trains both models; the answer's metrics may be worse than the reference's by at most a
+margin
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CHECKS = ("errors", "inputs", "targets", "outputs", "parameters", "function", "metrics")
 EXAMPLES = 5
 OPEN = 7
-"""The size that stands in for every open one while functions are compared."""
+"""The size of every symbolic dimension while functions are compared."""
 TOLERANCE, MARGIN = 1e-6, 0.02
 
 
@@ -75,7 +75,7 @@ class Grade:
 
     @property
     def skipped(self) -> list[str]:
-        """The names of the checks that could not be made: nobody knows whether they would fail."""
+        """The names of the checks that could not be made."""
         return [each.name for each in self.checks if each.passed is None]
 
     def to_record(self) -> dict[str, Any]:
@@ -91,11 +91,11 @@ class Grade:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is compared, and how closely."""
+    """Which checks to make, and their tolerances."""
 
     checks: Collection[str] = CHECKS
-    tolerance: float = TOLERANCE  # relative difference of outputs, losses and gradients
-    margin: float = MARGIN  # by which a metric may be worse
+    tolerance: float = TOLERANCE  # largest relative difference of outputs, loss and gradients
+    margin: float = MARGIN  # how much worse a metric may be
     seed: int = 0
 
 
@@ -106,11 +106,10 @@ def grade(
     values: Mapping[str, str | int | float] | None = None,
     data: Path | None = None,
 ) -> Grade:
-    """Compare the model in a file with that of a reference.
+    """Compare the model in a file with the model in a reference file.
 
-    `values` change settings of both files, such as `epochs`; relative paths of data start at
-    `data`, by default at the folder of the reference. Raises SpecError if the reference itself has
-    errors.
+    `values` change settings of both files, such as `epochs`. Relative data paths start at `data`,
+    by default the folder of the reference. Raises SpecError if the reference has errors.
     """
     from specc import driver
 
@@ -141,9 +140,9 @@ def grade(
 
 
 def _listed(what: str, expected: list[str], found: list[str]) -> Check:
-    """Compare two lists of what models declare."""
+    """Compare the lists of ports, outputs or parameters of two models."""
     if expected == found:
-        return Check(what, True, f"the {what} are those of the reference", expected, found)
+        return Check(what, True, f"the {what} match the reference", expected, found)
     missing = [each for each in expected if each not in found]
     more = [each for each in found if each not in expected]
     parts = [f"missing: {', '.join(missing)}"] * bool(missing)
@@ -185,7 +184,7 @@ def _parameters(own: Program, theirs: Program) -> Check:
 def _function(
     answer: Path, reference: Path, values: Mapping[str, str | int | float], wanted: Wanted
 ) -> Check:
-    """Compare outputs, losses and gradients, with equal parameters on random examples."""
+    """Compare outputs, losses and gradients for equal parameters and random examples."""
     import numpy as np
 
     from specc import driver
@@ -208,10 +207,10 @@ def _function(
         worst[name] = float(np.abs(found[name] - value).max(initial=0)) / scale
     off = {name: each for name, each in worst.items() if not each <= wanted.tolerance}
     if not off:
-        message = "outputs, loss and gradients are those of the reference"
+        message = "outputs, loss and gradients match the reference"
         return Check("function", True, message, 0.0, max(worst.values(), default=0.0))
     name = next(iter(off))
-    message = f"{name} differs by {off[name]:.2g} of its size, with the same parameters"
+    message = f"{name} differs by a relative error of {off[name]:.2g}, with equal parameters"
     return Check("function", False, message, _short(expected[name]), _short(found[name]))
 
 
@@ -249,7 +248,7 @@ def _random(port: Port, random: np.random.Generator) -> np.ndarray:
 def _results(
     program: Program, ports: Mapping[str, np.ndarray], given: list[np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Return the outputs by number, the loss, and the gradients by number, in the interpreter."""
+    """Compute the outputs, the loss and the gradients in the interpreter, by name."""
     import numpy as np
 
     from specc import pipeline
@@ -293,7 +292,7 @@ def _metrics(
     """Train both models on the reference's data, and compare their best epochs."""
     recipe = reference[1].recipe
     if recipe.data is None:
-        return Check("metrics", None, "not compared: the reference names no data")
+        return Check("metrics", None, "not compared: the reference has no data")
     data = {name: getattr(recipe, name) for name in ("data", "validate") if getattr(recipe, name)}
     expected = _best(*reference, data, values, folder)
     try:
@@ -308,10 +307,10 @@ def _metrics(
             continue
         allowed = value - wanted.margin if is_max else value + wanted.margin * max(1.0, abs(value))
         if not (own >= allowed if is_max else own <= allowed):
-            message = f"`{name}` is {own:.4g}, and the reference comes to {value:.4g}"
+            message = f"`{name}` is {own:.4g}, but the reference reaches {value:.4g}"
             return Check("metrics", False, message, value, own)
     shown = ", ".join(f"{name} {each[0]:.4g}" for name, each in found.items())
-    return Check("metrics", True, f"trained, it comes to {shown}",
+    return Check("metrics", True, f"after training: {shown}",
                  {name: each[0] for name, each in expected.items()},
                  {name: each[0] for name, each in found.items()})  # fmt: skip
 
@@ -319,7 +318,7 @@ def _metrics(
 def _best(
     path: Path, program: Program, data: Mapping[str, Any], values: Mapping[str, Any], folder: Path
 ) -> dict[str, tuple[float, bool | None]]:
-    """Train a model on `data`; return the metrics of the best epoch, and whether more is better."""
+    """Train a model on `data`; return each metric of the best epoch and whether more is better."""
     from specc.frontend.syntax.reading import read_source
     from specc.runs.display import display
     from specc.runs.listener import Silent

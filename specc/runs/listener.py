@@ -1,4 +1,4 @@
-"""Who is told of what does not stop a training: warnings and notes.
+"""Receivers of messages that do not stop training: warnings and notes.
 
 listener.diagnostics(program.warnings)
 listener.warn("`runs/a/1` was trained with numpy 1.26 (now 2.1)")
@@ -19,20 +19,20 @@ PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 class Listener(Protocol):
-    """The command line's prints on stderr; `AsWarnings` is Python's, `Silent` tells nobody."""
+    """Receives warnings and notes. The command line's listener prints them on stderr."""
 
     def diagnostics(self, found: Iterable[Diagnostic]) -> None:
-        """Warnings about places in a file."""
+        """Report warnings with locations in a file."""
 
     def warn(self, message: str) -> None:
-        """A warning without a place."""
+        """Report a warning without a location."""
 
     def note(self, message: str) -> None:
-        """Something to know that is no warning."""
+        """Report information that is not a warning."""
 
 
 class AsWarnings:
-    """Gives warnings to Python's `warnings`, at the line that called specc; notes, too."""
+    """Issues warnings and notes with Python's `warnings`, at the line that called specc."""
 
     def diagnostics(self, found: Iterable[Diagnostic]) -> None:
         for each in found:
@@ -46,20 +46,20 @@ class AsWarnings:
 
 
 class Silent:
-    """Tells nobody: for messages that were told already, or that have no place."""
+    """Discards all messages, for example because they were already reported."""
 
     def diagnostics(self, found: Iterable[Diagnostic]) -> None:
-        """Nothing is told."""
+        """Discard the message."""
 
     def warn(self, message: str) -> None:
-        """Nothing is told."""
+        """Discard the message."""
 
     def note(self, message: str) -> None:
-        """Nothing is told."""
+        """Discard the message."""
 
 
 def _frames_inside() -> int:
-    """Return the `stacklevel` of the first frame outside of this package, seen from `warn`."""
+    """Return the `stacklevel` for `warn` of the first frame outside of this package."""
     frame, level = sys._getframe(1), 1
     while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame, level = frame.f_back, level + 1  # type: ignore[assignment]

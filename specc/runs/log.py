@@ -1,4 +1,4 @@
-"""Logs of a training for other tools: lines of JSON, and TensorBoard.
+"""Logs of training for other tools: JSON lines, and TensorBoard.
 
 watch = logged("jsonl", run.folder, watch)       # <run>/log.jsonl
 watch = logged("tensorboard", run.folder, watch) # <run>/tensorboard, by tensorboardX
@@ -19,12 +19,12 @@ KINDS = ("jsonl", "tensorboard")
 
 
 def logged(kind: str, folder: Path, watch: Watch) -> LogWatch:
-    """Return a watch that writes a log, too. Raises ImportError without the package it needs."""
+    """Return a watch that also writes a log. Raises ImportError if a package is missing."""
     return Jsonl(folder, watch) if kind == "jsonl" else TensorBoard(folder, watch)
 
 
 class LogWatch:
-    """Passes on what it sees to another watch."""
+    """A watch that forwards everything to another watch."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
@@ -36,11 +36,11 @@ class LogWatch:
         return self._watch.epoch(epoch)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Finish writing and close the log."""
 
 
 class Jsonl(LogWatch):
-    """`log.jsonl`: an object for each look at the steps, and one for each epoch."""
+    """Writes `log.jsonl`: one JSON object per progress report, and one per epoch."""
 
     def __init__(self, folder: Path, watch: Watch) -> None:
         super().__init__(watch)
@@ -76,7 +76,7 @@ class Jsonl(LogWatch):
 
 
 class TensorBoard(LogWatch):
-    """Scalars by their names, over the steps of the training."""
+    """Writes scalars for TensorBoard, over the steps of training."""
 
     def __init__(self, folder: Path, watch: Watch) -> None:
         super().__init__(watch)
@@ -97,6 +97,6 @@ class TensorBoard(LogWatch):
 
 
 def figures_of(epoch: Epoch) -> dict[str, float]:
-    """Return the figures of an epoch as metrics.csv names them."""
+    """Return the metrics of an epoch, with the names of metrics.csv."""
     found = {f"train_{name}": value for name, value in epoch.training.items()}
     return {**found, **{f"val_{name}": value for name, value in (epoch.validation or {}).items()}}

@@ -1,4 +1,4 @@
-"""A run or a saved model, opened: a net with its weights, its words and its columns' statistics.
+"""Opens a run or a saved model as a net with its weights and its data encoding.
 
 net = open_net("digits/3", which="best")
 """
@@ -28,7 +28,7 @@ def open_net(
     listener: Listener | None = None,
     precision: str | None = None,
 ) -> Net:
-    """Return the model of a run with its weights; see `specc.open`."""
+    """Open the model of a run with its weights; see `specc.open`."""
     from specc import driver
     from specc.runtime.checkpoint import restore
     from specc.runtime.run import open_run
@@ -51,7 +51,7 @@ def open_net(
 
 
 def encoding_of(record: Record) -> Encoding:
-    """Return what the training of a run has learned of its data."""
+    """Return the data encoding that a run learned: vocabularies, end symbols and statistics."""
     from specc.runtime.encoding import Encoding
 
     words = {name: tuple(each) for name, each in record.vocabularies.items()}

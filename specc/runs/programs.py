@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def checked(
     source: Source, changes: Mapping[str, str | int], listener: Listener, comes_again: bool = False
 ) -> Program:
-    """Return the program of a source, and tell its warnings. Raises SpecError with all errors.
+    """Check a source, report its warnings and return its program. Raises SpecError with all errors.
 
-    With `comes_again`, the caller checks a program with symbolic dimensions again when their sizes
-    are known, so its warnings are not told yet.
+    With `comes_again`, the caller checks a program with symbolic dimensions again once their sizes
+    are known, so its warnings are not reported yet.
     """
     from specc import driver
 
@@ -44,7 +44,7 @@ def checked(
 def look_at_data(
     source: Source, program: Program, folder: Path, changes: Mapping[str, str], listener: Listener
 ) -> None:
-    """Compare a sample of the data with the program, and tell warnings. Raises SpecError."""
+    """Check a sample of the data against the program and report warnings. Raises SpecError."""
     from specc.runs.verdict import data_verdict
 
     found = data_verdict(source, program, folder, changes).found
@@ -55,10 +55,10 @@ def look_at_data(
 
 
 def run_program(run: RunFolder, changes: Mapping[str, str | int], listener: Listener) -> Program:
-    """Return the program of a run, with the changes that it was trained with and new `changes`.
+    """Return the program of a run, with its own overrides and further `changes`.
 
-    Raises `RunError` if its files were edited. A different machine or different versions of
-    packages are a warning.
+    Raises `RunError` if its files were edited. Warns about a different machine or different
+    versions of packages.
     """
     from specc.runs.provenance import compare_model
 
@@ -68,7 +68,7 @@ def run_program(run: RunFolder, changes: Mapping[str, str | int], listener: List
 
 
 def warn_of_rounding(net: Net, listener: Listener) -> None:
-    """Tell a warning if rounded operands take longer on this machine than those of float32."""
+    """Warn if rounding operands to bfloat16 is slower than float32 on this machine."""
     from specc.backend.machine import this_machine
     from specc.backend.machine.here import gains_by_pairs
 

@@ -1,13 +1,13 @@
-"""Compares what a run was made of with what is there now.
+"""Compares the model, the data and the machine of a run with the present ones.
 
     compare_model(run, warn)                   # an edited model.dl: RunError
     require_data(run, recipe, data, folder)    # changed training data: RunError
 
-The model, its used files and the examples must be those of the training. Another processor, or
-other versions of specc, NumPy or llvmlite, are a warning: weights stay meaningful there, and
-a training that takes weeks outlives an update. A checkpoint's names, shapes and types are compared
-with the model anyway; what can differ are the last bits, and the definitions of the library if it
-has changed, so that is told.
+The model, the files it uses and the examples must not have changed. Another processor, or other
+versions of specc, NumPy or llvmlite, only cause a warning: the weights remain valid, and training
+that takes weeks should survive an update. The names, shapes and types in a checkpoint are compared
+with the model anyway. Only the last bits of results can differ, and the library's definitions if
+they changed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from specc.runtime.run import RunFolder
 
 BUILT_ON = ("numpy", "llvmlite")
-SHOWN = 12  # hex digits of a hash in messages
+SHOWN = 12  # number of hex digits of a hash in messages
 
 Warn = Callable[[str], None]
-"""Tells whoever trains or opens a run of something that is not as it was."""
+"""Reports a difference as a warning."""
 
 
 def versions() -> dict[str, str]:
@@ -48,7 +48,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, str]:
-    """Return the processor, as LLVM names it, and the width of the vectors that kernels use."""
+    """Return LLVM's name of the processor, and the width of the vectors that kernels use."""
     from specc.backend.machine import this_machine
 
     here = this_machine()
@@ -68,7 +68,10 @@ def _library() -> str:
 
 
 def pins(recipe: Recipe, texts: dict[str, str], data: Data, files: dict[str, str]) -> Pins:
-    """Return the pins of a new run: `texts` by their names in its folder, `files` hashed already."""
+    """Return the pins of a new run.
+
+    `texts` has model files by their names in the run's folder; `files` has hashes of data files.
+    """
     from specc.runtime import pins as hashes
 
     return hashes.Pins(
@@ -83,9 +86,10 @@ def pins(recipe: Recipe, texts: dict[str, str], data: Data, files: dict[str, str
 
 
 def compare_model(run: RunFolder, warn: Warn) -> None:
-    """Raise `RunError` if model.dl or a file that it uses was edited; warn of other surroundings.
+    """Raise `RunError` if a model file of the run was edited; warn of another machine.
 
-    Each run is compared once. A run of an older version of specc has no hashes: that is a warning.
+    Each run is compared only once. A run of an older version of specc has no hashes, which is a
+    warning.
     """
     from specc.runtime import pins as hashes
     from specc.runtime.errors import run_error
@@ -115,7 +119,7 @@ def compare_model(run: RunFolder, warn: Warn) -> None:
 
 
 def _warn_of_surroundings(run: RunFolder, pinned: Pins, warn: Warn) -> None:
-    """Say what else than the model and the data is not as it was."""
+    """Warn of changes other than in the model and the data."""
     now = versions() | machine()
     then = pinned.versions | pinned.machine
     changed = [
@@ -138,8 +142,8 @@ def _warn_of_surroundings(run: RunFolder, pinned: Pins, warn: Warn) -> None:
 def require_data(run: RunFolder, recipe: Recipe, data: Data, folder: Path) -> None:
     """Raise `RunError` unless training and validation examples are those of the run.
 
-    A training is resumed on the same examples alone: with rows added, too, the order of the
-    examples and the validation part would be others.
+    Training can be resumed only on the same examples: if rows were added, the order of the examples
+    and the validation part would change.
     """
     from specc.runtime import pins as hashes
     from specc.runtime.errors import run_error
@@ -148,7 +152,7 @@ def require_data(run: RunFolder, recipe: Recipe, data: Data, folder: Path) -> No
     counts = {name: len(part) for name, part in data.parts.items()}
     changed = []
     if counts != record.examples:
-        changed = [f"there were {_examples(record.examples)}, and are {_examples(counts)} now"]
+        changed = [f"there were {_examples(record.examples)}, now there are {_examples(counts)}"]
     elif record.pins is not None:
         for name, part in data.parts.items():
             now, then = hashes.values(part, data.vocabularies), record.pins.parts.get(name, {})
@@ -168,7 +172,7 @@ def require_data(run: RunFolder, recipe: Recipe, data: Data, folder: Path) -> No
 
 
 def counts_then(run: RunFolder, recipe: Recipe) -> dict[str, list[int]]:
-    """Return the number of examples of each source in the training; empty if unknown (old runs)."""
+    """Return the number of examples of each source in training; empty if unknown (old runs)."""
     record = run.record
     if record.pins is not None:
         return record.pins.counts
@@ -184,11 +188,11 @@ def counts_then(run: RunFolder, recipe: Recipe) -> dict[str, list[int]]:
 def require_rows(
     run: RunFolder, recipe: Recipe, data: Data, name: str, folder: Path, warn: Warn
 ) -> None:
-    """Raise `RunError` if `name` is the validation part and is not that of the training.
+    """Raise `RunError` if the part `name` is not the one that was held out in training.
 
-    `data` was loaded with `counts_then`: rows that were added since are left out, and a warning
-    says so. So no row that was trained on becomes one to validate on. Test data of its own has no
-    part in a training: a warning says if the files have changed.
+    `data` was loaded with `counts_then`, so rows that were added since are left out, with a
+    warning. Therefore no row that was trained on is evaluated. Separate test data takes no part in
+    training, so changes in its files only cause a warning.
     """
     from specc.runtime import pins as hashes
     from specc.runtime.errors import run_error
@@ -233,7 +237,7 @@ def _changed_files(
     folder: Path,
     sources: tuple[str, ...] = ("data", "validate"),
 ) -> str:
-    """Name the files whose bytes changed, for a message: " (changed: `train.csv`)"; or nothing."""
+    """Return " (changed: `train.csv`)" for a message, or an empty string if no file changed."""
     from specc.runtime import pins as hashes
 
     if pinned is None:

@@ -1,4 +1,4 @@
-"""A sweep of learning rates: one short training in which the rate grows from step to step.
+"""A learning rate range test: one short training in which the rate grows with each step.
 
 found = sweep(Path("digits.dl"), {}, None, 1e-5, 10, 200, listener)
 found.suggestion      # 0.02: where the loss falls fastest
@@ -17,20 +17,20 @@ from specc.runs.listener import Listener
 from specc.runs.start import prepare
 from specc.system.records import dataclass
 
-SMOOTHING = 0.8  # of the mean over the losses of the steps before
-WORSE = 4.0  # times the least loss, beyond which the sweep ends
-ROWS, WIDTH = 20, 40  # of the drawing
+SMOOTHING = 0.8  # decay of the moving average of the losses
+WORSE = 4.0  # the test ends if the loss exceeds its minimum by this factor
+ROWS, WIDTH = 20, 40  # size of the text plot, in characters
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Rates with the smoothed losses after their steps, and the rate to begin with."""
+    """Learning rates with their smoothed losses, and the suggested rate."""
 
     points: list[tuple[float, float]]
     suggestion: float | None
 
     def lines(self) -> list[str]:
-        """Return the curve as text: a line for every few rates, with a bar for the loss."""
+        """Return the curve as lines of text, with a bar for the loss."""
         size = max(1, -(-len(self.points) // ROWS))
         rows = [self.points[at : at + size] for at in range(0, len(self.points), size)]
         means = [
@@ -49,7 +49,7 @@ class Sweep:
             mark = " <" if rate == near else ""
             lines.append(f"{rate:10.2g}  {loss:10.4g}  {bar}{mark}")
         if self.suggestion is None:
-            return [*lines, "the loss falls at none of these rates"]
+            return [*lines, "the loss does not fall at any of these rates"]
         return [*lines, f"the loss falls fastest near lr = {self.suggestion:.2g}"]
 
 
@@ -67,9 +67,9 @@ def sweep(
     listener: Listener,
     threads: int | None = None,
 ) -> Sweep:
-    """Train with rates from `low` to `high`. Raises SpecError, also for an optimizer without `lr`.
+    """Train with rates from `low` to `high`. Raises SpecError if the optimizer has no `lr`.
 
-    The rate is `low * (high / low) ^ (step / (steps - 1))`, an override of the file's `lr`.
+    The rate at a step is `low * (high / low) ^ (step / (steps - 1))`; it overrides the file's `lr`.
     """
     from specc import driver
 
@@ -102,9 +102,9 @@ def sweep(
 
 
 def _judged(points: list[tuple[float, float]]) -> Sweep:
-    """Return the sweep with smoothed losses, and where they fall fastest over the log of the rate.
+    """Return the smoothed losses, and the rate at which they fall fastest over log(rate).
 
-    The smoothed loss is the moving average of both directions, so that it does not lag behind.
+    The smoothed loss is the mean of a forward and a backward moving average, so it has no lag.
     """
     losses = np.array([loss for _, loss in points])
     if len(losses) < 5:

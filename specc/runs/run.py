@@ -1,4 +1,4 @@
-"""A trained run as Python sees it: its figures, its net and its folder.
+"""The Python object of a trained run: its metrics, its net and its folder.
 
 run = specc.train("digits.dl", epochs=5)
 run.metrics["val_accuracy"]        # [0.91, 0.94, ...]
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Metrics(list[dict[str, float]]):
-    """The lines of metrics.csv: a dict for each epoch, and `metrics["val_loss"]` for a column.
+    """The lines of metrics.csv: a dict for each epoch; `metrics["val_loss"]` is a column.
 
     >>> metrics = Metrics([{"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.25}])
     >>> metrics["train_loss"], metrics[-1]["epoch"]
@@ -69,7 +69,7 @@ class Metrics(list[dict[str, float]]):
 
 
 def shown(value: float) -> str:
-    """Return a figure for a table."""
+    """Return a value as text for a table."""
     return "" if math.isnan(value) else f"{value:.4g}" if value != int(value) else f"{value:g}"
 
 
@@ -85,7 +85,7 @@ class Run:
 
     @property
     def metrics(self) -> Metrics:
-        """The figures of each epoch: see `Metrics`.
+        """The metrics of each epoch; see `Metrics`.
 
         >>> import tempfile
         >>> run = specc.train("models/linear.dl", epochs=1, runs=tempfile.mkdtemp(), quiet=True)
@@ -115,7 +115,7 @@ class Run:
         return self._net
 
     def plot(self, kind: str, **options: Any) -> Any:
-        """Return a figure of the run, which a notebook shows: `run.plot("curves")`. See `specc.plot`.
+        """Plot the run: `run.plot("curves")`. A notebook shows the result. See `specc.plot`.
 
         >>> import tempfile
         >>> run = specc.train("models/linear.dl", epochs=1, runs=tempfile.mkdtemp(), quiet=True)
@@ -126,7 +126,7 @@ class Run:
 
     @property
     def summary(self) -> Summary:
-        """The run at a glance: its figures at the best epoch, its status and its time.
+        """The run at a glance: its metrics at the best epoch, its status and its time.
 
         >>> import tempfile
         >>> run = specc.train("models/linear.dl", epochs=1, runs=tempfile.mkdtemp(), quiet=True)
@@ -159,7 +159,7 @@ WIDTH, HEIGHT, EDGE = 480, 200, 36
 
 
 def curves_svg(lines: dict[str, list[float]]) -> str:
-    """Return curves over the epochs as SVG, each with its last value."""
+    """Return curves over the epochs as SVG, labeled with their last values."""
     known = {name: values for name, values in lines.items() if any(map(math.isfinite, values))}
     finite = [each for values in known.values() for each in values if math.isfinite(each)]
     if not finite:

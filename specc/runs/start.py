@@ -1,10 +1,10 @@
-"""A training and its run: a new one, or one that goes on.
+"""Starts and resumes training in a run.
 
     training = prepare(source, content, folder, values={}, listener=listener).begun(Path("runs"))
     training = resume(Path("runs/lenet/3"), values={"epochs": "20"}, listener=listener)
     outcome = training.carry_out(watch, should_stop)
 
-Until it has been carried out or released, the run is locked.
+The run is locked until training has ended or `release` is called.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from specc.runtime.train import Watch
 
 TEXT = "<text>"
-"""The name of a text without a file, in messages."""
+"""The name in messages of a model text without a file."""
 MACHINE = "machine.json"
-"""The file of a run with the machine's profile that its plans were made with."""
+"""The run's file with the machine profile that its plans were made with."""
 ENDED = ("finished", "early", "interrupted", "time")
 
 
 @dataclass
 class RunTraining:
-    """A training and its run, which stays locked until the training has been carried out."""
+    """Training in a run, which is locked until training has ended."""
 
     program: Program
     data: Data
@@ -61,7 +61,7 @@ class RunTraining:
         return -(-len(self.data.training) // self.net.batch)
 
     def release(self) -> None:
-        """Let others train the run."""
+        """Release the lock, so that other processes can train the run."""
         self.run.release()
 
     def carry_out(
@@ -71,10 +71,10 @@ class RunTraining:
         tell: Callable[[str], None] = lambda text: None,
         ranks: Ranks | None = None,
     ) -> str:
-        """Train; return "finished", "early", "time" or "interrupted", which run.json says, too.
+        """Train; return "finished", "early", "time" or "interrupted", which run.json records.
 
-        `tell` hears the texts that the model writes on the way, where `train` has a `sample`.
-        With `ranks` this is the first of several processes that train together.
+        If `train` has a `sample`, `tell` is called with the texts that the model generates. With
+        `ranks`, this is the first of several processes that train together.
         """
         from specc.runtime.errors import RunError
         from specc.runtime.train import train
@@ -97,10 +97,10 @@ class RunTraining:
                 ranks,
             )
         except (KeyboardInterrupt, BrokenPipeError):
-            outcome = "interrupted"  # all of the last epoch is saved
+            outcome = "interrupted"  # the last complete epoch is saved
             raise
         except RunError:
-            # steps may have been done; they are saved as far as possible
+            # steps may have been done; as many as possible are saved
             outcome = before if before in ENDED else "failed"
             raise
         finally:
@@ -110,7 +110,9 @@ class RunTraining:
         return outcome
 
     def _sampled(self, watch: Watch, tell: Callable[[str], None]) -> Watch:
-        """Return the watch that lets the model write. Raises SpecError for a prompt it cannot read."""
+        """Return a watch that generates samples. Raises SpecError for a prompt with unknown
+        symbols.
+        """
         from specc.runs.writing import Sampled
         from specc.runtime.errors import data_error
 
@@ -123,12 +125,14 @@ class RunTraining:
             message = what if isinstance(error, KeyError) else str(error.args[0])
             places = program.recipe.places
             place = places.get("prompt" if isinstance(error, KeyError) else "sample")
-            raise data_error(message, place, help="`prompt` takes symbols of the text") from None
+            raise data_error(
+                message, place, help="use only symbols of the training text in `prompt`"
+            ) from None
 
 
 @dataclass
 class PreparedTraining:
-    """A training without a run yet: all but the steps has been done."""
+    """Everything that is needed to start training, before its run is created."""
 
     source: Source
     content: bytes
@@ -138,7 +142,7 @@ class PreparedTraining:
     record: Record
 
     def begun(self, runs: Path) -> RunTraining:
-        """Make the run, in `runs`. Raises `RunError`."""
+        """Create the run in the folder `runs`. Raises `RunError` if it cannot be written."""
         from specc.runtime.checkpoint import Progress, save
         from specc.runtime.run import create
 
@@ -170,10 +174,10 @@ def prepare(
 ) -> PreparedTraining:
     """Check a model, load its data and compile it. Raises SpecError.
 
-    `content` is what the run keeps as its model.dl; relative paths of data start at `folder`.
-    `given` has sources of data in the place of the file's, by the names that a `Recipe` has for
-    them. With `overfit` the first so many examples are trained and validated on, and there are
-    enough epochs to learn them by heart.
+    `content` is stored as the run's model.dl. Relative data paths start at `folder`. `given` has
+    data sources that replace those of the file, by their names in a `Recipe`. With `overfit`, only
+    the first `overfit` examples are used, for training and validation, for at least
+    `OVERFIT_EPOCHS` epochs.
     """
     from specc import __version__, driver
     from specc.runs.provenance import pins
@@ -240,7 +244,7 @@ OVERFIT_EPOCHS = 200
 
 
 def first_of(data: Data, count: int) -> Data:
-    """Return the first training examples, to train and to validate on."""
+    """Return the first `count` training examples as both the training and the validation part."""
     from specc.runtime.data import DataPart
 
     part = data.training
@@ -258,14 +262,16 @@ def _is_frame(source: object) -> bool:
 
 
 def parts_of(recipe: Recipe) -> tuple[str, ...]:
-    """Return the parts of the data that a training reads: a test part is pinned if it is split
-    off."""
+    """Return the parts of the data that training loads.
+
+    A test part is loaded to be pinned, if it is split off from the training data.
+    """
     own = ("test",) if isinstance(recipe.test, float) else ()
     return ("training", "validation", *own)
 
 
 def with_data(program: Program, given: Mapping[str, Any]) -> Program:
-    """Return the program with other sources of data."""
+    """Return the program with the data sources in `given`."""
     return replace(program, recipe=replace(program.recipe, **given)) if given else program
 
 
@@ -279,9 +285,9 @@ def resume(
     dtype: str | None = None,
     is_first: bool = True,
 ) -> RunTraining:
-    """Open a run and continue its training; `file` must hold the model that it was trained with.
+    """Open a run to continue its training; `file` must have the model that it was trained with.
 
-    Only the first of several processes that train together locks the run.
+    Of several processes that train together, only the first locks the run (`is_first`).
     """
     from specc.backend.machine.chosen import planning_with
     from specc.runtime.run import open_run, open_to_train
@@ -332,7 +338,7 @@ def _continued(
     ):
         if now != then:
             raise run_error(
-                f"the {name} of a run cannot change: it was {then}, and is {now} now",
+                f"the {name} of a run cannot change: it was {then} and is now {now}",
                 folder,
                 help="start a new run",
             )
@@ -356,9 +362,9 @@ def _continued(
 
 
 def _profile(folder: Path) -> Profile | None:
-    """Return the machine's profile that a run was begun with; older runs have none.
+    """Return the machine profile that a run was started with; older runs have none.
 
-    Plans decide the order of sums: with the same ones, a run goes on as if it had not stopped.
+    Plans determine the order of sums, so a resumed run needs the same plans to give the same bits.
     """
     from specc.backend.machine.profile import Profile
 
@@ -366,21 +372,21 @@ def _profile(folder: Path) -> Profile | None:
 
 
 def require_files(run: RunFolder) -> None:
-    """Raise `RunError` for a run that was trained on objects of Python, which are gone."""
+    """Raise `RunError` for a run that was trained on Python objects, which were not stored."""
     from specc.runtime.errors import run_error
 
     if run.record.given:
         what = " and ".join(f"`{name}`" for name in run.record.given)
         raise run_error(
-            f"Python gave {what} to the training of this run, and no file holds it",
+            f"this run was trained on {what} from Python, which is not stored in a file",
             run.folder,
-            help=f'`specc.open("{run.folder}")` opens the model in Python: `net.evaluate(frame)`,'
-            " `net.fit(frame)`",
+            help=f'open the model in Python, `net = specc.open("{run.folder}")`, and use'
+            " `net.evaluate(frame)` or `net.fit(frame)`",
         )
 
 
 def warn_of_crowd(threads: int | None, listener: Listener) -> None:
-    """Tell a warning if there are fewer processors than requested threads."""
+    """Warn if there are fewer processors than requested threads."""
     from specc import driver
 
     if threads is not None and threads > driver.processors():

@@ -1,4 +1,4 @@
-"""What came of a run, without loading it: for tables of runs and for `@best`.
+"""The status and results of a run, without loading its model: for tables and `@best`.
 
 found = summary(Path("runs/digits/3"))
 found.figures            # {"loss": 0.18, "accuracy": 0.958}: validation, of the best epoch
@@ -19,10 +19,9 @@ SHOWN = 8  # hex digits of the hash of a file
 class Summary:
     """A run at a glance.
 
-    `figures` are those of the best epoch, of the validation part (`part` is "val") or of the
-    training part ("train"). `spec` is the beginning of the hash of model.dl. `overrides` are those
-    of the command line, and the values that a sweep has tried. `problem` says why a run cannot be
-    read.
+    `figures` has the metrics of the best epoch, on the validation part (`part` is "val") or the
+    training part ("train"). `spec` is the beginning of the hash of model.dl. `overrides` has those
+    of the command line and the values of a sweep's trial. `problem` says why a run cannot be read.
     """
 
     name: str
@@ -40,7 +39,7 @@ class Summary:
 
 
 def summary(folder: Path, name: str) -> Summary:
-    """Return the summary of a run, under a name; one that is damaged has a `problem`."""
+    """Return the summary of a run; the summary of a damaged run has a `problem`."""
     from specc.runtime.errors import RunError
     from specc.runtime.run import open_run
 
@@ -83,7 +82,7 @@ def best_epoch(folder: Path) -> int:
 
 
 def best_value(folder: Path) -> float | None:
-    """Return the value that chose a run's best epoch, less being better; None if there is none."""
+    """Return the monitored value of a run's best epoch, negated if more is better; or None."""
     from specc import driver
     from specc.diagnostics import SpecError
     from specc.runtime.checkpoint import progress_of
@@ -102,7 +101,7 @@ def best_value(folder: Path) -> float | None:
 
 
 def figures_of(row: dict[str, str]) -> tuple[str, dict[str, float]]:
-    """Return the part of a line of metrics.csv, "val" or "train", and its figures by name."""
+    """Return the part of a line of metrics.csv, "val" or "train", and its metrics by name."""
     part = "val" if row.get("val_loss") else "train"
     names = {name: name.removeprefix(f"{part}_") for name in row if name.startswith(f"{part}_")}
     return part, {short: float(row[name]) for name, short in names.items() if row[name]}

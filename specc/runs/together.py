@@ -1,11 +1,11 @@
-"""Training on several processes, which a launcher of MPI has started: the ranks.
+"""Training in several processes (ranks) that an MPI launcher started.
 
     ranks = joined()                              # None if there is no launcher, or one process
     with together(ranks):
         prepared = first_alone(ranks, lambda: prepare(...))
-        follow(ranks, net, data, recipe, progress, should_stop)     # on every rank but the first
+        follow(ranks, net, data, recipe, progress, should_stop)     # on every rank except the first
 
-Every rank reads the file and the data, and holds all weights; the first one shows and writes.
+Every rank reads the file and the data and has all weights. Only the first rank prints and writes.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ if TYPE_CHECKING:
     from specc.runtime.metrics import Epoch
 
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
-"""The environment variables in which launchers say how many processes they have started."""
-GRACE = 2.0  # seconds in which all ranks must have failed, if the failure is one of all
+"""The environment variables in which launchers set the number of processes."""
+GRACE = 2.0  # if all ranks fail within this many seconds, it is one common error
 
 Result = TypeVar("Result")
 
 
 class FirstFailed(Exception):
-    """The first rank reports an error, and the others end with it."""
+    """Raised on the other ranks if the first rank reports an error."""
 
 
 def joined() -> Ranks | None:
-    """Return the ranks that a launcher started together; None for a process by itself.
+    """Return the ranks that a launcher started; None for a single process.
 
-    Raises `SpecError` if mpi4py is missing, or if the ranks cannot give the same bits.
+    Raises `SpecError` if mpi4py is missing, or if the ranks would give different bits.
     """
     if not any(os.environ.get(name, "1") != "1" for name in SIZES):
         return None
     try:
         from mpi4py import MPI
-    except (ImportError, RuntimeError) as error:  # it is missing, or finds no library of MPI
+    except (ImportError, RuntimeError) as error:  # mpi4py or the MPI library is missing
         raise _error(
             f"a launcher has started several processes, but mpi4py cannot be used: {error}",
             "install it with `pip install 'specc-nn[mpi]'`, and an MPI with `pip install mpich`",
@@ -65,7 +65,7 @@ def joined() -> Ranks | None:
 
 
 def _require_alike(ranks: Ranks) -> None:
-    """Raise `SpecError` if the processors of two ranks would add up differently."""
+    """Raise `SpecError` if the processors of two ranks would add in different orders."""
     from specc import __version__
     from specc.backend.machine import this_machine
 
@@ -75,9 +75,9 @@ def _require_alike(ranks: Ranks) -> None:
         first = ranks.agreed(own)
         if other != first:
             raise _error(
-                f"rank {rank} on {host} has {_said(other)}, but rank 0 has {_said(first)}, which"
-                " gives other bits",
-                "use machines of one kind, or set SPECC_VECTOR_BITS to the narrowest of them",
+                f"rank {rank} on {host} has {_said(other)}, but rank 0 has {_said(first)}, so their"
+                " results would differ in the last bits",
+                "use machines of the same kind, or set SPECC_VECTOR_BITS to the smallest of them",
             )
 
 
@@ -92,12 +92,11 @@ def _error(message: str, help: str) -> SpecError:
 
 @contextmanager
 def together(ranks: Ranks, tell: Callable[[BaseException], int]) -> Iterator[None]:
-    """Yield a block that all ranks run; whatever ends it on one ends it on all of them.
+    """Run a block on all ranks; an error that ends it on one rank ends it on all of them.
 
-    All but the first are silent. If every rank has failed, as they do for a mistake in the file or
-    a loss that is not finite, the first one's error is raised there, and `FirstFailed` on the
-    others. If only one has, it calls `tell` with its error, says which rank it is, and ends them
-    all.
+    Only the first rank prints. If every rank fails, as for an error in the file or a loss that is
+    not finite, the first rank raises its error and the others raise `FirstFailed`. If only one rank
+    fails, it prints its number, calls `tell` with its error, and ends all ranks.
     """
     errors, agreement = sys.stderr, ranks.comm.Dup()
     try:
@@ -120,20 +119,21 @@ def together(ranks: Ranks, tell: Callable[[BaseException], int]) -> Iterator[Non
 def _end_all(
     ranks: Ranks, error: BaseException, tell: Callable[[BaseException], int], errors: TextIO
 ) -> NoReturn:
-    """Say what happened on this rank, and end the processes of all."""
+    """Print the error of this rank, and end the processes of all ranks."""
     with redirect_stderr(errors):
         print(f"rank {ranks.rank} of {ranks.count} ({socket.gethostname()}):", file=errors)
         status = tell(error)
         errors.flush()
     ranks.comm.Abort(status)
-    time.sleep(GRACE)  # until the launcher ends this process
+    time.sleep(GRACE)  # the launcher should end this process meanwhile
     os._exit(status)
 
 
 def first_alone(ranks: Ranks, function: Callable[[], Result]) -> Result:
-    """Return the result of a function that the first rank calls before the others: it fills the caches.
+    """Call a function on the first rank, then on the others, which find the caches filled.
 
-    Plans are made with the first rank's profile of its machine. Raises `FirstFailed` if that fails.
+    All ranks plan with the first rank's machine profile. Raises `FirstFailed` on the others if the
+    function fails on the first rank.
     """
     from specc.backend.machine.chosen import planning_with
     from specc.backend.machine.here import this_profile
@@ -154,7 +154,7 @@ def first_alone(ranks: Ranks, function: Callable[[], Result]) -> Result:
 
 
 def threads_each(ranks: Ranks) -> int:
-    """Return how many threads each rank has: the processors of its machine, by the ranks there."""
+    """Return the number of threads per rank: a machine's processors divided by its ranks."""
     from mpi4py import MPI
 
     neighbours = ranks.comm.Split_type(MPI.COMM_TYPE_SHARED)
@@ -173,7 +173,7 @@ def follow(
     progress: Progress,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> str:
-    """Train along with the first rank, and keep checkpoints in memory; for the rest see `train`."""
+    """Train together with the first rank, with checkpoints in memory; otherwise like `train`."""
     from specc.runtime.keeper import InMemory
     from specc.runtime.train import train
 
@@ -183,7 +183,7 @@ def follow(
 
 
 class _Silent:
-    """Looks on, and says nothing."""
+    """A watch that does nothing."""
 
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
         pass

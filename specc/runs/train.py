@@ -47,14 +47,14 @@ def train(
     listener = AsWarnings()
     folder = Path(source.name).parent
     known = {name: each for name, each in values.items() if name != "validate_every"}
-    recipe = _recipe(source, known)  # the part to validate on may be given here
+    recipe = _recipe(source, known)  # without `validate_every`: `validate` may come from Python
     if folds_of(recipe):
         raise ValueError(
-            f"`folds = {recipe.folds}` needs a fold for each training:"
+            f"`folds = {recipe.folds}` needs one training per fold:"
             f" [specc.train(..., fold=k) for k in range(1, {recipe.folds + 1})]"
         )
     given, texts = given_sources(recipe, data, validate, test)
-    values |= texts  # the run remembers them
+    values |= texts  # these become overrides of the run
     training = prepare(source, content, folder, values, listener, threads, dtype, given).begun(
         Path(runs)
     )
@@ -74,8 +74,10 @@ def train(
 def given_sources(
     recipe: Recipe, data: object = None, validate: object = None, test: object = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what stands in the place of the file's data: objects by their names in a `Recipe`, and
-    files as overrides."""
+    """Return what replaces the file's data: objects by their names in a `Recipe`, and overrides.
+
+    Files become overrides, because the run can store their names.
+    """
     from specc.net.fitting import validation
     from specc.runtime.given import source as source_of
 
@@ -90,7 +92,7 @@ def given_sources(
     is_frame = recipe.data is None and _is_frame(given.get("data"))
     for name, each in list(given.items()):
         if isinstance(each, float) and is_frame:
-            continue  # a share of what no file holds
+            continue  # a share of an object cannot be an override
         if (text := _as_override(each)) is not None:
             texts[name] = text
             del given[name]
@@ -100,10 +102,10 @@ def given_sources(
 def source_and_content(
     model: str | Path | Program,
 ) -> tuple[Source, bytes, Mapping[str, str]]:
-    """Return the source of a file, a text or a program, the bytes that a run keeps of it, and the
-    overrides that the program was checked with.
+    """Return the source of a model, the bytes that a run stores, and the model's own overrides.
 
-    A text is told from the name of a file by its braces or line ends.
+    `model` is a file, the text of a model (recognized by braces or line ends), or a program. Only a
+    program has overrides: those that it was checked with. Raises ValueError if it has no text.
     """
     from specc import driver
     from specc.ir.program import Program
@@ -111,7 +113,7 @@ def source_and_content(
     if isinstance(model, Program):
         made = model.resized
         if made is None:
-            raise ValueError(f"{model.name} was made without a text: give its file")
+            raise ValueError(f"{model.name} was made without a text: pass its file")
         overrides = {name: text_of_value(value) for name, value in made.overrides.items()}
         return made.source, made.source.text.encode(), overrides
     if is_text(model):
@@ -124,7 +126,7 @@ def source_and_content(
 
 
 def is_text(model: str | Path) -> bool:
-    """Return whether it is the text of a model, not the name of a file."""
+    """Return whether `model` is the text of a model, not the name of a file."""
     return isinstance(model, str) and ("{" in model or "\n" in model)
 
 
@@ -135,7 +137,7 @@ def _is_frame(given: DataCall | None) -> bool:
 
 
 def _as_override(given: DataCall | float) -> str | None:
-    """Return a source of files, or a share to validate on, as the value of an override."""
+    """Return a source of files, or a validation share, as the text of an override; else None."""
     from specc.recipe.sources import FRAME
     from specc.runtime.given import text_of
 
@@ -149,7 +151,7 @@ def text_of_value(value: object) -> str:
 
 
 def _recipe(source: Source, values: Mapping[str, str]):
-    """Return the recipe of a source, for the settings of its data. Raises SpecError."""
+    """Return the recipe of a source. Raises SpecError if the source has errors."""
     from specc import driver
 
     program, found = driver.check(source, values)

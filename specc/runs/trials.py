@@ -1,6 +1,6 @@
-"""The trials of a sweep, as their runs tell of them.
+"""The trials of a sweep, found by their runs.
 
-trials = trials_of(Path("runs/digits/7"))      # those of the sweep that run 7 is a trial of
+trials = trials_of(Path("runs/digits/7"))      # all trials of the sweep that run 7 belongs to
 trials[0].values, trials[0].value              # {"lr": "0.003"}, 0.18
 """
 
@@ -13,8 +13,10 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True)
 class TrialRun:
-    """A trial: its number from 1 in the order of the trials, its values, and the value of its best
-    epoch, or None before one is complete."""
+    """A trial of a sweep: `number` counts from 1, `values` has the values of its searches.
+
+    `value` is the value of its best epoch, or None before an epoch is complete.
+    """
 
     number: int
     folder: Path
@@ -23,9 +25,9 @@ class TrialRun:
 
 
 def trials_of(folder: Path) -> list[TrialRun]:
-    """Return the trials of the sweep that a run belongs to, in their order; none for other runs.
+    """Return the trials of the sweep that a run belongs to, in order; empty for other runs.
 
-    Raises `RunError` for a folder that is no run.
+    Raises `RunError` if the folder is not a run.
     """
     from specc.diagnostics import SpecError
     from specc.runtime.checkpoint import progress_of
@@ -41,7 +43,7 @@ def trials_of(folder: Path) -> list[TrialRun]:
         try:
             run = open_run(each)
         except SpecError:
-            continue  # a damaged run tells nothing
+            continue  # a damaged run cannot be read
         own, _, number = run.record.trial.rpartition("/")
         if own == study:
             progress = progress_of(run.best)

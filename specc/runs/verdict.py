@@ -1,4 +1,4 @@
-"""The data in the verdict on a file: it is compared with the model before anything is compiled.
+"""Checks the data of a file against its model before anything is compiled.
 
     verdict = data_verdict(source, program, folder)
     verdict.found       # [error[data]: `iris.csv`, line 5, column `kind`: ...]
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 SECONDS = 2.0
-"""Time that `specc check` takes to read data; larger data is read in part."""
+"""Time limit of `specc check` for reading data, in seconds; larger data is read in part."""
 GROWTH = 4
-"""How many times as much is read if the last reading was quick enough."""
+"""Factor by which the amount of data grows if reading was fast enough."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Verdict:
 
 
 def drafted(source: Source, found: list[Diagnostic]) -> Program | None:
-    """Return the program of a file with mistakes, if there are none in its ports and its data."""
+    """Return the program of a file with errors, if its ports and its data have no errors."""
     from specc.frontend.program.check import draft
     from specc.frontend.syntax.parse import parse
 
@@ -57,11 +57,11 @@ def data_verdict(
     changes: Mapping[str, str] = {},
     seconds: float = 0.0,
 ) -> Verdict:
-    """Return the errors and warnings of a checked file's data; relative paths start at `folder`.
+    """Return the errors and warnings of a checked file's data. Relative paths start at `folder`.
 
-    `changes` are those that the program was checked with. A sample of the data is read at first,
-    and then `GROWTH` times as much again and again, up to all of it, while that is expected to take
-    at most `seconds` in total.
+    `changes` has the overrides that the program was checked with. First a sample of the data is
+    read, then repeatedly `GROWTH` times as much, as long as all reading is expected to take at most
+    `seconds`.
     """
     recipe = program.recipe
     found: list[Diagnostic] = []
@@ -90,17 +90,17 @@ def data_verdict(
 
 
 def _is_copy(folder: Path, name: str, other: str) -> bool:
-    """Return whether two files of different names hold the same bytes."""
+    """Return whether two files with different names have the same content."""
     import filecmp
 
     if os.path.normpath(name) == os.path.normpath(other):
-        return False  # the file's own warnings have it
+        return False  # the checker warns about equal names
     try:
         return filecmp.cmp(
             folder / Path(name).expanduser(), folder / Path(other).expanduser(), shallow=False
         )
     except OSError:
-        return False  # a file that cannot be read has an error
+        return False  # a file that cannot be read is reported as an error
 
 
 def _has_files(recipe: Recipe) -> bool:
@@ -116,7 +116,10 @@ def _surveyed(
     changes: Mapping[str, str],
     limit: int,
 ) -> tuple[list[Diagnostic], tuple[str, ...]]:
-    """Return the data's errors and warnings, of its first `limit` bytes; first those of open sizes."""
+    """Return the errors and warnings of the first `limit` bytes of the data.
+
+    Errors in symbolic dimensions come first, without others.
+    """
     from specc import driver
     from specc.frontend.lint.reaches import reaches
     from specc.frontend.lint.scales import multiplied
@@ -134,14 +137,14 @@ def _surveyed(
         whole, found = driver.check(source, {**known, **changes})
         if whole is None:
             values = ", ".join(f"`{name} = {value}`" for name, value in known.items())
-            note = f"the data give {values}"
+            note = f"the data gives {values}"
             return [
                 replace(each, notes=(*each.notes, note))
                 for each in found
                 if each.severity == "error"
             ], ()
         if whole.open_sizes:
-            return [], ()  # sizes that do not follow from the data: training says so
+            return [], ()  # not all sizes follow from the data; training reports that
         open_ports = [
             port.name
             for port in ports

@@ -1,9 +1,10 @@
-"""A character or word model that writes: its program for one step, and the texts of a training.
+"""Text generation by a character or word model, after training or during it.
 
-    writing = Writing.of(run, listener)        # raises LookupError for a model that cannot write
-    writing.writer(net)                        # a specc.runtime.sample.Writer, weights not set yet
+    writing = Writing.of(run, program, checked)    # raises LookupError if it cannot generate text
+    writing.writer(net)                            # a specc.runtime.sample.Writer for a compiled
+    net
 
-`Sampled` is a watch that lets the model write while it trains: `sample = 300` in `train`.
+`Sampled` is a watch that generates samples during training: `sample = 300` in `train`.
 """
 
 from __future__ import annotations
@@ -31,21 +32,21 @@ FILE = "samples.jsonl"
 
 @dataclass(frozen=True)
 class Writing:
-    """What a run needs to write: the program of one step, and the symbols that it knows."""
+    """What is needed to generate text: the program of one time step and the vocabulary."""
 
     program: Program
     vocabulary: tuple[str, ...]
     level: str  # "char" or "word"
-    unknown: str  # what stands for a symbol that the vocabulary does not have
+    unknown: str  # replaces symbols that are not in the vocabulary
 
     @classmethod
     def of(
         cls, run: RunFolder, program: Program, checked: Callable[[dict[str, Any]], Program]
     ) -> Writing:
-        """Return the writing of a run with its program.
+        """Return the `Writing` of a run with its program.
 
-        `checked` returns the program with other sizes. Raises LookupError for a model without an
-        input that reads a text.
+        `checked` returns the program with other sizes. Raises LookupError if the model has no input
+        that reads a text.
         """
         from specc.frontend.syntax import ast
         from specc.frontend.syntax.parse import parse
@@ -55,7 +56,7 @@ class Writing:
         port, data = reader(program, run.record)
         file, _ = parse(read_source(run.folder / "model.dl"))
         lengths = {each.name.text: 1 for each in file.definitions if isinstance(each, ast.Seq)}
-        # a model that looks back reads the last symbols anew; all others go on from their states
+        # a model that looks back reads the whole window; others continue from their states
         of_step = program if program.sees_steps else checked(lengths)
         return cls(
             _with_begin(of_step, port.name),
@@ -65,7 +66,7 @@ class Writing:
         )
 
     def symbols(self, text: str) -> list[str]:
-        """Return the symbols of a text. Raises KeyError for the first one that is not known."""
+        """Split a text into symbols. Raises KeyError for the first unknown symbol."""
         from specc.runtime.data import tokens
 
         parts = tokens.symbols(text, self.level)
@@ -76,11 +77,11 @@ class Writing:
 
     @property
     def space(self) -> str:
-        """What stands before a symbol."""
+        """The separator in front of each symbol."""
         return " " if self.level == "word" else ""
 
     def writer(self, net: Net) -> Writer:
-        """Return the writer of a net that was compiled for `program`, one slot."""
+        """Return a writer for a net that was compiled for `program` with one slot."""
         from specc.runtime.sample import WindowWriter, Writer
 
         kind = WindowWriter if self.program.sees_steps else Writer
@@ -88,7 +89,7 @@ class Writing:
 
 
 def reader(program: Program, record: Record) -> tuple[Port, DataCall]:
-    """Return the input that reads a text, and the text. Raises LookupError if there is none."""
+    """Return the input that reads a text and its data source. Raises LookupError if none."""
     data = program.recipe.data
     for port in program.ports if data is not None and data.word == "text" else ():
         is_read = port.role == "input" and port.kind == "class" and len(port.shape) == 1
@@ -101,7 +102,7 @@ def reader(program: Program, record: Record) -> tuple[Port, DataCall]:
 
 
 def _with_begin(program: Program, port: str) -> Program:
-    """Return the program whose cells carry their states on, and begin anew where they are told to."""
+    """Return the program with cells that carry their states across calls, until they are reset."""
     if any(each.begin_of == port for each in program.ports):
         return program
     begin = Port(f"{port}.begin", "input", "bool", (), begin_of=port)
@@ -113,10 +114,10 @@ def _with_begin(program: Program, port: str) -> Program:
 
 
 class Sampled:
-    """A watch that lets a model write: before the first step, at 100, 1,000, ..., after each epoch.
+    """A watch that generates samples: before training, at steps 100, 1,000, ..., per epoch.
 
-    The texts go to `samples.jsonl` in the run's folder, an object a line: step, epoch and text. All
-    are drawn with the same random numbers.
+    The texts are written to `samples.jsonl` in the run's folder, one JSON object per line: step,
+    epoch and text. All are drawn with the same random numbers.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class Sampled:
         done: int,
         tell: Callable[[str], None],
     ) -> None:
-        """`done` steps were taken before."""
+        """Prepare the samples of a run of which `done` steps are done."""
         from specc import driver
         from specc.frontend.syntax.reading import read_source
         from specc.runs.programs import checked
@@ -164,14 +165,14 @@ class Sampled:
         return self._watch.epoch(epoch)
 
     def _write(self, step: int, epoch: int) -> None:
-        """Write a text with the weights of now."""
+        """Generate a text with the current weights."""
         if step in self._steps:
             return
         recipe, own = self._recipe, self._own
         assert recipe.sample is not None
         own.set_params(self._net.params)
         for name, array in self._net.states.items():
-            # those of a stream have a slot for each example, and are the training's own
+            # the states of a stream have one slot per example and belong to training
             if name in own.states and own.states[name].shape == array.shape:
                 own.states[name][...] = array
         writer, space = self._writing.writer(own), self._writing.space
@@ -184,7 +185,7 @@ class Sampled:
 
 
 def samples(folder: Path) -> list[dict[str, Any]]:
-    """Return the texts that a run has written, in their order; a line cut off at the end is left out."""
+    """Return the samples of a run, in order; an incomplete last line is left out."""
     path = folder / FILE
     found = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():

@@ -202,7 +202,7 @@ def restore(path: Path, net: CompiledModel, streams: bool = True) -> Progress:
         wrong = np.isnan(found[bad]) if bad.startswith(STATE) else ~np.isfinite(found[bad])
         value = found[bad][wrong][0]
         raise run_error(
-            f"the {said(bad)} in `{path}` is not finite: it holds {value}",
+            f"the {said(bad)} in `{path}` is not finite: it has the value {value}",
             path,
             help=_another(path),
         )

@@ -204,7 +204,7 @@ def open_run(folder: Path) -> RunFolder:
     """Return the run in a folder. Raises `RunError` if the folder is not a run."""
     path = folder / "run.json"
     if not path.is_file():
-        what = "holds no run: it has no run.json" if folder.is_dir() else "does not exist"
+        what = "is not a run: it has no run.json" if folder.is_dir() else "does not exist"
         raise run_error(f"`{folder}` {what}", folder, help=_inner_runs(folder))
     try:
         values = json.loads(_read(path))

@@ -1,14 +1,14 @@
-"""Sweeps: many runs of one file, each with other values for its searches, on Optuna.
+"""Sweeps: many runs of one file with different values for its searches, using Optuna.
 
-Optuna keeps the study and draws the values; its storage is a file, or a database that several
-machines share. A trial is a run like any other, of the file with its values written in.
+Optuna stores the study and draws the values. Its storage is a file, or a database that several
+machines share. A trial is an ordinary run of the file, with the values written into it.
 
-plan      what a sweep was asked to do, and the study that belongs to it
-values    how a search draws a value from a trial, and which trials there are
-trial     one trial: its run, its reports, its end
-worker    a process that takes trials until there are enough
-result    what came of it: the table, the best text, the importance of each search
-run       the whole sweep, with its processes
+plan      the options of a sweep, and its study
+values    draws the values of a trial, and lists the trials that count
+trial     runs one trial and reports its result
+worker    a process that runs trials until there are enough
+result    the result of a sweep: the trials, the best text, the importance of each search
+run       runs the whole sweep, with its processes
 
     result = sweep(SweepPlan(...), shown)
     result.best.run, result.text()

@@ -1,7 +1,8 @@
-"""What a sweep was asked to do, and the study that belongs to it.
+"""The options of a sweep, and its study.
 
-A study is named after the model and the hash of all that decides what its trials mean: the text,
-the files that it uses, the data files and the overrides. So the same command continues a study.
+The name of a study is that of the model and a hash of everything that its trials depend on: the
+text, the files that it uses, the data files and the overrides. The same command therefore continues
+a study.
 """
 
 from __future__ import annotations
@@ -24,20 +25,23 @@ if TYPE_CHECKING:
     from specc.source import Source
 
 SAMPLERS = ("tpe", "random", "grid")
-DIGITS = 8  # of a hash, in names
+DIGITS = 8  # number of hex digits of a hash in names
 TRIALS = 40
 POINTS = 5
-"""Values of a range of real numbers on a grid."""
+"""Number of grid points in a range of real numbers."""
 EXTRA = "a sweep needs Optuna: pip install 'specc-nn[sweep]'"
 
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What each process of a sweep has to know. `trials` are those of all processes and times."""
+    """What each process of a sweep must know.
+
+    `trials` is the total number over all processes and all calls.
+    """
 
     name: str  # of the file, for messages and relative paths
     text: str
-    folder: str  # where paths of data start
+    folder: str  # where relative data paths start
     overrides: Mapping[str, str]
     runs: str
     storage: str
@@ -59,7 +63,7 @@ class SweepPlan:
 
     @property
     def place(self) -> Path:
-        """The folder with what the sweep keeps beside its runs."""
+        """The folder for the sweep's own files, beside the model's runs."""
         return Path(self.runs) / self.study.rpartition("-")[0] / "sweeps" / self.study
 
     def space(self) -> Space:
@@ -72,13 +76,13 @@ class SweepPlan:
 
 
 def study_name(model: str, texts: Mapping[str, str], overrides: Mapping[str, str]) -> str:
-    """Return the name of the study of some texts and overrides: `digits-1f08a2c4`."""
+    """Return the name of the study for some texts and overrides: `digits-1f08a2c4`."""
     said = json.dumps([dict(sorted(texts.items())), dict(sorted(overrides.items()))])
     return f"{model}-{hashlib.sha256(said.encode()).hexdigest()[:DIGITS]}"
 
 
 def own_storage(runs: Path, model: str, study: str) -> str:
-    """Return the storage of a sweep that names none: a file beside the model's runs.
+    """Return the default storage of a sweep: a file beside the model's runs.
 
     Raises `RunError` if its folder cannot be made.
     """
@@ -86,12 +90,12 @@ def own_storage(runs: Path, model: str, study: str) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise run_error(f"cannot make `{folder}`: {error.strerror}", folder) from None
+        raise run_error(f"cannot create `{folder}`: {error.strerror}", folder) from None
     return f"sqlite:///{(folder / 'study.db').resolve()}"
 
 
 def optuna_module() -> Any:
-    """Return Optuna, without its messages. Raises `RunError` if it is not installed."""
+    """Import Optuna and silence its messages. Raises `RunError` if it is not installed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -104,7 +108,7 @@ def optuna_module() -> Any:
 
 
 def study_of(plan: SweepPlan, worker: int = 0) -> optuna.Study:
-    """Open the study, or begin it. Raises `RunError` for a storage that cannot be opened."""
+    """Open or create the study. Raises `RunError` if the storage cannot be opened."""
     optuna = optuna_module()
     pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=1)
     try:
@@ -117,19 +121,19 @@ def study_of(plan: SweepPlan, worker: int = 0) -> optuna.Study:
             load_if_exists=True,
         )
     except Exception as error:
-        # SQLAlchemy has dozens of classes of its own for what a URL can do
+        # SQLAlchemy has dozens of exception classes for a bad URL
         reason = str(error).split("\n")[0]
         raise run_error(
-            f"the storage `{plan.storage}` cannot be opened: {reason}",
+            f"cannot open the storage `{plan.storage}`: {reason}",
             Path(plan.storage),
-            help="such as sqlite:///sweep.db, or postgresql://user:password@host/database",
+            help="use a URL such as sqlite:///sweep.db or postgresql://user:password@host/database",
         ) from None
     return found
 
 
 def _storage(url: str) -> Any:
     optuna = optuna_module()
-    # several processes write to one file: each waits for the others
+    # several processes may write to the same file, so each waits up to 60 s for the others
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     return optuna.storages.RDBStorage(url, engine_kwargs=options)
 
@@ -138,6 +142,6 @@ def _sampler(plan: SweepPlan, worker: int) -> Any:
     samplers = optuna_module().samplers
     seed = plan.seed + worker
     if plan.sampler == "tpe":
-        # a group of searches that are asked together is drawn together (Optuna's group=True)
+        # searches that occur in the same trials are drawn jointly (Optuna's group=True)
         return samplers.TPESampler(seed=seed, multivariate=True, group=True)
     return samplers.RandomSampler(seed=seed)

@@ -28,17 +28,17 @@ def sweep(
     seen: Callable[[Result], object],
     **overrides: str | int | float,
 ) -> Result:
-    """Carry out a sweep; see `specc.sweep`."""
+    """Run a sweep; see `specc.sweep`."""
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {sampler!r}")
     if jobs < 1 or (trials is not None and trials < 1):
-        raise ValueError("there is at least one trial, in one process")
+        raise ValueError("`trials` and `jobs` must be at least 1")
     source, _, own = source_and_content(model)
     values = {**own, **{name: text_of_value(value) for name, value in overrides.items()}}
     program, _ = searched(source, values)
     given, texts = given_sources(program.recipe, data, validate)
     if given and jobs > 1:
-        raise ValueError("data that is no file can be swept in one process: jobs=1")
+        raise ValueError("data that is not in a file can be swept only in one process: jobs=1")
     if texts:
         values |= texts
         program, _ = searched(source, values)

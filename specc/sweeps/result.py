@@ -1,4 +1,4 @@
-"""What came of a sweep: its trials, the best of them, and what mattered.
+"""The result of a sweep: its trials, the best of them, and the importance of searches.
 
 result = result_of(plan)
 result.trials[0].values          # {"lr": "0.003", "hidden": "64"}
@@ -28,8 +28,11 @@ STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING
 
 @dataclass(frozen=True)
 class Tried:
-    """One trial. `value` is that of its best epoch, or None before the first one is complete; for a
-    pruned or running trial it is the best reported so far. `problem` says why a trial failed."""
+    """One trial, with the values of its searches.
+
+    `value` is the value of its best epoch, or None before the first epoch is complete; for a pruned
+    or running trial it is the best value reported so far. `problem` says why a trial failed.
+    """
 
     number: int
     state: str
@@ -46,7 +49,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Result:
-    """A sweep at a glance: `trials` in their order, numbered from 1."""
+    """A sweep at a glance: its `trials` in order, numbered from 1."""
 
     plan: SweepPlan
     trials: tuple[Tried, ...]
@@ -66,7 +69,7 @@ class Result:
         return min(found, key=self._rank) if found else None
 
     def ranked(self) -> list[Tried]:
-        """Return the trials that have a value, the best first; complete ones before others.
+        """Return the trials that have a value, best first; complete trials come before others.
 
         >>> import tempfile
         >>> from pathlib import Path
@@ -80,7 +83,8 @@ class Result:
 
     @property
     def run(self) -> Run:
-        """The best run, as `specc.train` returns it. Raises ValueError if no trial is complete.
+        """The best run, like the result of `specc.train`. Raises ValueError if no trial is
+        complete.
 
         >>> import tempfile
         >>> from pathlib import Path
@@ -101,7 +105,7 @@ class Result:
         return (-value if self.plan.is_max else value), each.number
 
     def text(self) -> str:
-        """Return the file with the best values in the place of its searches.
+        """Return the text of the file with the best values in place of its searches.
 
         Raises ValueError if no trial is complete.
 
@@ -118,10 +122,11 @@ class Result:
         return written(self.plan.space(), best.values)
 
     def importance(self) -> dict[str, float]:
-        """Return the share of each search in how good the best trials are, the largest first.
+        """Return the importance of each search for the value of trials, largest first.
 
-        The shares are those of PED-ANOVA (Watanabe et al., 2023), by Optuna. They are empty with
-        fewer than ten complete trials, and leave out searches that are not asked in each trial.
+        It is computed by Optuna with PED-ANOVA (Watanabe et al., 2023) and sums to 1. The result is
+        empty with fewer than ten complete trials. Searches that do not occur in every trial are
+        left out.
 
         >>> import tempfile
         >>> from pathlib import Path
@@ -157,11 +162,11 @@ class Result:
 
 
 LEAST = 10
-"""Complete trials from which the importance of searches is told."""
+"""Smallest number of complete trials for which the importance of searches is computed."""
 
 
 def result_of(plan: SweepPlan, study: optuna.Study | None = None) -> Result:
-    """Return what came of a sweep so far."""
+    """Return the result of a sweep so far."""
     study = study or study_of(plan)
     found = counted(study.get_trials(deepcopy=False))
     return Result(plan, tuple(_tried(each, place, plan) for place, each in enumerate(found, 1)))
@@ -186,7 +191,7 @@ def _tried(trial: optuna.trial.FrozenTrial, number: int, plan: SweepPlan) -> Tri
 
 
 def importance(plan: SweepPlan, trials: tuple[Tried, ...]) -> dict[str, float]:
-    """Return the importance of each search, the largest first; empty for few trials."""
+    """Return the importance of each search, largest first; empty for few trials."""
     complete = [each for each in trials if each.state == "complete" and each.is_finite]
     if len(complete) < LEAST:
         return {}
@@ -197,7 +202,7 @@ def importance(plan: SweepPlan, trials: tuple[Tried, ...]) -> dict[str, float]:
 
 
 def heading(result: Result) -> str:
-    """Return the comment above the best text: where its values come from."""
+    """Return the comment at the top of the best text, which says where its values come from."""
     best = result.best
     assert best is not None
     lines = [

@@ -1,4 +1,4 @@
-"""A whole sweep: its study, its processes, and what is seen of it meanwhile.
+"""Runs a whole sweep: its study and its processes.
 
 program, verdict = searched(source, overrides)
 result, outcome = sweep(planned(source, program, folder, overrides, runs=runs), jobs=2)
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from specc.source import Source
 
 OFTEN = 0.5
-"""Seconds between two looks at the study."""
+"""Time between two reads of the study, in seconds."""
 
 
 def searched(source: Source, overrides: Mapping[str, str]) -> tuple[Program, CornerVerdict]:
@@ -50,7 +50,7 @@ def searched(source: Source, overrides: Mapping[str, str]) -> tuple[Program, Cor
         raise run_error(
             f"`{source.name}` has no `search`, so there is nothing to sweep",
             Path(source.name),
-            help="such as `dim hidden = search(64, 128)` or `lr = search(1e-4, 0.1; log)`",
+            help="add one, such as `dim hidden = search(64, 128)` or `lr = search(1e-4, 0.1; log)`",
         )
     return program, verdict
 
@@ -70,10 +70,10 @@ def planned(
     dtype: str = "float32",
     given: Mapping[str, Any] | None = None,
 ) -> SweepPlan:
-    """Return the plan of a file's sweep; `program` is that of one of its combinations.
+    """Return the plan of a file's sweep; `program` is the program of one of its combinations.
 
-    Objects that are `given` as data have no name, so they make a new study. Raises `RunError` for a
-    storage that cannot be opened.
+    Data objects in `given` have no name, so each call with them creates a new study. Raises
+    `RunError` if the storage cannot be opened.
     """
     from specc.runtime.pins import files_meanwhile
 
@@ -106,7 +106,7 @@ def planned(
 
 
 def _with_grid(plan: SweepPlan, trials: int | None) -> SweepPlan:
-    """Put all combinations into a new study; `trials` limits how many are tried."""
+    """Add all combinations of the grid to the study; `trials` limits how many are tried."""
     combinations = list(islice(grid(plan.space()), MOST + 1))
     if len(combinations) > MOST:
         raise run_error(
@@ -127,12 +127,13 @@ def sweep(
     jobs: int = 1,
     seen: Callable[[Result], object] = lambda result: None,
 ) -> tuple[Result, str]:
-    """Carry out a sweep in `jobs` processes; return its result, and "done", "empty" (no values are
-    left to try) or "interrupted".
+    """Run a sweep in `jobs` processes; return its result and outcome.
 
-    `seen` is called with the result so far, about twice a second where there are several processes
-    and after each trial where there is one. Ctrl-C stops the trials: their runs are saved, and the
-    next call for the same plan continues them.
+    The outcome is "done", "empty" (no values are left to try) or "interrupted".
+
+    `seen` is called with the result so far: about twice per second with several processes,
+    otherwise after each trial. Ctrl-C stops the trials and saves their runs; the next call for the
+    same plan continues them.
     """
     if jobs == 1:
         return _alone(plan, seen)
@@ -140,7 +141,7 @@ def sweep(
 
 
 class _Stop:
-    """Whether Ctrl-C, or a signal to end, has come while the block runs."""
+    """A context manager that records whether SIGINT or SIGTERM arrived."""
 
     SIGNALS = ("SIGINT", "SIGTERM")
 
@@ -172,7 +173,7 @@ def _alone(plan: SweepPlan, seen: Callable[[Result], object]) -> tuple[Result, s
 
 def _shared(plan: SweepPlan, jobs: int, seen: Callable[[Result], object]) -> tuple[Result, str]:
     if plan.given:
-        raise ValueError("data of Python's own can be swept in one process: jobs=1")
+        raise ValueError("data from Python can be swept only in one process: jobs=1")
     study = study_of(plan)
     context = multiprocessing.get_context("spawn")
     answers = context.SimpleQueue()
@@ -205,7 +206,7 @@ def _shared(plan: SweepPlan, jobs: int, seen: Callable[[Result], object]) -> tup
 
 
 def _worker(plan: SweepPlan, number: int, answers: Any) -> None:
-    """The life of a process: its outcome, or its error, goes to the one that started it."""
+    """Run trials in a process, and send the outcome or the error to the parent process."""
     parent = multiprocessing.parent_process()
 
     def should_stop() -> bool:
@@ -219,5 +220,5 @@ def _worker(plan: SweepPlan, number: int, answers: Any) -> None:
 
 
 def finished(plan: SweepPlan) -> int:
-    """Return how many trials of a plan there are already."""
+    """Return the number of trials that a plan already has."""
     return len(counted(study_of(plan).get_trials(deepcopy=False)))

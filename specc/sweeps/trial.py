@@ -1,4 +1,4 @@
-"""One trial of a sweep: a run of the file with the values written in.
+"""One trial of a sweep: a run of the file with its values written into it.
 
 outcome = carried_out(plan, study, trial, should_stop)     # "complete", "pruned", "failed", ...
 """
@@ -36,11 +36,11 @@ def carried_out(
     trial: optuna.trial.Trial,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> str:
-    """Train the run of a trial, and tell the study what came of it.
+    """Train the run of a trial, and report the result to the study.
 
-    Returns "complete", "pruned", "failed", or "interrupted": the run of an interrupted trial is
-    saved, and goes on when the sweep does. A training that diverged is complete: it has the worst
-    value there is.
+    Returns "complete", "pruned", "failed" or "interrupted". The run of an interrupted trial is
+    saved, and continues with the sweep. A trial that diverged is complete, with an infinitely bad
+    value.
     """
     states = optuna_module().trial.TrialState
     try:
@@ -85,7 +85,7 @@ def text_of(plan: SweepPlan, values: dict[str, Any]) -> str:
 
 
 def _training(plan: SweepPlan, trial: optuna.trial.Trial) -> RunTraining:
-    """Begin the run of a trial, or open the one that it has. Raises SpecError."""
+    """Create the run of a trial, or reopen its existing run. Raises SpecError."""
     mark = f"{plan.study}/{trial.number}"
     folder = trial.user_attrs.get(RUN) or _run_of(plan, mark)
     if folder is not None and (Path(folder) / "run.json").is_file():
@@ -108,13 +108,13 @@ def _training(plan: SweepPlan, trial: optuna.trial.Trial) -> RunTraining:
 
 
 def _run_of(plan: SweepPlan, mark: str) -> Path | None:
-    """Return the run of a trial whose worker was killed before it could tell the study."""
+    """Return the run of a trial whose worker was killed before it recorded the run."""
     for path in plan.place.parents[1].glob("*/run.json"):
         try:
             if json.loads(path.read_bytes()).get("trial") == mark:
                 return path.parent
         except (OSError, ValueError, AttributeError):
-            continue  # a run that is damaged is none of this trial's
+            continue  # a damaged run cannot belong to this trial
     return None
 
 
@@ -133,7 +133,7 @@ class _Reports(Watch):
         self.is_pruned = False
 
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
-        """Nothing is reported within an epoch."""
+        """Do nothing: only whole epochs are reported."""
 
     def epoch(self, epoch: Epoch) -> bool | None:
         self.trial.report(epoch.watched, epoch.epoch)

@@ -1,7 +1,7 @@
-"""How the searches of a file draw their values, and the trials of a study.
+"""Draws the values of a file's searches, and lists the trials of a study that count.
 
-A trial is withdrawn if another has the same values, or if there are enough without it: it counts
-for nothing, and no run belongs to it.
+A trial is withdrawn if another one has the same values, or if there are enough trials without it.
+It has no run and does not count.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import optuna
 
 VALUES, RUN, WORKER, WITHDRAWN, PROBLEM = "values", "run", "worker", "withdrawn", "problem"
-"""Attributes that a trial has in the storage."""
+"""Names of the attributes of a trial in the storage."""
 DIGITS = 4
-"""Significant digits of a value that is drawn from a range of real numbers."""
+"""Number of significant digits of values drawn from a range of real numbers."""
 
 
 def drawn(space: Space, trial: optuna.trial.Trial) -> dict[str, Chosen]:
@@ -46,12 +46,12 @@ def _drawn(search: Search, trial: optuna.trial.Trial) -> Chosen:
 
 
 def rounded(value: float, low: float, high: float) -> float:
-    """Return a value that is short to write, within its range."""
+    """Round a value to `DIGITS` significant digits, within its range."""
     return min(max(float(f"{value:.{DIGITS}g}"), low), high)
 
 
 def grid(space: Space) -> Iterator[dict[str, Chosen]]:
-    """Return all combinations; of a range of real numbers some points, its ends included."""
+    """Return all combinations; a range of real numbers gives some points, including its ends."""
     return combinations(space, points_of)
 
 
@@ -68,7 +68,7 @@ def every_value(search: Search) -> Sequence[Chosen] | None:
 
 
 def points_of(search: Search) -> Sequence[Chosen]:
-    """Return the values of a search on a grid: all of them, or some of a long range."""
+    """Return the values of a search on a grid: all of them, or some points of a long range."""
     every, found = every_value(search), search.range
     if found is None or (every is not None and (found.step is not None or len(every) <= POINTS)):
         return every or ()
@@ -84,12 +84,11 @@ def points_of(search: Search) -> Sequence[Chosen]:
 
 
 MOST = 10_000
-"""Combinations that are listed."""
+"""Largest number of combinations that are listed."""
 
 
 def untried(space: Space, trials: list[optuna.trial.FrozenTrial]) -> list[dict[str, Chosen]] | None:
-    """Return the combinations that no trial has; None if there is no end of them, or are too
-    many to list."""
+    """Return the combinations that no trial has; None if they are infinite or too many to list."""
     if any(size_of(each) is None for each in space.searches):
         return None
     every = list(islice(combinations(space, lambda each: every_value(each) or ()), MOST + 1))
@@ -100,7 +99,7 @@ def untried(space: Space, trials: list[optuna.trial.FrozenTrial]) -> list[dict[s
 
 
 def key_of(values: dict[str, Chosen]) -> str:
-    """Return what two trials have in common if their values are the same."""
+    """Return a key that is equal for two trials with the same values."""
     return json.dumps(values)  # in the order of the file
 
 

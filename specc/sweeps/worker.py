@@ -1,7 +1,7 @@
-"""A process that takes the trials of a sweep, one after the other, until there are enough.
+"""A worker process, which runs the trials of a sweep one after the other.
 
-A worker holds a lock on a folder of its own while it lives. A trial whose worker is gone is taken
-over: its run goes on from the last checkpoint.
+A worker holds a lock on its own folder as long as it is alive. A trial whose worker has died is
+taken over by another worker, which resumes its run from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import optuna
 
 TRIES = 100
-"""Draws in a row that may repeat earlier trials before the space counts as used up."""
+"""Number of successive repeated draws after which the search space counts as exhausted."""
 HOST = "host"
 
 
@@ -44,7 +44,7 @@ def work(
     should_stop: Callable[[], bool] = lambda: False,
     told: Callable[[], object] = lambda: None,
 ) -> str:
-    """Take trials until there are `plan.trials` of them.
+    """Run trials until there are `plan.trials` of them.
 
     Returns "done", "empty" if no values are left to try, or "interrupted". `told` is called after
     each trial.
@@ -72,14 +72,14 @@ def _is_full(plan: SweepPlan, study: optuna.Study) -> bool:
 
 
 def _new(plan: SweepPlan, study: optuna.Study, place: Path) -> optuna.trial.Trial | None:
-    """Begin a trial with values that no other has; None if there are enough, or no more values."""
+    """Start a trial with new values; return None if there are enough trials or no more values."""
     space = plan.space()
     for attempt in range(TRIES):
         if _is_full(plan, study):
             return None
         if plan.sampler == "grid" and not _has_waiting(study):
             return None
-        if attempt:  # the sampler insists: choose among what has not been tried
+        if attempt:  # the sampler repeats itself: choose among untried values
             every = untried(space, study.get_trials(deepcopy=False))
             if every == []:
                 return None
@@ -101,9 +101,10 @@ def _has_waiting(study: optuna.Study) -> bool:
 
 
 def _is_one_of_many(plan: SweepPlan, study: optuna.Study, trial: optuna.trial.Trial) -> bool:
-    """Return whether another trial has the same values, or there are enough with lower numbers.
+    """Return whether a trial is superfluous: a repetition, or beyond the number of trials.
 
-    A trial states its values before it looks, so of two at once at least one sees the other.
+    A trial stores its values before this check, so of two concurrent trials at least one sees the
+    other.
     """
     known = counted(study.get_trials(deepcopy=False))
     others = [each for each in known if each.number != trial.number]
@@ -127,9 +128,9 @@ def _taken_over(plan: SweepPlan, study: optuna.Study, place: Path) -> optuna.tri
     with suppress(RunError):
         lock = Lock.taken(plan.place)
         if lock is None:
-            return None  # another worker looks for such trials right now
+            return None  # another worker is looking for such trials
         try:
-            # read anew: a worker that held the lock before may have taken one of them
+            # read again: the previous holder of the lock may have taken one of them
             running = study.get_trials(deepcopy=False, states=states)
             for each in running:
                 if not _is_orphan(each):
@@ -138,18 +139,20 @@ def _taken_over(plan: SweepPlan, study: optuna.Study, place: Path) -> optuna.tri
                 trial.set_user_attr(WORKER, str(place.resolve()))
                 if VALUES in each.user_attrs:
                     return trial
-                _withdraw(study, trial)  # it had not drawn all its values
+                _withdraw(study, trial)  # its worker died before it had drawn all values
         finally:
             lock.release()
     return None
 
 
 def _is_orphan(trial: optuna.trial.FrozenTrial) -> bool:
-    """Return whether the worker of a running trial is gone. Those of other machines are known only
-    by their folders, where both machines see them."""
+    """Return whether the worker of a running trial has died.
+
+    A worker on another machine is known only by its folder, if both machines can see it.
+    """
     place = trial.user_attrs.get(WORKER)
     if place is None:
-        # asked a moment ago, or by a process that was killed then
+        # the trial was just created, or its process was killed right afterwards
         begun = trial.datetime_start
         return begun is not None and time.time() - begun.timestamp() > 60
     folder = Path(place)

@@ -303,7 +303,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _lock_in(module: str, *names: str):
-    """Return a lock of another package, if that is loaded and has it."""
+    """A lock of another package, if that is loaded and has it."""
     found = sys.modules.get(module)
     for name in names:
         found = getattr(found, name, None)

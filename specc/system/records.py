@@ -71,7 +71,7 @@ def _first_init(self: Any, *arguments: Any, **named: Any) -> None:
 
 
 def _written_init(cls: Any) -> Any:
-    """Return the function that `dataclasses` would write as `__init__`."""
+    """The function that `dataclasses` would write as `__init__`."""
     space: dict[str, Any] = {"set_": object.__setattr__, "absent_": _ABSENT}
     parameters, lines = ["self"], []
     for field in dataclasses.fields(cls):

@@ -288,7 +288,9 @@ def test_weights_that_are_damaged_are_refused_by_every_command(run, specc, kind)
             arrays["dense1.weight"][3, 2] = np.nan
             del metadata["sha256"]  # as an older version wrote it
             save_file(arrays, path, metadata)
-            message = f"the parameter `dense1.weight` in `{path}` is not finite: it holds nan"
+            message = (
+                f"the parameter `dense1.weight` in `{path}` is not finite: it has the value nan"
+            )
         commands = [("eval", run), ("predict", run, "x.npy", "-o", "y.npz"), ("flow", run)]
         for command in commands if name == "best" else [("train", "--resume", run, "epochs=3")]:
             status, out, err = specc(*command)

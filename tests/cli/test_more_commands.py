@@ -73,7 +73,10 @@ def test_a_sweep_of_rates_suggests_one_at_which_the_loss_falls(tmp_path, monkeyp
 
 def test_a_loss_that_never_falls_has_no_suggestion():
     found = _judged([(10.0**-k, float(10 - k)) for k in range(9, 0, -1)])
-    assert found.suggestion is None and found.lines()[-1] == "the loss falls at none of these rates"
+    assert (
+        found.suggestion is None
+        and found.lines()[-1] == "the loss does not fall at any of these rates"
+    )
     assert isinstance(found, Sweep) and _judged([(1.0, 1.0)]).suggestion is None
 
 

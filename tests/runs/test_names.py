@@ -79,7 +79,7 @@ def test_a_run_has_many_names(work):
     [
         ("tiny/3", "there is no run `tiny/3`", "did you mean `tiny/2`?"),
         ("tinny", "there is no run `tinny`", "did you mean `tiny`?"),
-        ("@latest", "there is no name `@latest` for a run", "there are `@last` and `@best`"),
+        ("@latest", "unknown run name `@latest`", "use `@last` or `@best`"),
         ("nothing/like", "there is no run `nothing/like`", "the runs in `runs` are"),
     ],
 )

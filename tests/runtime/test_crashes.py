@@ -279,7 +279,9 @@ def test_a_checkpoint_that_is_not_finite_is_refused_and_the_whole_one_named(tmp_
         restore(last, SoftmaxNet())
     (found,) = caught.value.diagnostics
     kind = "parameter" if name in net.params else "state"
-    assert found.message == f"the {kind} `{name}` in `{last}` is not finite: it holds {value}"
+    assert (
+        found.message == f"the {kind} `{name}` in `{last}` is not finite: it has the value {value}"
+    )
     assert (
         found.help == f"`{best}` is whole (after epoch 2): a copy of it can take this one's place"
     )

@@ -126,7 +126,8 @@ def test_a_target_without_scores_of_its_own_cannot_be_written(outputs, said):
         let w = previous(y) -> embed(3) -> rnn(h=dense(x; 4); 4) -> dense(4) {outputs}
         loss cross_entropy(w, y) }}""")
     with pytest.raises(
-        ValueError, match=f"to generate `y` step by step, one output must score its 4 classes.*{said}"
+        ValueError,
+        match=f"to generate `y` step by step, one output must score its 4 classes.*{said}",
     ):
         net.decode(x=np.zeros((1, 2)))
 

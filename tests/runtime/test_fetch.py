@@ -139,7 +139,10 @@ def test_sources_find_what_was_fetched(tmp_path, monkeypatch, word):
     with pytest.raises(DataError) as caught:
         load(recipe(word), ports, tmp_path)
     (found,) = caught.value.diagnostics
-    assert found.name == "missing-data" and found.help == f"to download it, run `specc data fetch {name}`"
+    assert (
+        found.name == "missing-data"
+        and found.help == f"to download it, run `specc data fetch {name}`"
+    )
     (tmp_path / name).mkdir()
     for first, count in (("train", 6), ("t10k", 4)):
         images = np.full((count, 28, 28), count, np.uint8)

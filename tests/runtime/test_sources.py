@@ -89,7 +89,9 @@ def test_a_zip_of_one_file_is_unpacked(tmp_path):
         archive.writestr("a.csv", "age")
         archive.writestr("b.csv", "age")
     said = refusal(tmp_path, (AGE, CITY), "csv", "b.zip")
-    assert "has 2 files, but specc reads archives of one file" in said and "`a.csv`, `b.csv`" in said
+    assert (
+        "has 2 files, but specc reads archives of one file" in said and "`a.csv`, `b.csv`" in said
+    )
 
 
 def test_addresses_are_refused_with_a_remedy(tmp_path):

@@ -245,7 +245,9 @@ def test_predict_takes_windows_of_text_from_a_table(folder, capfd):
     assert "`m` reads texts: give them as the column `text` of a .csv" in capfd.readouterr().err
     (folder / "in.csv").write_text("text\nabxd\n")
     assert status_of(["predict", "runs/m/1", "in.csv", "-o", "out.npz"]) == 1
-    assert "line 2, column `text`: 'x' does not occur in the training part" in capfd.readouterr().err
+    assert (
+        "line 2, column `text`: 'x' does not occur in the training part" in capfd.readouterr().err
+    )
 
 
 def test_a_warning_of_a_file_with_open_sizes_is_printed_once(tmp_path, capfd):

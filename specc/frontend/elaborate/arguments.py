@@ -31,7 +31,7 @@ def inputs(
     tree: ast.Call,
     is_stage: bool,
 ) -> list[Given | None] | None:
-    """Return one value for each input that the word declares (None: an optional one that is left out)."""
+    """One value for each input that the word declares (None: an optional one that is left out)."""
     places: dict[str, Given] = {}
     rest: list[Given] = []
     declared = signature.inputs

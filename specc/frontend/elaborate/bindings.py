@@ -236,7 +236,7 @@ def _setting_place(
 
 
 def setting_help(wrong: Violation, value: Value | None) -> str | None:
-    """Return what to write where a fraction stands for an integer."""
+    """What to write where a fraction stands for an integer."""
     if wrong.rule == "type" and isinstance(value, float) and value.is_integer():
         return f"write `{int(value)}`; `/` gives a fraction, `//` is the whole division"
     if wrong.setting == "pad" and value == "same":

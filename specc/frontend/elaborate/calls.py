@@ -380,7 +380,7 @@ def _concluded(
     before: int,
     is_stage: bool,
 ) -> Value:
-    """Return what a body gives, as the caller sees it, and listed as a layer if it is one."""
+    """What a body gives, as the caller sees it, and listed as a layer if it is one."""
     result = _finished(frame, result, span)
     if frame.call is None and isinstance(result, Tensor):
         _note_meaning(frame.context, facts_of(definition), values, result)

@@ -40,7 +40,7 @@ ROOM = 20
 def key_of(
     frame: BodyFrame, word: Word, values: list[Given | None], settings: dict[str, Given]
 ) -> Hashable | None:
-    """Return what the value of a use depends on; None for a use that is always walked."""
+    """What the value of a use depends on; None for a use that is always walked."""
     if (
         frame.call is not None
         or not word.is_library
@@ -235,7 +235,7 @@ def template(
     result: Value,
     origin: Origin,
 ) -> Template | None:
-    """Return what a use that was walked has made; None where its nodes do not follow from its key."""
+    """What a use that was walked has made; None where its nodes do not follow from its key."""
     now = Before.of(context)
     if now.others != before.others:
         return None

@@ -58,7 +58,7 @@ MEANINGS = {
 
 
 def outer_name(frame: BodyFrame, name: str, expression: ast.Path) -> Value:
-    """Return what a name stands for that the body itself does not declare."""
+    """What a name stands for that the body itself does not declare."""
     found = frame.scope.definitions.get(name)
     if found is not None:
         definition, scope = found

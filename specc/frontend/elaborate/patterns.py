@@ -157,7 +157,7 @@ class Match:
         size: Size,
         axis: int | None,
     ) -> bool:
-        """Return one size of a value against the pattern; a new name is bound to it."""
+        """One size of a value against the pattern; a new name is bound to it."""
         name = None
         if isinstance(wanted, ast.Path) and len(wanted.names) == 1:
             name = wanted.names[0].text

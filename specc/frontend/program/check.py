@@ -71,7 +71,7 @@ def check(
 
 
 def draft(file: ast.File, mistakes: Iterable[Diagnostic]) -> Program | None:
-    """Return what a file with mistakes says of its ports and its data: None where a mistake may lie in
+    """What a file with mistakes says of its ports and its data: None where a mistake may lie in
     that.
 
     Its graphs may be incomplete.
@@ -93,17 +93,17 @@ def draft(file: ast.File, mistakes: Iterable[Diagnostic]) -> Program | None:
     return program if names >= {each.name.text for each in ports} else None
 
 
-MOST_ERRORS = 500
+MOST_MISTAKES = 500
 """Mistakes reported for one file; more are not of its author's making."""
 
 
 def _shorten(report: Report) -> None:
     """Keeps the first of very many diagnostics, errors before warnings."""
     found = sorted(report.diagnostics, key=lambda each: each.severity != "error")
-    if len(found) > MOST_ERRORS:
-        last = found[MOST_ERRORS]
-        report.keep(found[:MOST_ERRORS])
-        message = f"there are {len(found):,} mistakes; the first {MOST_ERRORS} are shown"
+    if len(found) > MOST_MISTAKES:
+        last = found[MOST_MISTAKES]
+        report.keep(found[:MOST_MISTAKES])
+        message = f"there are {len(found):,} mistakes; the first {MOST_MISTAKES} are shown"
         report.add(Diagnostic(last.name, last.severity, message, last.span))
 
 

@@ -22,7 +22,7 @@ LEGEND_LETTER = 7.8  # a little wider than the mean, as names are short
 
 
 def inner(panel: Panel) -> tuple[float, float]:
-    """Return the size of what lies between the axes."""
+    """The size of what lies between the axes."""
     tables = panel.tables
     if tables and tables[0].extent is None:
         rows, columns = tables[0].values.shape
@@ -35,7 +35,7 @@ def inner(panel: Panel) -> tuple[float, float]:
 
 
 def colours_of(panel: Panel) -> list[str]:
-    """Return the colour of each mark: its own, or the next of the palette."""
+    """The colour of each mark: its own, or the next of the palette."""
     found, number = [], 0
     for mark in panel.marks:
         own = getattr(mark, "colour", None)
@@ -49,7 +49,7 @@ Entry = tuple[Named, str]
 
 
 def legend_rows(panel: Panel) -> list[list[Entry]]:
-    """Return the marks that have a name, in as many rows as they need."""
+    """The marks that have a name, in as many rows as they need."""
     room, used = inner(panel)[0] + 40, 0.0
     rows: list[list[Entry]] = [[]]
     for mark, colour in zip(panel.marks, colours_of(panel), strict=True):
@@ -69,7 +69,7 @@ def above(panel: Panel) -> float:
 
 
 def is_slanted(panel: Panel) -> bool:
-    """Return whether the names below lean, as they would touch each other."""
+    """Whether the names below lean, as they would touch each other."""
     if not panel.x.names:
         return False
     room = inner(panel)[0] / len(panel.x.names)
@@ -156,7 +156,7 @@ def roomy_x(panel: Panel) -> tuple[float, float]:
 
 
 def legend(panel: Panel, left: float, top: float) -> list[str]:
-    """Return the named marks, each with a sample of its line or point."""
+    """The named marks, each with a sample of its line or point."""
     out: list[str] = []
     for number, row in enumerate(legend_rows(panel)):
         at, y = left, top + LEGEND * number + 6

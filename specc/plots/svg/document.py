@@ -33,7 +33,7 @@ NARROW = 480
 
 
 def inline(figure: Figure) -> str:
-    """Return the parts of a figure as <svg> elements for a page: side by side, as many as fit, or stacked.
+    """The parts of a figure as <svg> elements for a page: side by side, as many as fit, or stacked.
 
     The page brings the style and the colours.
     """
@@ -53,7 +53,7 @@ def inline(figure: Figure) -> str:
 
 
 def svg(figure: Figure) -> str:
-    """Return the figure as an <svg> element, which brings its colours and a white ground."""
+    """The figure as an <svg> element, which brings its colours and a white ground."""
     drawn = [(_size(part), part) for part in figure.parts]
     rows = [drawn[k : k + figure.columns] for k in range(0, len(drawn), figure.columns)]
     body: list[str] = []
@@ -82,7 +82,7 @@ def svg(figure: Figure) -> str:
 
 
 def _size(part: Part) -> tuple[float, float]:
-    """Return the width and height that a part takes."""
+    """The width and height that a part takes."""
     if isinstance(part, Panel):
         wide, high = inner(part)
         title = left_of(part) + TITLE_LETTER * len(part.title) + 12

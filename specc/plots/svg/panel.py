@@ -80,7 +80,7 @@ def draw_panel(panel: Panel) -> list[str]:
 
 
 def _group(panel: Panel, x: Scale, y: Scale, box: tuple[float, float, float, float]) -> str:
-    """Return the tag around a panel; one of lines says for a page's script where its values lie."""
+    """The tag around a panel; one of lines says for a page's script where its values lie."""
     only_lines = all(isinstance(mark, (Line, Rule)) for mark in panel.marks)
     if not only_lines or panel.x.names or panel.x.log:
         return "<g>"
@@ -115,7 +115,7 @@ def _mark(
 
 
 def _line(mark: Line, points: str, colour: str) -> str:
-    """Return a stretch of a line; a single point of it is a dot."""
+    """A stretch of a line; a single point of it is a dot."""
     if " " not in points:
         at, up = points.split(",")
         return f'<circle cx="{at}" cy="{up}" r="3" fill="{colour}"/>'
@@ -131,7 +131,7 @@ def _line(mark: Line, points: str, colour: str) -> str:
 
 
 def _stretches(line: Line, x: Scale, y: Scale) -> list[str]:
-    """Return the points of each part of a line between values that are not finite."""
+    """The points of each part of a line between values that are not finite."""
     found: list[list[str]] = [[]]
     for a, b in zip(line.x, line.y, strict=True):
         at, up = x(float(a)), y(float(b))

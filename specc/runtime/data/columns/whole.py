@@ -149,6 +149,6 @@ def _part(step: ColumnStep, x: Value, learned: Mapping[str, Any]) -> np.ndarray:
     elif x.kind == "words" and learned["kind"] == "dates":
         x = as_dates(x)
     elif x.kind == "words":
-        raise StepError(f"`{x.origins[0]}` holds words here, but held numbers in the training part")
+        raise StepError(f"`{x.origins[0]}` has words here, but had numbers in the training part")
     values, mean = plain(x), np.array(learned["mean"])
     return (np.where(np.isnan(values), mean, values) - mean) / np.array(learned["deviation"])

@@ -108,7 +108,7 @@ class Delimited:
         return self._read_lines(names, texts)
 
     def _read_lines(self, names: Sequence[str], texts: Collection[str]) -> Columns:
-        """Read some columns line by line. Raises `DataError` at the first line that is not valid."""
+        """Read some columns line by line. Raises `DataError` at the first invalid line."""
         text = self.text_of(self.request)
         columns = TableLines(self, text).read(names, texts)
         if not columns.examples:
@@ -179,7 +179,7 @@ class TableLines:
     def read(
         self, names: Sequence[str], texts: Collection[str], words: Collection[str] = ()
     ) -> Columns:
-        """Return some columns; columns in `words` are read as words even if they look like numbers."""
+        """Return some columns; those in `words` are always read as words."""
         kinds = {name: "words" if name in words else "number" for name in names}
         kinds |= {name: "text" for name in names if name in texts}
         while True:
