@@ -1,6 +1,6 @@
-"""A page that follows runs while they train: `specc board`.
+"""A web page that shows runs while they train: `specc board`.
 
-watch       the runs of a folder, and which of them have changed
-server      answers a browser on this machine alone, and tells it of changes
+watch       reads the runs of a folder, and keeps track of changes
+server      serves the page to a browser on this machine, and sends it changes
 page.html, board.css, board.js      the page
 """

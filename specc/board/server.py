@@ -1,11 +1,11 @@
-"""Answers a browser on this machine alone.
+"""Serves the board to a browser on this machine.
 
     server = Server(Path("runs"), port=0)
     server.address              # "http://127.0.0.1:40123/9Tz.../"
     server.serve_forever()      # until server.shutdown()
 
-The address holds a secret, so that no other user of the machine and no page of another site can
-read along. Only GET is answered, and nothing is ever written.
+The address contains a secret, so other users of the machine and pages of other sites cannot read
+the board. The server answers only GET requests, and never writes anything.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from specc.runs.listener import Silent
 
 HOST = "127.0.0.1"
 PAUSE = 0.5
-"""Seconds between two looks for changes."""
+"""Time between two checks for changes, in seconds."""
 BEAT = 15
-"""Seconds after which a page hears that the server is still there."""
+"""Time without changes after which the server sends a heartbeat, in seconds."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self';"
     " img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -44,7 +44,7 @@ PAGES = {
 
 
 class Server(ThreadingHTTPServer):
-    """The board of the runs in a folder; `port` 0 takes a free one."""
+    """Serves the board of the runs in a folder; `port` 0 selects a free port."""
 
     daemon_threads = True
 
@@ -56,11 +56,11 @@ class Server(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Where the page is."""
+        """The address of the page."""
         return f"http://{HOST}:{self.server_address[1]}/{self.token}/"
 
     def shutdown(self) -> None:
-        """Stop, and end the streams to all pages."""
+        """Stop the server and end the event streams to all pages."""
         self.stopping.set()
         super().shutdown()
 
@@ -71,14 +71,14 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "specc", ""
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Nothing is printed for each request."""
+        """Do nothing: requests are not logged."""
 
     def do_GET(self) -> None:
         name = urlsplit(self.path)
         _, token, *rest = name.path.split("/", 2)
         ports = {f"{host}:{self.server.server_address[1]}" for host in (HOST, "localhost")}
         is_known = secrets.compare_digest(token.encode(), self.server.token.encode())
-        # a name that another site has made point here comes with that site's name
+        # DNS rebinding: a request through another site's name has that name as its Host
         if not is_known or not rest or self.headers.get("Host") not in ports:
             self._send(HTTPStatus.NOT_FOUND, b"not found", "text/plain")
             return
@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, path.read_bytes(), "text/html; charset=utf-8", policy)
 
     def _events(self, query: dict[str, str]) -> None:
-        """The stream of changes (server-sent events): at first all runs."""
+        """Send changes as server-sent events, starting with all runs."""
         self.send_response(HTTPStatus.OK)
         self._headers("text/event-stream", POLICY)
         self.send_header("Connection", "close")

@@ -1,7 +1,7 @@
-"""The runs of a folder, read again where their files have changed.
+"""The runs of a folder; a run is read again if its files have changed.
 
 watch = Watch(Path("runs"))
-version, changed, gone = watch.since(0)      # all runs; later only what has changed
+version, changed, gone = watch.since(0)      # all runs; later only changed ones
 watch.curves("digits/3")                     # {"epoch": [1, 2], "val_loss": [0.4, 0.3], ...}
 """
 
@@ -21,14 +21,14 @@ from specc.system.records import dataclass
 
 FILES = ("run.json", "metrics.csv", "best.safetensors")
 OFTEN = 0.5
-"""Seconds between two looks at the folder, however many pages ask."""
+"""Least time between two reads of the folder, in seconds, whatever the number of pages."""
 BUDGET = 0.2
-"""Seconds for reading runs in one look; the next look reads what is left."""
+"""Time limit for reading changed runs at once, in seconds; the next read continues."""
 SETTLED, ROUND = 60, 10
-"""Seconds without a change after which a run is looked at only once in so many looks."""
+"""A run that has not changed for SETTLED seconds is checked only in every ROUND-th read."""
 NO_FILE = (0, 0)
 SPARK = 40
-"""Points of the small curve beside a run."""
+"""Number of points of the small curve beside a run."""
 
 Stamp = tuple[tuple[int, int], ...]
 
@@ -41,7 +41,7 @@ class _Entry:
 
 
 class RunsWatch:
-    """The runs of a folder; any number of threads may ask."""
+    """The runs of a folder. All methods may be called from several threads."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -52,7 +52,7 @@ class RunsWatch:
         self._lock = threading.Lock()
 
     def since(self, version: int) -> tuple[int, list[dict[str, Any]], list[str]]:
-        """The version now, the runs that changed after `version`, and the names of deleted ones."""
+        """Return the version, the runs changed after `version`, and the names of deleted runs."""
         with self._lock:
             if time.monotonic() - self._looked >= OFTEN:
                 is_done = self._look()
@@ -62,7 +62,7 @@ class RunsWatch:
             return self._version, changed, gone
 
     def folder(self, name: str) -> Path:
-        """The folder of a run. Raises KeyError for any other name."""
+        """Return the folder of a run. Raises KeyError if there is no such run."""
         self.since(0)
         with self._lock:
             if name not in self._entries:
@@ -70,12 +70,12 @@ class RunsWatch:
         return self.root / name
 
     def curves(self, name: str) -> dict[str, list[float | None]]:
-        """The columns of metrics.csv of a run, None where there is no number. Raises KeyError."""
+        """Return the columns of a run's metrics.csv, with None for NaN. Raises KeyError."""
         found = curves(self.folder(name))
         return {column: [_number(each) for each in values] for column, values in found.items()}
 
     def _look(self) -> bool:
-        """Read the runs that have changed, the newest first; whether all of them are read."""
+        """Read changed runs, newest first. Return whether all of them were read in time."""
         found = self._found()
         version = self._version + 1
         stamps = {name: self._stamp_now(name, path, place)
@@ -101,7 +101,7 @@ class RunsWatch:
         return True
 
     def _found(self) -> dict[str, str]:
-        """The folders that may hold runs, by name."""
+        """Return the folders that may be runs, by name."""
         found = {}
         for model in _inside(self.root):
             for folder in _inside(model.path) if model.is_dir() else ():
@@ -110,7 +110,7 @@ class RunsWatch:
         return found
 
     def _stamp_now(self, name: str, path: str, place: int) -> Stamp:
-        """The stamp of a run; of one that has not changed for long, the known one most times."""
+        """Return the stamp of a run; for a settled run, usually the known stamp."""
         entry = self._entries.get(name)
         if entry is not None and place % ROUND != self._turn:
             newest = max(when for when, _ in entry.stamp)
@@ -123,12 +123,12 @@ def _inside(folder: str | Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda each: each.name)
-    except OSError:  # it is not there, or not any more
+    except OSError:  # the folder does not exist, or was deleted
         return []
 
 
 def _stamp(folder: str) -> Stamp:
-    """What differs when one of the files of a run was written."""
+    """Return the times and sizes of a run's files, which differ after a change."""
     found = []
     for name in FILES:
         try:
@@ -141,14 +141,14 @@ def _stamp(folder: str) -> Stamp:
 
 
 def _shown(name: str, folder: Path) -> dict[str, Any]:
-    """What a page shows of a run in its list."""
+    """Return what the page's list shows of a run."""
     found = summary(folder, name)
     told = {**asdict(found), "model": folder.parent.name}
     del told["folder"]
     told["figures"] = {key: _number(each) for key, each in found.figures.items()}
     try:
         history = {} if found.problem else curves(folder)
-    except (OSError, ValueError):  # a line that is being written
+    except (OSError, ValueError):  # a line is being written
         history = {}
     part = f"{found.part or 'train'}_loss"
     told["spark"] = [_number(each) for each in _few(history.get(part, []))]
@@ -163,5 +163,5 @@ def _few(values: Sequence[float]) -> list[float]:
 
 
 def _number(value: float) -> float | None:
-    """A number that JSON has."""
+    """Return the value, or None if JSON cannot represent it."""
     return value if math.isfinite(value) else None

@@ -46,19 +46,19 @@ def plot(
     example: int | None,
     method: str | None,
 ) -> None:
-    """Draw a figure of a run or a model.
+    """Plot a run or a model.
 
-    KIND says what: `curves`, `confusion`, `filters`, ... Without KIND, plot lists all figures and
-    what RUN or FILE lacks for those that it does not have.
+    KIND is the kind of plot: `curves`, `confusion`, `filters`, ... Without KIND, all kinds are
+    listed, with the reason if RUN or FILE cannot be plotted that way.
 
-    A run is drawn with its best weights. A file is drawn as it begins, before any training.
+    A run is plotted with its best weights, a file with its initial weights.
     """
     from specc.plots.kinds import KINDS, find
 
     if kind is not None and kind not in [each.name for each in KINDS]:
         near = closest(kind, [each.name for each in KINDS])
         hint = f"; did you mean `{near}`?" if near else ": `specc plot` lists them"
-        raise click.UsageError(f"there is no figure `{kind}`{hint}")
+        raise click.UsageError(f"unknown plot `{kind}`{hint}")
     if kind is None:
         _list(None if source is None else _subject(source, part))
         return
@@ -67,7 +67,7 @@ def plot(
     check(path)
     chosen, subject = find(kind), _subject(source, part)
     if why := chosen.why_not(subject):
-        raise click.UsageError(f"`{source}` has no figure `{kind}`: {why}")
+        raise click.UsageError(f"cannot plot `{kind}` for `{source}`: {why}")
     _draw(chosen, subject, path, _options(chosen, layer, example, method, subject))
 
 
@@ -82,7 +82,7 @@ def _subject(source: Path, part: str | None) -> Subject:
 def _options(
     kind: FigureKind, layer: str | None, example: int | None, method: str | None, subject: Subject
 ) -> dict[str, object]:
-    """Return the options that a figure takes; raises a usage error for others."""
+    """Return the options of a plot. Raises a usage error for options that it does not have."""
     given: dict[str, object] = {}
     if layer is not None:
         paths = [each.path for each in subject.program.layers]
@@ -93,17 +93,17 @@ def _options(
         given["layer"] = layer
     if example is not None:
         if example > subject.count:
-            raise click.UsageError(f"there are {subject.count:,} examples, and no {example:,}th")
+            raise click.UsageError(f"--example must be 1 to {subject.count:,}, not {example:,}")
         given["example"] = example - 1
     if method is not None:
         given["method"] = method
     if extra := [name for name in given if name not in kind.options]:
-        raise click.UsageError(f"`{kind.name}` takes no --{extra[0]}")
+        raise click.UsageError(f"`{kind.name}` has no option --{extra[0]}")
     return given
 
 
 def _list(subject: Subject | None) -> None:
-    """Print all figures; with a subject, what it lacks for those that it does not have."""
+    """Print all kinds of plots; with a subject, also what it lacks for each."""
     from specc.plots.kinds import KINDS
 
     wide = max(len(each.name) for each in KINDS)
@@ -118,7 +118,7 @@ def _draw(kind: FigureKind, subject: Subject, path: Path, options: dict[str, obj
     try:
         figure = kind.draw(subject, **options)
     except (LookupError, ImportError) as error:
-        raise click.UsageError(f"`{kind.name}` cannot be drawn: {error.args[0]}") from None
+        raise click.UsageError(f"cannot plot `{kind.name}`: {error.args[0]}") from None
     write(figure, path)
     click.echo(figure.caption)
     click.echo(f"wrote {path}")

@@ -1,15 +1,15 @@
-"""A model as a picture: boxes for layers, arrows for values.
+"""Drawings of models: boxes for layers, arrows for values.
 
-shapes      what tables and drawings write beside a layer
-boxes       boxes, arrows and frames, before they have places
-diagram     a program as boxes and arrows
-repeats     blocks in a row that are alike, drawn once
-layered     where boxes and arrows lie
-scene       what a drawing consists of, with places
-placed      a diagram from top to bottom
-unrolled    a model of sequences step by step, from left to right
-svg         a drawing as SVG
-paper       a drawing as PNG or PDF, by matplotlib
+shapes      the shapes as text, for tables and drawings
+boxes       boxes, arrows and frames without positions
+diagram     turns a program into boxes and arrows
+repeats     draws consecutive equal blocks only once
+layered     computes positions of boxes and arrows
+scene       the elements of a drawing, with positions
+placed      lays out a diagram from top to bottom
+unrolled    lays out a sequence model with one column per time step
+svg         writes a drawing as SVG
+paper       writes a drawing as PNG or PDF, with matplotlib
 table       the layers as a table, which `specc show` prints
 page        table and drawing, for a notebook
 """

@@ -1,4 +1,4 @@
-"""A diagram: boxes, arrows and frames, before they have places.
+"""A diagram: boxes, arrows and frames without positions.
 
 Diagram("net", [a, b], [Arrow(a, b, "[64]")], frames=[], summary="4,810 parameters")
 """
@@ -13,11 +13,12 @@ from specc.system.records import dataclass
 
 @dataclass(eq=False)
 class Box:
-    """`title` is its first line, `detail` a second one; `shape` is that of its value.
+    """A box: `title` is its first line, `detail` a second one, `shape` the shape of its value.
 
-    `word` is the path of the block or layer that it is a part of, `sequence` the name of the
-    sequence that has one such box for each step; "" if there is a single one for an example.
-    `has_skip`: a way within leads around its layers. `looks_around`: at each step it sees others.
+    `word` is the path of the block or layer that it belongs to. `sequence` is the sequence for
+    whose time steps the box stands; "" if it occurs once per example. `has_skip` says that it
+    contains a skip connection, `looks_around` that each time step reads other steps, as in
+    attention.
     """
 
     kind: str
@@ -31,11 +32,11 @@ class Box:
 
 
 class Arrow(NamedTuple):
-    """A value of one box that another reads, and its shape.
+    """A value of box `start` that box `end` reads, with its shape.
 
-    `is_initial`: it is where a state starts. `is_last`: it is what a sequence leaves at its end.
-    Of a state that comes back at the next step, `shape` has the names of the states, and
-    `is_backward` says that the steps run from the last to the first.
+    `is_initial` marks the initial value of a state, `is_last` the value at the end of a sequence.
+    If the arrow carries states to the next time step, `shape` has their names, and `is_backward`
+    says that the steps run from the last to the first.
     """
 
     start: Box
@@ -48,9 +49,10 @@ class Arrow(NamedTuple):
 
 @dataclass(eq=False)
 class BlockFrame:
-    """Boxes that one use of a block or shared layer is made of; `level` counts the frames in it.
+    """A frame around the boxes of one use of a block or shared layer.
 
-    `times` are the uses in a row that it stands for.
+    `level` is the depth of the frames inside it, `times` the number of consecutive uses it stands
+    for.
     """
 
     title: str
@@ -62,7 +64,7 @@ class BlockFrame:
 
 @dataclass
 class Diagram:
-    """`returns` are the states that come back at the next step."""
+    """Boxes, arrows and frames; `returns` has the arrows of states to the next time step."""
 
     title: str
     boxes: list[Box]

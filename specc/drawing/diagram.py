@@ -1,10 +1,10 @@
-"""Turn a program into boxes and arrows, for a drawing.
+"""Turns a program into boxes and arrows for a drawing.
 
     diagram(program)        # Diagram(boxes=[Box("image", ..), ..], arrows=[Arrow(..), ..])
 
-A box is an input, a layer, a formula between layers, an output or a loss. The boxes of a block or
-of a shared layer have a frame around them. Of a long model, blocks in a row that are alike are
-drawn once, and blocks are single boxes if that is not short enough.
+A box is an input, a layer, a formula between layers, an output or a loss. A frame surrounds the
+boxes of a block or of a shared layer. In a long model, consecutive equal blocks are drawn once; if
+the drawing is still too long, each block becomes a single box.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from specc.ops.step_axes import step_axes
 from specc.recipe import Port
 
 MOST_BOXES = 48
-"""Boxes above which those within blocks are left out."""
+"""Number of boxes above which the boxes inside blocks are left out."""
 PORTS = ("input", "target")
 SHARED = "shared parameters"
 KINDS = {
@@ -67,9 +67,9 @@ KINDS = {
 
 
 def diagram(program: Program, is_whole: bool = False) -> Diagram:
-    """The boxes of a program, in the order of its text, and the arrows between them.
+    """Return the diagram of a program, with boxes in the order of its text.
 
-    With `is_whole`, every use of every word has its box, however long the drawing becomes.
+    With `is_whole`, every layer of every block has a box, however long the drawing becomes.
     """
     if is_whole:
         return _Maker(program, is_open=True).made()
@@ -86,11 +86,11 @@ class _Maker:
         self.boxes: list[Box] = []
         self.frames: list[BlockFrame] = []
         self.elements = {each.path: each.type.elements for each in program.parameters}
-        self.seen: set[str] = set()  # paths of layers that have a box
+        self.seen: set[str] = set()  # paths of layers that already have a box
         self.everything = self._everything()
         sequences = {p.name: p.sequence for p in program.ports if p.sequence}
         self.axes = step_axes(self.everything, sequences)
-        self.lengths: set[Node] = set()  # what says how many steps an example has
+        self.lengths: set[Node] = set()  # nodes that compute the length of an example
 
     def made(self) -> Diagram:
         program = self.program
@@ -126,7 +126,7 @@ class _Maker:
         return Diagram(program.name, boxes, arrows, frames, summary, returns)
 
     def _everything(self) -> tuple[Node, ...]:
-        """The nodes of outputs and losses, and of the states that these read."""
+        """Return all nodes that outputs and losses depend on, also through states."""
         roots = [term.node for term in (*self.program.outputs, *self.program.losses)]
         after, found = dict(self.program.carries), topological(roots)
         while True:
@@ -153,7 +153,7 @@ class _Maker:
                 ]  # fmt: skip
                 frame.boxes += found
                 is_done = not found
-        for frame in self.frames:  # those within others come first
+        for frame in self.frames:  # inner frames come before outer ones
             inner = [
                 f.level
                 for f in self.frames
@@ -171,7 +171,7 @@ class _Maker:
         for port in _told(self.program):
             if port.name in found:
                 text = port_shape(port) if port.shape or port.kind != "float" else "float"
-                own = {found[port.name]}  # and what is calculated of its length alone
+                own = {found[port.name]}  # and nodes that depend only on its length
                 for node in everything:
                     is_of_port = node.origin.span == port.span and not node.origin.word
                     if is_of_port and all(n in own or not n.type.batched for n in node.inputs):
@@ -216,7 +216,7 @@ class _Maker:
             box.looks_around = any(sum(map(bool, self.axes.get(n, ()))) > 1 for n in nodes)
 
     def _last_states(self, everything: Iterable[Node]) -> None:
-        """What a use of a cell gives besides its values at every step is part of its box."""
+        """Add to a cell's box what it computes besides its values at each time step."""
         boxes: dict[str, list[Box]] = {}
         for node, box in self.owner.items():
             if box.kind == "cell" and box not in boxes.setdefault(node.origin.word, []):
@@ -262,9 +262,9 @@ class _Maker:
         return Box(kind, _short(layer.text, 38), shape, detail, sequence=layer.sequence or "")
 
     def _term(self, term: Term) -> None:
-        """The box of a loss, with all that its statement calculates."""
+        """Add the box of a loss, with all nodes of its statement."""
         nodes: list[Node] = []
-        of_ports = {port.span for port in self.program.ports}  # a mean over the steps of each
+        of_ports = {port.span for port in self.program.ports}  # for means over time steps
         waiting = [term.node]
         while waiting:
             node = waiting.pop()
@@ -287,7 +287,7 @@ class _Maker:
         self._add(Box("loss", _short(text, 40), "", "loss"), nodes)
 
     def _formulas(self, everything: Iterable[Node]) -> None:
-        """Boxes for what is calculated between words: each value with what is used for it alone."""
+        """Add boxes for formulas between layers: each value with the nodes that only it uses."""
         loose = [n for n in everything if n not in self.owner and n.inputs]
         users: dict[Node, set[Node]] = {}
         for node in everything:
@@ -309,7 +309,7 @@ class _Maker:
                 self._formula(node, mine)
 
     def _apart(self, node: Node) -> tuple[str, str]:
-        """What has boxes of its own: the cell that a node is a part of, and a `reverse`."""
+        """Return the cell and the `reverse` that a node belongs to; each needs its own box."""
         word = node.origin.word
         cells = (name.rpartition(".")[0] for name, _ in self.program.carries)
         cell = next((path for path in cells if _is_within(word, path)), "")
@@ -333,7 +333,7 @@ class _Maker:
         return self._add(Box("formula", text, self._text(node), detail, word, sequence), nodes)
 
     def _text(self, node: Node) -> str:
-        """The shape of a value, as a drawing writes it."""
+        """Return the shape of a value as text."""
         sequence = self.sequences.get(node)
         shape = over(node.type.shape[1:] if sequence else node.type.shape, sequence)
         if node.type.kind == "int":
@@ -367,7 +367,7 @@ class _Maker:
         return list(found.values())
 
     def _returns(self, everything: Iterable[Node]) -> list[Arrow]:
-        """An arrow for each way by which states come back at the next step, with their names."""
+        """Return the arrows that carry states to the next time step, with the states' names."""
         users: dict[Node, list[Box]] = {}
         for node in everything:
             for each in node.inputs:
@@ -391,9 +391,9 @@ class _Maker:
 
 
 def _has_skip(nodes: list[Node]) -> bool:
-    """Whether two ways lead from what the nodes read to a sum of theirs."""
+    """Return whether the nodes contain a sum of two values that both depend on their input."""
     inside = set(nodes)
-    reads: dict[Node, bool] = {}  # whether a node depends on what comes from outside
+    reads: dict[Node, bool] = {}  # whether a node depends on a value from outside
     for node in topological(nodes[:1]):
         if node not in inside:
             reads[node] = node.type.batched
@@ -410,16 +410,18 @@ def _is_within(word: str, path: str) -> bool:
 
 
 def _told(program: Program) -> list[Port]:
-    """The inputs and targets that the file states, without those that come with a stream."""
+    """Return the ports that the file declares, without those that come with a stream."""
     return [port for port in program.ports if "." not in port.name]
 
 
 def _sequences(program: Program, everything: Iterable[Node]) -> dict[Node, str]:
-    """The sequence that a value runs over, which is the first axis of its node: that of what it is
-    made of, unless the steps were summed up."""
+    """Return the sequence of each node whose first axis runs over time steps.
+
+    A node inherits the sequence of its inputs, unless it reduces that axis.
+    """
     sizes_of = {port.sequence: port.shape[0] for port in program.ports if port.sequence}
     ports = {port.name: port.sequence for port in program.ports}
-    of_steps: dict[Node, str] = {}  # what has an axis of steps in front, or of some of them
+    of_steps: dict[Node, str] = {}  # nodes whose first axis is all or some of the time steps
     found: dict[Node, str] = {}
     for node in everything:
         if isinstance(node.op, Input):
@@ -437,7 +439,7 @@ def _sequences(program: Program, everything: Iterable[Node]) -> dict[Node, str]:
 
 
 def _short(text: str, most: int) -> str:
-    """The text, cut behind a comma of its settings where it is long."""
+    """Shorten a text to at most `most` characters, if possible after a comma of its settings."""
     text = " ".join(text.split())
     if len(text) <= most:
         return text

@@ -1,11 +1,11 @@
-"""Lay out boxes with arrows between them: rows from top to bottom, few crossings, short arrows.
+"""Lays out a graph in rows from top to bottom, with few crossings and short arrows.
 
-    layered({"a": (80, 30), ...}, [("a", "b"), ...])      # centers of boxes, and a line per arrow
+    layered({"a": 80.0, ...}, [("a", "b"), ...])      # centers of boxes, and a line per arrow
 
 After Sugiyama, Tagawa and Toda, Methods for visual understanding of hierarchical system structures,
-1981: rows by the longest way, stand-ins where an arrow passes a row, an order by the mean of the
-neighbours. The longest ways are straight, after Gansner, Koutsofios, North and Vo, A technique for
-drawing directed graphs, 1993.
+1981: rows by the longest path, dummy nodes where an arrow passes a row, and an order by the mean of
+the neighbors. The longest paths are straight, after Gansner, Koutsofios, North and Vo, A technique
+for drawing directed graphs, 1993.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Key = TypeVar("Key", bound=Hashable)
 
 SWEEPS = 12
 SPACE = 28.0
-"""Between neighbours of a row."""
+"""Least space between neighbors in a row, in pixels."""
 NARROW = 10.0
-"""The width of an arrow that passes a row."""
+"""Width reserved for an arrow that passes a row, in pixels."""
 
 
 @dataclass(eq=False)
 class Spot(Generic[Key]):
-    """A box in its row, or an arrow that passes it (then `key` is None)."""
+    """A box in a row, or an arrow that passes the row (then `key` is None)."""
 
     key: Key | None
     row: int
@@ -40,7 +40,10 @@ class Spot(Generic[Key]):
 
 @dataclass(frozen=True)
 class Placement(Generic[Key]):
-    """`places` are centres (x) and rows of keys, `lines` the rows and x that each arrow passes."""
+    """The layout: `places` has the center (x) and the row of each key.
+
+    `lines` has the rows and x positions that each arrow passes.
+    """
 
     places: dict[Key, tuple[float, int]]
     lines: dict[tuple[Key, Key], list[tuple[int, float]]]
@@ -50,7 +53,7 @@ class Placement(Generic[Key]):
 def layered(
     widths: Mapping[Key, float], arrows: Sequence[tuple[Key, Key]], last: Collection[Key] = ()
 ) -> Placement[Key]:
-    """Return a row and an x for each key; keys in `last` get the last row."""
+    """Return the layout of boxes with the given widths; keys in `last` are in the last row."""
     rows = _rows(list(widths), arrows)
     rows |= dict.fromkeys(last, max(rows.values(), default=0))
     spots = {key: Spot(key, rows[key], width) for key, width in widths.items()}
@@ -77,7 +80,7 @@ def layered(
 
 
 def _rows(keys: Sequence[Key], arrows: Sequence[tuple[Key, Key]]) -> dict[Key, int]:
-    """Return the row of each key: below its sources, or above its first user if it has none."""
+    """Return the row of each key: below its sources, or just above its first user if none."""
     before: dict[Key, list[Key]] = {key: [] for key in keys}
     behind: dict[Key, list[Key]] = {key: [] for key in keys}
     for start, end in arrows:
@@ -118,7 +121,7 @@ def _order(table: list[list[Spot[Key]]]) -> None:
         if (count := _crossings(table)) < fewest:
             best, fewest = [list(row) for row in table], count
     for row, ordered in zip(table, best, strict=True):
-        # a box without arrows is beside all others
+        # boxes without arrows go to the right of all others
         row[:] = sorted(ordered, key=lambda spot: not (spot.above or spot.below))
 
 
@@ -143,7 +146,7 @@ def _ways(
     arrows: Sequence[tuple[Key, Key]],
     chains: Mapping[tuple[Key, Key], Sequence[Spot[Key]]],
 ) -> list[list[Spot[Key]]]:
-    """The spots that shall have one x: the longest ways through the drawing, and long arrows."""
+    """Return groups of spots that should share an x: the longest paths, and long arrows."""
     after: dict[Key, list[Key]] = {key: [] for key in keys}
     before: dict[Key, list[Key]] = {key: [] for key in keys}
     for start, end in arrows:
@@ -172,7 +175,7 @@ def _ways(
 
 
 def _depths(keys: Sequence[Key], after: Mapping[Key, Sequence[Key]]) -> dict[Key, int]:
-    """The length of the longest way that begins at each key."""
+    """Return the length of the longest path that starts at each key."""
     depths: dict[Key, int] = {}
     for key in keys:
         waiting = [key]
@@ -190,9 +193,9 @@ def _depths(keys: Sequence[Key], after: Mapping[Key, Sequence[Key]]) -> dict[Key
 def _main(
     near: Sequence[Key], depths: Mapping[Key, int], others: Mapping[Key, Sequence[Key]]
 ) -> Key | None:
-    """The neighbour that a way goes on to: the one with the longest way, if there is only one.
+    """Return the neighbor that continues a path: the one with the longest path, if unique.
 
-    Of several, the one without other neighbours at that side.
+    Among several, the one without other neighbors on that side is chosen.
     """
     most = max((depths[key] for key in near), default=0)
     found = [key for key in near if depths[key] == most]
@@ -202,7 +205,7 @@ def _main(
 
 
 def _place(table: list[list[Spot[Key]]], ways: Sequence[Sequence[Spot[Key]]]) -> None:
-    """Gives every spot its x: near its neighbours, and with room to those of its row."""
+    """Set the x of every spot: close to its neighbors, with enough space within its row."""
     for row in table:
         x = 0.0
         for spot in row:
@@ -237,8 +240,10 @@ def _place(table: list[list[Spot[Key]]], ways: Sequence[Sequence[Spot[Key]]]) ->
 
 
 def _straighten(way: Sequence[Spot[Key]], table: list[list[Spot[Key]]], pushes: bool) -> None:
-    """Puts spots of several rows to one x, near what hangs on them: where there is room, or so that
-    it pushes others aside."""
+    """Move the spots of a path to the same x, near their neighbors outside of the path.
+
+    With `pushes`, other spots are moved aside; otherwise nothing happens if there is no room.
+    """
     low, high = float("-inf"), float("inf")
     for spot in way:
         row = table[spot.row]
@@ -271,12 +276,12 @@ def _straighten(way: Sequence[Spot[Key]], table: list[list[Spot[Key]]], pushes: 
 
 
 def _distance(one: Spot[Key], other: Spot[Key]) -> float:
-    """The least distance of two neighbours' centres."""
+    """Return the least distance between the centers of two neighbors in a row."""
     return (one.width + other.width) / 2 + SPACE
 
 
 def _weight(one: Spot[Key], other: Spot[Key]) -> float:
-    """How much an arrow wants to be straight."""
+    """Return the weight of an arrow: how important it is that it is straight."""
     if one.key is None or other.key is None:
         return 8 if one.key is other.key else 2
     ways = len(one.below), len(other.above)
@@ -284,8 +289,8 @@ def _weight(one: Spot[Key], other: Spot[Key]) -> float:
 
 
 def _separate(row: list[Spot[Key]], wanted: list[float], weights: list[float]) -> None:
-    """The places nearest to those wanted (by squares) that keep their order and distance."""
-    # With the distances taken off, that is a rising sequence: neighbours that fall are pooled.
+    """Set positions close to `wanted` (weighted least squares) that keep order and distance."""
+    # Without the distances, this is isotonic regression: falling neighbors are pooled.
     offsets, at = [], 0.0
     for number, spot in enumerate(row):
         if number:

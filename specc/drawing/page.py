@@ -1,4 +1,4 @@
-"""A model for a notebook: the table of its layers, and a drawing.
+"""The HTML of a model for notebooks: the table of its layers, and a drawing.
 
 page(program)      # HTML
 """
@@ -19,5 +19,5 @@ if TYPE_CHECKING:
 def page(program: Program) -> str:
     """Return the table and the drawing of a model as HTML."""
     svg = drawing(diagram(program))
-    svg = svg[svg.index("<svg") :]  # without the declaration of a file
+    svg = svg[svg.index("<svg") :]  # without the XML declaration
     return f"<pre>{escape(layer_table(program))}</pre>{svg}"

@@ -1,8 +1,8 @@
-"""A drawing as PNG or PDF, by matplotlib: `specc show FILE --graph out.pdf`.
+"""Draws a scene as PNG or PDF with matplotlib: `specc show FILE --graph out.pdf`.
 
 drawn(placed(diagram(program)), "png")      # bytes
 
-Colours are those of the day. A text that a font makes too wide for its box is set smaller.
+The colors are those of the light theme. A text that is too wide for its box gets a smaller font.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INCH = 96.0
-"""Pixels of a scene in an inch."""
+"""Pixels per inch of a scene."""
 POINT = 0.75
-"""Points in a pixel."""
+"""Points per pixel."""
 HEAD = 7.0
 
 
 def drawn(scene: Scene, kind: str, dpi: int = 200) -> bytes:
-    """The scene as "png", "pdf" or "svg". Raises ImportError without matplotlib."""
+    """Return the scene as a "png", "pdf" or "svg" file. Raises ImportError without matplotlib."""
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -1,9 +1,9 @@
-"""Give the boxes, arrows and frames of a diagram their places.
+"""Computes the positions of the boxes, arrows and frames of a diagram.
 
     placed(diagram(program))        # Scene(items=[Rect(..), Curve(..), Words(..), ..])
 
-The shape of a value stands beside the arrow that carries it, once for all arrows of a box if they
-carry the same. A state comes back to its cell from the right.
+The shape of a value is written beside its arrow, only once if all arrows of a box have the same
+shape. The arrow of a state returns to its cell on the right. All sizes are in pixels.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from specc.drawing.layered import Placement, layered
 from specc.drawing.scene import SMALL, Curve, Item, Point, Rect, Scene, Words, moved, span
 
 SIGN = 7.4
-"""The mean width of a letter of a title."""
+"""Mean width of a letter in a title."""
 TALL, FLAT = 44.0, 28.0
 GAP = 33.0
-"""Between rows: room for a shape beside each arrow."""
+"""Space between rows, with room for a shape beside each arrow."""
 HEAD = 19.0
-"""Room above a frame's boxes, for its title."""
+"""Space above a frame's boxes for its title."""
 EDGE = 28.0
 INSET = 12.0
 LOOP = 17.0
-"""How far a state's way back reaches out at the right."""
+"""How far the returning arrow of a state extends to the right."""
 TIP = 6.0
-"""The length of an arrow's head."""
+"""Length of an arrowhead."""
 SHEET = 4.0
-"""Between the sheets behind a frame that stands for several."""
+"""Offset of the frames drawn below a frame that stands for several blocks."""
 ROUND = ("input", "target", "output", "loss")
 
 Places = Mapping[Box, Point]
-"""The x of the center and the y of the upper edge of boxes."""
+"""The x of the center and the y of the upper edge of each box."""
 
 
 def placed(diagram: Diagram) -> Scene:
-    """The drawing of a diagram, from top to bottom."""
+    """Return the scene of a diagram, drawn from top to bottom."""
     widths = _widths(diagram)
     reach = {box: 2 * LOOP + 8 for box in diagram.boxes if box.has_skip}
     reach |= {a.start: 2 * (LOOP + 8 + SMALL * len(a.shape)) for a in diagram.returns}
@@ -70,7 +70,7 @@ def placed(diagram: Diagram) -> Scene:
 
 
 def page(diagram: Diagram, items: Sequence[Item], bottom: float) -> Scene:
-    """The items on a page that is wide enough for them and for what stands above them."""
+    """Return a scene that is wide enough for the items and for the title above them."""
     spans = [span(item) for item in items] or [(0.0, 0.0)]
     left, right = min(low for low, _ in spans), max(high for _, high in spans)
     least = max(len(diagram.summary) * SMALL, 164.0)
@@ -81,14 +81,14 @@ def page(diagram: Diagram, items: Sequence[Item], bottom: float) -> Scene:
 
 
 def _widths(diagram: Diagram) -> dict[Box, float]:
-    """The width of each box: one for all, but for the round ones and those that need more."""
+    """Return the width of each box: the same for all except round boxes."""
     plain = sorted(width(box) for box in diagram.boxes if box.kind not in ROUND)
     common = plain[-1] if plain else 100.0
     return {box: width(box) if box.kind in ROUND else common for box in diagram.boxes}
 
 
 def width(box: Box) -> float:
-    """The width that the texts of a box need."""
+    """Return the width that the text of a box needs."""
     return max(len(box.title) * SIGN, len(box.detail) * SMALL) + 26
 
 
@@ -97,7 +97,7 @@ def height(box: Box) -> float:
 
 
 def _heights(diagram: Diagram, layout: Placement[Box]) -> tuple[list[float], list[float], float]:
-    """Where each row starts, how high it is, and where the last one ends."""
+    """Return the top and the height of each row, and the bottom of the last row."""
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
     for frame in diagram.frames:
@@ -116,7 +116,7 @@ def _heights(diagram: Diagram, layout: Placement[Box]) -> tuple[list[float], lis
 def _frame(
     frame: BlockFrame, places: Places, widths: Mapping[Box, float], diagram: Diagram
 ) -> list[Item]:
-    """A frame around boxes, or nothing if another box would be inside it."""
+    """Return a frame around boxes, or nothing if another box would be inside it."""
     inset = INSET + 7 * frame.level
     back = any(a.start in frame.boxes and a.start is not a.end for a in diagram.returns)
     left = min(places[box][0] - widths[box] / 2 for box in frame.boxes) - inset
@@ -140,7 +140,7 @@ def _frame(
         items.append(Rect(left + away, top + away, right - left, bottom - top, 10, "frame"))
     items.append(Rect(left, top, right - left, bottom - top, 10, "frame"))
     many = f" \N{MULTIPLICATION SIGN} {frame.times}" if frame.times > 1 else ""
-    title = frame.title if len(frame.boxes) > 1 else ""  # a single box has it as its own
+    title = frame.title if len(frame.boxes) > 1 else ""  # a single box has the same title
     items.append(Words(left + 10, top + 15, f"{title}{many}".strip(), "faint", "start", "framed"))
     return items
 
@@ -152,7 +152,7 @@ def _line(
     tops: Sequence[float],
     heights: Sequence[float],
 ) -> Curve:
-    """A line from the lower edge of one box to the upper edge of another."""
+    """Return a line from the lower edge of one box to the upper edge of another."""
     start, end = pair
     points = [(places[start][0], places[start][1] + height(start))]
     for row, x in line[1:-1]:
@@ -169,7 +169,7 @@ def _line(
 
 
 def _returns(diagram: Diagram, places: Places, widths: Mapping[Box, float]) -> list[Item]:
-    """The ways of states back to their cells."""
+    """Return the arrows of states back to their cells, with the states' names."""
     items: list[Item] = []
     for arrow in diagram.returns:
         (x0, y0), (x1, y1) = places[arrow.start], places[arrow.end]
@@ -187,7 +187,7 @@ def _returns(diagram: Diagram, places: Places, widths: Mapping[Box, float]) -> l
         out = max(right0, right1, *rights) + LOOP
         start: Point = (right0, low)
         way: list[tuple[Point, ...]] = []
-        if rights and max(rights) > right0 + 1:  # below the boxes between
+        if rights and max(rights) > right0 + 1:  # start below the boxes in between
             start, low = (x0, y0 + height(arrow.start)), y0 + height(arrow.start) + 12
             way = [((x0, low), (x0, low), (x0 + 12, low)), ((out - 12, low),)]
         half = (low + high) / 2
@@ -199,7 +199,7 @@ def _returns(diagram: Diagram, places: Places, widths: Mapping[Box, float]) -> l
 
 
 def _skip(x: float, y: float, wide: float, high: float) -> Curve:
-    """The way around a box, from the arrow above it to the one below."""
+    """Return the skip connection around a box, from the arrow above it to the one below."""
     top, bottom, out = y - 14, y + high + 8, x + wide / 2 + LOOP
     way = (
         ((x + wide / 2, top),),
@@ -214,7 +214,7 @@ def _skip(x: float, y: float, wide: float, high: float) -> Curve:
 def _shapes(
     diagram: Diagram, lines: Mapping[tuple[Box, Box], Curve], framed: set[Box]
 ) -> list[Item]:
-    """The shapes beside the arrows."""
+    """Return the texts of shapes beside the arrows."""
     items: list[Item] = []
     for box in diagram.boxes:
         out = [a for a in diagram.arrows if a.start is box and a.shape]
@@ -229,13 +229,13 @@ def _shapes(
 
 
 def _beside(way: Curve, text: str, halo: str, at_start: bool) -> Words:
-    """A text at the right of a line, where it starts or ends."""
+    """Return a text to the right of a line, at its start or end."""
     x, y = way.start if at_start else way.end
     return Words(x + 7, y + (14 if at_start else -6), text, "edge", "start", halo)
 
 
 def _of_all(ways: Sequence[Curve], text: str, halo: str) -> Words:
-    """The shape that all arrows of a box carry: beside the straight one, or between them."""
+    """Return the common shape of a box's arrows, beside the straight arrow or between them."""
     x, y = ways[0].start
     ends = [way.parts[0][-1][0] - x for way in ways]
     rights, lefts = [e for e in ends if e > 0.5], [e for e in ends if e < -0.5]
@@ -248,7 +248,7 @@ def _of_all(ways: Sequence[Curve], text: str, halo: str) -> Words:
 
 
 def boxed(box: Box, x: float, y: float, wide: float) -> list[Item]:
-    """A box with its texts; (x, y) is the middle of its upper edge."""
+    """Return the items of a box and its text; (x, y) is the middle of its upper edge."""
     high = height(box)
     radius = high / 2 if box.kind in ROUND else 7.0
     base = y + (18.5 if box.detail else high / 2 + 4.6)

@@ -1,9 +1,9 @@
-"""Draw blocks in a row that are alike once, with a note how many there are.
+"""Draws consecutive equal blocks once, with a note of how many there are.
 
-    repeated(diagram)       # "residual", "residual", "residual" -> "residual, 3 times"
+    repeated(diagram)       # "residual", "residual", "residual" -> "residual", 3 times
 
-A use of a block follows another if all that it reads comes from there, and it is like it if its
-boxes have the same titles, shapes and parameters, joined by the same arrows.
+A block follows another if it reads only that one. Two blocks are equal if their boxes have the same
+titles, shapes and parameters, and are connected by the same arrows.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import re
 from specc.drawing.boxes import Arrow, BlockFrame, Box, Diagram
 
 Unit = tuple[Box, ...]
-"""The boxes of a frame, or a single box for a block."""
+"""The boxes of a frame, or the single box of a block."""
 
 
 def repeated(diagram: Diagram) -> Diagram:
-    """The diagram with each row of units that are alike drawn once."""
+    """Return the diagram with each series of equal units drawn once."""
     outer = [
         frame
         for frame in diagram.frames
@@ -41,7 +41,7 @@ def _ordered(frame: BlockFrame, diagram: Diagram) -> list[Box]:
 
 
 def _follows(one: Unit, two: Unit, diagram: Diagram) -> bool:
-    """Whether the second unit reads the first one alone, at one place, and is like it."""
+    """Return whether the second unit is equal to the first and reads only one value of it."""
     if one is two or _form(one, diagram) != _form(two, diagram):
         return False
     into = {a.start for a in diagram.arrows if a.end in two and a.start not in two}
@@ -54,7 +54,7 @@ def _returning(unit: Unit, diagram: Diagram) -> bool:
 
 
 def _form(unit: Unit, diagram: Diagram) -> object:
-    """What makes two units alike: all but the numbers in the paths of layers."""
+    """Return a key that is equal for equal units, which ignores the numbers in layer paths."""
     place = {box: k for k, box in enumerate(unit)}
     boxes = [(b.kind, b.title, b.shape, re.sub(r"^[^,]*", "", b.detail)) for b in unit]
     within = {
@@ -67,7 +67,7 @@ def _form(unit: Unit, diagram: Diagram) -> object:
 
 
 def _folded(diagram: Diagram, row: list[Unit], frame: BlockFrame | None) -> Diagram:
-    """The diagram with the first unit of a row in place of all of them."""
+    """Return the diagram with the first unit of a series in place of all of them."""
     first, last = row[0], row[-1]
     gone = {box for unit in row[1:] for box in unit}
     back = dict(zip(last, first, strict=True))

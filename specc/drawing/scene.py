@@ -1,7 +1,7 @@
-"""What a drawing consists of, with places: rectangles, curves and words, in pixels.
+"""The elements of a drawing, with positions in pixels: rectangles, curves and text.
 
-A scene is printed as SVG (`svg`) or drawn with matplotlib (`paper`). Colours are those of a style;
-each has one by day and one by night.
+A scene is written as SVG (`svg`) or drawn with matplotlib (`paper`). The colors follow from an
+item's style, in a light and a dark theme.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from specc.system.records import dataclass
 
 Point = tuple[float, float]
 SMALL = 6.2
-"""The mean width of a letter of a detail."""
+"""Mean width of a letter in small text."""
 
 
 @dataclass(frozen=True)
 class Rect:
-    """A rectangle with round corners; `style` is a kind of box, or "frame"."""
+    """A rectangle with rounded corners; `style` is a kind of box, or "frame"."""
 
     left: float
     top: float
@@ -29,8 +29,11 @@ class Rect:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line that starts at the first point; each of `parts` is the end of a straight part, or two
-    control points and the end of a Bezier curve. Its end has a head if `has_head`."""
+    """A line that starts at `start` and consists of `parts`, with an arrowhead if `has_head`.
+
+    Each part is the end point of a straight line, or two control points and the end point of a
+    Bezier curve.
+    """
 
     start: Point
     parts: tuple[tuple[Point, ...], ...]
@@ -43,7 +46,7 @@ class Curve:
 
     @property
     def direction(self) -> Point:
-        """The way in which the line arrives, of length 1."""
+        """The direction of the line at its end, as a unit vector."""
         before = self.parts[-1][-2] if len(self.parts[-1]) > 1 else None
         if before is None:
             before = self.parts[-2][-1] if len(self.parts) > 1 else self.start
@@ -54,10 +57,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class Words:
-    """One line of text at its base line; `most` is the width that it must fit into.
+    """One line of text; (x, y) is on its base line, `most` is its largest width.
 
-    `style` is "name", "faint", "edge", or a kind of box with "title" or "detail" before it. With
-    `halo` it covers lines beneath it, in the colour of the page or of a frame.
+    `style` is "name", "faint", "edge", or "title" or "detail" followed by a kind of box. With
+    `halo`, the text has an outline in the color of the page or of a frame, which hides lines below
+    it.
     """
 
     x: float
@@ -73,7 +77,7 @@ Item = Rect | Curve | Words
 
 
 def moved(item: Item, by: float) -> Item:
-    """An item further to the right."""
+    """Return an item moved to the right."""
     if isinstance(item, Rect):
         return replace(item, left=item.left + by)
     if isinstance(item, Words):
@@ -83,7 +87,7 @@ def moved(item: Item, by: float) -> Item:
 
 
 def span(item: Item) -> tuple[float, float]:
-    """Where an item begins and ends, from left to right."""
+    """Return the left and the right end of an item."""
     if isinstance(item, Rect):
         return item.left, item.left + item.width
     if isinstance(item, Words):
@@ -96,7 +100,7 @@ def span(item: Item) -> tuple[float, float]:
 
 @dataclass
 class Scene:
-    """A drawing: what lies lower comes first."""
+    """A drawing; items are drawn in order, so later ones cover earlier ones."""
 
     title: str
     summary: str
@@ -105,7 +109,7 @@ class Scene:
     items: list[Item] = field(default_factory=list)
 
 
-# Of each kind: fill, line and text by day, then by night.
+# The colors of each kind of box: fill, line and text in the light theme, then in the dark theme.
 COLOURS = {
     "input": ("#e8eaf6", "#5c6bc0", "#1a237e", "#252b52", "#7986cb", "#dfe3fb"),
     "target": ("#fce4ec", "#c2577c", "#6d1435", "#451b2c", "#d77a9a", "#fbdfe8"),

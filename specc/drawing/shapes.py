@@ -1,4 +1,4 @@
-"""What tables and drawings of a model write beside a layer."""
+"""Texts for the shapes of values, used in tables and drawings of a model."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from specc.recipe import Port
 
 
 def over(shape: Shape, sequence: str | None) -> str:
-    """The shape of a value, or of each step of a sequence: `[256] over time`."""
+    """Return the shape of a value, or of each step of a sequence: `[256] over time`."""
     return sizes.show(shape) + (f" over {sequence}" if sequence else "")
 
 
 def port_shape(port: Port) -> str:
-    """What an input or target is: `[1, 28, 28]`, `class(10)`, `class(vocab) over time`."""
+    """Return the type of a port as text: `[1, 28, 28]`, `class(10)`, `class(vocab) over time`."""
     shape = port.shape[1:] if port.sequence else port.shape
     kind = f"class({port.classes})" if port.kind == "class" else port.kind
     text = over(shape, port.sequence)
@@ -25,7 +25,7 @@ def port_shape(port: Port) -> str:
 
 
 def nodes_of(layer: Layer, done: Container[Node]) -> list[Node]:
-    """The nodes that this use of the layer's word made, without those of earlier lines."""
+    """Return the nodes of one use of a layer, without the nodes in `done`."""
     found: dict[Node, None] = {}
     waiting = [layer.node]
     while waiting:

@@ -1,9 +1,9 @@
 """A drawing as SVG: `specc show FILE --graph out.svg`.
 
 drawing(diagram(program))       # "<svg xmlns=...>"
-printed(scene)                  # the same, of things that have their places already
+printed(scene)                  # the SVG of a scene with positions
 
-Colours follow the reader's light or dark theme; text is text, and can be searched and copied.
+Colors follow the reader's light or dark theme. Texts can be searched and copied.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from specc.drawing.scene import (
 
 
 def drawing(diagram: Diagram) -> str:
-    """The picture, as the text of an SVG file."""
+    """Return the drawing of a diagram as the text of an SVG file."""
     return printed(placed(diagram))
 
 
 def printed(scene: Scene) -> str:
-    """A scene, as the text of an SVG file."""
+    """Return a scene as the text of an SVG file."""
     body = "".join(map(_item, scene.items))
     width, height = scene.width, scene.height
     heads = "".join(
@@ -115,7 +115,7 @@ def _style() -> str:
 
 
 def _rules(rules: dict[str, str]) -> str:
-    """Rules for what is within a drawing: a page may have other pictures."""
+    """Return CSS rules restricted to drawings, because a page may have other SVGs."""
     return "".join(
         ",".join(f".drawing {each}" for each in names.split(",")) + f"{{{value}}}"
         for names, value in rules.items()

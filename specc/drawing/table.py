@@ -1,12 +1,12 @@
-"""The table that `specc show` prints: a line for each layer, and the totals.
+"""The table that `specc show` prints: one line per layer, and the totals.
 
     layer   call                      shape            parameters    FLOPs   memory
     image   input                     [1, 28, 28]
     conv1   conv(6, kernel=5, pad=2)  [6, 28, 28]             156  239,904  18.8 kB
     lstm1   lstm(256)                 [256] over time     ...
 
-FLOPs and memory are those of one example going forward, all steps of a sequence together: the
-operations of the layer, and its output in float32. A size that is open stands as it is known.
+FLOPs and memory are for the forward pass of one example, over all time steps: the layer's
+operations, and its output in float32. Symbolic dimensions are printed as expressions.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from specc.ir.sizes import Size
 
 HEADER = ("layer", "call", "shape", "parameters", "FLOPs", "memory")
-LEFT = 3  # columns that are set to the left; numbers are set to the right
-FLOAT = 4  # bytes
+LEFT = 3  # number of left-aligned columns; columns of numbers are right-aligned
+FLOAT = 4  # bytes per float32
 LONGEST_CALL = 48
 
 
 def layer_table(program: Program) -> str:
-    """The table as text."""
+    """Return the table of a program's layers as text."""
     from specc.ir.graph import topological
     from specc.ops.flops import flops
 
@@ -38,7 +38,7 @@ def layer_table(program: Program) -> str:
         if port.role == "input" and "." not in port.name
     ]
     done: set[Node] = set()
-    counted: dict[str, Size] = {}  # parameters of each layer and each parameter so far
+    counted: dict[str, Size] = {}  # layers and parameters so far; a layer's number of parameters
     for layer in program.layers:
         parameters = sum(elements[path] for path in layer.parameters if path not in counted)
         is_shared = bool(counted.get(layer.path))
@@ -79,22 +79,22 @@ def layer_table(program: Program) -> str:
         lines.append(f"{_number(frozen)} of the parameters are frozen")
     if program.open_sizes:
         lines.append(
-            f"open: {', '.join(program.open_sizes)} (give them numbers: {program.open_sizes[0]}=10)"
+            f"symbolic: {', '.join(program.open_sizes)} (set them with {program.open_sizes[0]}=10)"
         )
     return "\n".join([program.name, "", *lines]) + "\n"
 
 
 def _kept(layer: Layer) -> Size:
-    """The elements of a layer's output, of all steps."""
+    """Return the number of elements of a layer's output, over all time steps."""
     return layer.node.type.elements if layer.sequence else layer.output.elements
 
 
 def _training(program: Program) -> str:
-    """Return a line on the memory of a training step: activations and optimizer state."""
+    """Return the line on the memory of a training step: activations and optimizer state."""
     batch = program.recipe.batch
     values = sum(map(_kept, program.layers)) * batch
     states = [state.type.elements for update in program.updates for state in update.states]
-    text = f"training in batches of {batch} keeps up to {_bytes(values * FLOAT)} of values"
+    text = f"training in batches of {batch} keeps up to {_bytes(values * FLOAT)} of activations"
     return text + (f" and {_bytes(sum(states) * FLOAT)} of optimizer state" if states else "")
 
 

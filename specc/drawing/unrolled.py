@@ -1,12 +1,12 @@
-"""Draw a model of sequences step by step: a column for each step, states from left to right.
+"""Draws a sequence model unrolled: one column per time step, states from left to right.
 
     unrolled(diagram(program, is_whole=True), program, 4)      # Scene
 
-After Karpathy, The unreasonable effectiveness of recurrent neural networks, 2015. A sequence that
-has more steps gets columns for the first ones and the last one, with dots between. Losses are left
-out, and targets that the model does not read. What is read backward goes from right to left; only
-where a sequence meets its own reverse are there boxes that turn it around. Attention is joined to
-all steps, and with `causal=true` to those before.
+After Karpathy, The unreasonable effectiveness of recurrent neural networks, 2015. A longer sequence
+gets columns for its first steps and its last one, with dots in between. Losses, and targets that
+the model does not read, are left out. A sequence that is read backward runs from right to left; a
+box for `reverse` is drawn only if a sequence is combined with its own reverse. Attention is
+connected to all time steps, or with `causal=true` to earlier ones. All sizes are in pixels.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from specc.ir.sizes import Size
 from specc.system.records import dataclass
 
 BETWEEN = 34.0
-"""Between columns."""
+"""Space between columns."""
 TRACK = 20.0
-"""Between boxes of one column."""
+"""Space between boxes of the same column."""
 DOTS = 62.0
-"""Between columns with steps left out."""
+"""Space between columns if steps in between are left out."""
 TOP = 112.0
 DEEP = 28.0
 
 
 @dataclass
 class _Lane:
-    """The columns of a sequence, each with tracks side by side; filled in from left to right."""
+    """The columns of a sequence; each column has one or more tracks, side by side."""
 
     name: str
     size: Size
     columns: int
-    wide: list[float] = field(default_factory=list)  # of each track
-    centers: list[float] = field(default_factory=list)  # of each column
+    wide: list[float] = field(default_factory=list)  # width of each track
+    centers: list[float] = field(default_factory=list)  # center x of each column
     tracks: dict[Box, int] = field(default_factory=dict)
 
     def place(self, box: Box, column: int) -> float:
-        """The x of a box in a column."""
+        """Return the x of a box in a column."""
         left = self.centers[column] - (sum(self.wide) + TRACK * (len(self.wide) - 1)) / 2
         track = self.tracks[box]
         return left + sum(self.wide[:track]) + TRACK * track + self.wide[track] / 2
@@ -60,7 +60,7 @@ class _Lane:
 
 
 def unrolled(diagram: Diagram, program: Program, steps: int) -> Scene:
-    """The drawing with a column for each of so many steps.
+    """Return the drawing with columns for up to `steps` time steps.
 
     Raises LookupError if the model has no sequence.
     """
@@ -69,7 +69,7 @@ def unrolled(diagram: Diagram, program: Program, steps: int) -> Scene:
 
 
 def _kept(diagram: Diagram) -> Diagram:
-    """What leads to an output; all but losses of a model without outputs."""
+    """Return the part of a diagram that outputs depend on, or without losses if no outputs."""
     boxes = [box for box in diagram.boxes if box.kind != "loss"]
     ends = [box for box in boxes if box.kind == "output"] or boxes
     needed: set[Box] = set()
@@ -93,7 +93,7 @@ class _Unrolled:
         sizes = {port.sequence: port.shape[0] for port in program.ports if port.sequence}
         names = dict.fromkeys(box.sequence for box in self._in_order() if box.sequence)
         if not names:
-            raise LookupError("the model reads no sequence")
+            raise LookupError("the model does not read a sequence")
         self.lanes = {}
         for name in names:
             size = sizes.get(name, steps)
@@ -110,7 +110,7 @@ class _Unrolled:
         self.singles = self._columns()
 
     def _in_order(self) -> list[Box]:
-        """The boxes, each after those that it reads."""
+        """Return the boxes in topological order."""
         done: list[Box] = []
         left = [*self.boxes]
         while left:
@@ -132,9 +132,10 @@ class _Unrolled:
         return found
 
     def _backward(self) -> dict[Box, bool]:
-        """Whether a box sees the steps from the last to the first: after an odd count of `reverse`.
+        """Return whether each box reads the steps backward, after an odd number of `reverse`.
 
-        Where a sequence meets its own reverse, the boxes of `reverse` stay, and turn it around.
+        If a sequence is combined with its own reverse, no box is backward, and the boxes of
+        `reverse` are drawn.
         """
         back: dict[Box, bool] = {}
         is_mixed = False
@@ -152,9 +153,9 @@ class _Unrolled:
         return back
 
     def _without_turns(self) -> None:
-        """Leave out what only changes the order of steps, if columns show that.
+        """Remove the boxes of `reverse` if the direction of the columns shows the order.
 
-        An arrow is backward from then on if it carries the steps in that order.
+        Afterwards an arrow is backward if it carries the steps in reverse order.
         """
         self.arrows = [a._replace(is_backward=self.back[a.start]) for a in self.arrows]
         for box in [box for box in self.boxes if _word(box) == "reverse" and box not in self.turns]:
@@ -165,7 +166,7 @@ class _Unrolled:
             self.boxes = [each for each in self.boxes if each is not box]
 
     def _rows(self) -> dict[Box, int]:
-        """The row of each box: below what it reads; a state may start beside its cell."""
+        """Return the row of each box: below its inputs; an initial state may be beside its cell."""
         rows: dict[Box, int] = {}
         for box in self._in_order():
             needs = [
@@ -179,7 +180,7 @@ class _Unrolled:
         lowest: dict[str, int] = {}
         for box in self.boxes:
             lowest[box.sequence] = max(lowest.get(box.sequence, 0), rows[box])
-        for box in self._in_order():  # what sums a sequence up is below all of its columns
+        for box in self._in_order():  # a box that reduces a sequence is below all of its columns
             before = [a.start for a in self.arrows if a.end is box]
             for each in before:
                 if each.sequence and not box.sequence:
@@ -190,7 +191,7 @@ class _Unrolled:
         return rows
 
     def _meets_state(self, box: Box, rows: dict[Box, int]) -> bool:
-        """Whether another cell of the same sequence is in the row of a cell."""
+        """Return whether another cell of the same sequence is in the same row as a cell."""
         cells = {a.start for a in self.diagram.returns} & set(rows)
         return box in cells and any(
             each is not box and each.sequence == box.sequence and rows[each] == rows[box]
@@ -198,7 +199,7 @@ class _Unrolled:
         )
 
     def _sink(self) -> None:
-        """Move boxes down to what reads them."""
+        """Move boxes down, next to the boxes that read them."""
         for box in reversed(self._in_order()):
             users = [a for a in self.arrows if a.start is box]
             if not users:
@@ -219,7 +220,7 @@ class _Unrolled:
         return tops, top - GAP
 
     def _columns(self) -> dict[Box, float]:
-        """The x of the columns of all lanes, and of the boxes that are there once."""
+        """Place the columns of all sequences; return the x of boxes that occur once."""
         places: dict[Box, float] = {}
         x = 0.0
         single = [box for box in self.boxes if not box.sequence]
@@ -242,13 +243,13 @@ class _Unrolled:
         return places
 
     def _tracks(self, lane: _Lane, own: list[Box]) -> None:
-        """Give each box of a column a track: that of what it reads, unless another box has it."""
+        """Give each box of a column a track: that of its input, unless another box has it."""
         taken: set[tuple[int, int]] = set()
         for box in (box for box in self._in_order() if box in own):
             before = [a.start for a in self.arrows if a.end is box and a.start in lane.tracks]
             wanted = [lane.tracks[each] for each in before]
             track = next(k for k in (*wanted, *range(len(own))) if (k, self.rows[box]) not in taken)
-            # a way that passes other boxes keeps their rows free
+            # an arrow that passes rows reserves them in its track
             first = min((self.rows[each] + 1 for each in before), default=self.rows[box])
             taken |= {(track, row) for row in range(min(first, self.rows[box]), self.rows[box] + 1)}
             lane.tracks[box] = track
@@ -258,7 +259,7 @@ class _Unrolled:
         ]
 
     def _side_by_side(self, boxes: list[Box], x: float, places: dict[Box, float]) -> float:
-        """Place boxes that are there once in a column of their own; where the next one starts."""
+        """Place boxes that occur once in a separate column; return the x of the next column."""
         if not boxes:
             return x
         rows: dict[int, list[Box]] = {}
@@ -273,7 +274,7 @@ class _Unrolled:
         return x + wide + BETWEEN / 2
 
     def _below(self, boxes: list[Box], places: dict[Box, float]) -> None:
-        """Place what follows the sequences under what it reads."""
+        """Place the boxes after the sequences below their inputs."""
         taken: dict[int, float] = {}
         for box in boxes:
             from_ = [x for a in self.arrows if a.end is box for x in self._sources(a, places)]
@@ -290,7 +291,7 @@ class _Unrolled:
         return [lane.place(arrow.start, k) for k in self._read(arrow)]
 
     def _read(self, arrow: Arrow) -> Iterable[int]:
-        """The columns of a sequence that a box reads which is there once."""
+        """Return the columns of a sequence that a box which occurs once reads."""
         lane = self.lanes[arrow.start.sequence]
         word = _word(arrow.end)
         if word in ("first", "last") or arrow.is_last:
@@ -299,7 +300,7 @@ class _Unrolled:
         return range(lane.columns)
 
     def items(self) -> tuple[list[Item], float]:
-        """What the drawing consists of, and where it ends."""
+        """Return the items of the drawing, and its lower end."""
         out: list[Item] = []
         for lane in self.lanes.values():
             top = min(self.tops[self.rows[box]] for box in lane.tracks)
@@ -322,7 +323,7 @@ class _Unrolled:
         return own
 
     def _corners(self, box: Box) -> list[Point]:
-        """The middle of the upper edge of each of a box's copies."""
+        """Return the middle of the upper edge of each copy of a box."""
         top = self.tops[self.rows[box]]
         if box.sequence:
             lane = self.lanes[box.sequence]
@@ -330,7 +331,7 @@ class _Unrolled:
         return [(self.singles[box], top)]
 
     def _drawn(self, arrow: Arrow) -> Iterator[Item]:
-        """The lines of an arrow, from column to column, and the shape beside the first of them."""
+        """Yield the lines of an arrow in all columns, and the shape beside the first line."""
         start, end = arrow.start, arrow.end
         starts, ends = self._corners(start), self._corners(end)
         if arrow.is_initial and end.sequence:
@@ -370,7 +371,7 @@ class _Unrolled:
                 yield Words(x0 - 6, y0 + 17, text, "edge", "end", "page")
 
     def _is_between(self, start: Box, end: Box) -> bool:
-        """Whether another box is on the straight way between two of one column."""
+        """Return whether another box is between two boxes of the same column."""
         rows = range(self.rows[start] + 1, self.rows[end])
         tracks = self.lanes[start.sequence].tracks if start.sequence else {}
         return any(
@@ -380,7 +381,7 @@ class _Unrolled:
         )
 
     def _around(self, start: Box, end: Box, one: Point, two: Point) -> Curve:
-        """A way around the boxes between two of one column."""
+        """Return a curve around the boxes between two boxes of the same column."""
         (x, y0), (_, y1) = one, two
         out = x + max(self._wide(start), self._wide(end)) / 2 + 11
         way = (
@@ -395,7 +396,7 @@ class _Unrolled:
         return Curve(one, way)
 
     def _aside(self, start: Box, one: Point, end: Box, two: Point) -> Curve:
-        """A line that enters a box at its side."""
+        """Return a line that enters a box from the side."""
         y1 = two[1] + height(_plain(end)) / 2
         x1 = two[0] - self._wide(end) / 2 - TIP
         if self.rows[start] == self.rows[end]:
@@ -405,7 +406,7 @@ class _Unrolled:
         return Curve((x0, y0), (((x0, y1), (x0, y1), (x1, y1)),), "state")
 
     def _states(self, arrow: Arrow) -> Iterator[Item]:
-        """The states of a cell, from each step to the next."""
+        """Yield the arrows of a cell's states from each time step to the next."""
         lane = self.lanes[arrow.start.sequence or arrow.end.sequence]
         starts, ends = self._corners(arrow.start), self._corners(arrow.end)
         is_back = self.back[arrow.start]
@@ -434,7 +435,7 @@ def _word(box: Box) -> str:
 
 
 def _plain(box: Box) -> Box:
-    """A box as it is drawn for a step: without a second line."""
+    """Return a box as it is drawn in a column: without its detail, except a port's role."""
     kinds = {"input": "input", "target": "target", "output": "output"}
     detail = kinds.get(box.kind, "")
     return Box(box.kind, box.title, box.shape, detail, box.word, box.sequence)

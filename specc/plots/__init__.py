@@ -1,17 +1,17 @@
-"""Figures of a run or a model: what they show as plain data, and how they are drawn.
+"""Plots of runs and models: figures as plain data, and how they are drawn.
 
-marks       a figure: panels with lines, points, bars, tables of colours and pictures
+marks       a figure: panels with lines, points, bars, heatmaps and images
 ticks       round numbers for an axis
 svg         draws a figure as SVG, for pages, notebooks and files
-blocks      draws the lines of a figure with characters, for a terminal
+blocks      draws the lines of a figure with braille characters, for a terminal
 paper       draws a figure with matplotlib, as PNG, PDF or SVG
-png         pixels as a PNG
-subject     what is drawn: a program, its weights, the history of its run, and examples
-heads       which output answers which target
-values      what layers give for some examples
-embeddings  points of many dimensions in the plane: PCA, t-SNE, UMAP
-shown       figures for Python and notebooks
-kinds       the tuple `KINDS`: every figure by name, and whether a subject has it
+png         encodes pixels as PNG
+subject     what is plotted: a program, its weights, the history of its run, and examples
+heads       finds the output that predicts each target
+answers     predictions and true classes, and statistics of them
+embeddings  projections to the plane: PCA, t-SNE, UMAP
+shown       plots for Python and notebooks
+kinds       the tuple `KINDS`: every kind of plot, and whether it is possible for a subject
 
-Each other file holds the figures of one theme, as functions from a subject to a `Figure`.
+Each other file has the plots of one theme, as functions from a subject to a `Figure`.
 """

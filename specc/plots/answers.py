@@ -1,4 +1,4 @@
-"""What a model answered, beside what is true: counts and rates, as plain numbers.
+"""Predictions beside true classes: counts and rates, as plain numbers.
 
 found = answers(subject, head)
 found.confusion                # [classes, classes]: true in rows, predicted in columns
@@ -17,10 +17,10 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """The answers to one target of classes, or of truth values.
+    """The predictions for one target of classes or booleans.
 
-    `truth` [m] has the right classes, `probabilities` [m, classes] what the model says, `rows` [m]
-    the example, `steps` [m] the step of a sequence (0 elsewhere). Padding is left out.
+    `truth` [m] has the true classes, `probabilities` [m, classes] the predictions, `rows` [m] the
+    examples and `steps` [m] the time steps of a sequence (otherwise 0). Padding is left out.
     """
 
     truth: np.ndarray
@@ -30,7 +30,7 @@ class Answers:
 
     @cached_property
     def predicted(self) -> np.ndarray:
-        """The most probable class of each, [m]."""
+        """The most probable class of each prediction, [m]."""
         return np.asarray(self.probabilities.argmax(-1))
 
     @property
@@ -44,14 +44,14 @@ class Answers:
 
     @cached_property
     def confusion(self) -> np.ndarray:
-        """Counts, [classes, classes]: the true class in rows, the predicted one in columns."""
+        """The confusion matrix, [classes, classes]: true classes in rows, predicted in columns."""
         classes = self.probabilities.shape[-1]
         pairs = self.truth * classes + self.predicted
         return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
     @property
     def by_class(self) -> list[tuple[int, float, float, float]]:
-        """Of each class: its count, precision, recall and F1; NaN where nothing is counted."""
+        """The count, precision, recall and F1 of each class; NaN if undefined."""
         table = self.confusion.astype(np.float64)
         right = table.diagonal()
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -64,7 +64,7 @@ class Answers:
 
 
 def answers(subject: Subject, head: Head) -> Answers:
-    """What the model answered to a target of classes or truth values."""
+    """Return the predictions for a target of classes or booleans."""
     values = subject.outputs[head.output]
     truth = subject.values(head.port.name).astype(np.int64)
     if head.kind == "truth" and values.ndim == truth.ndim + 1:
@@ -92,7 +92,7 @@ def _along(count: int, rank: int) -> np.ndarray:
 
 
 def _lengths(subject: Subject, head: Head) -> np.ndarray | None:
-    """The steps of each example's target, where they vary."""
+    """Return the number of time steps of each example's target; None if they do not vary."""
     known = [port for port in subject.net.ports if port.length_of == head.port.name]
     if not known and head.port.sequence is not None:
         of = {port.name for port in subject.net.ports if port.sequence == head.port.sequence}
@@ -101,16 +101,18 @@ def _lengths(subject: Subject, head: Head) -> np.ndarray | None:
 
 
 def roc(is_true: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """False and true positive rates for all thresholds, and the area under the curve.
+    """Return false and true positive rates for all thresholds, and the area under the curve.
 
-    Fawcett, An introduction to ROC analysis, 2006. Equal scores are one step. The area is NaN where
-    one of both kinds is missing.
+    Fawcett, An introduction to ROC analysis, 2006. Equal scores are one step of the curve. The area
+    is NaN if all examples have the same class.
     """
     if not is_true.any() or is_true.all():
         return np.array([0.0, 1.0]), np.array([0.0, 1.0]), float("nan")
     order = np.argsort(-score, kind="stable")
     is_true, score = is_true[order], score[order]
-    last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)  # of each group of equals
+    last = np.append(
+        np.flatnonzero(np.diff(score)), len(score) - 1
+    )  # of each group of equal scores
     hits, misses = np.cumsum(is_true)[last], np.cumsum(~is_true)[last]
     x = np.concatenate([[0.0], misses / misses[-1]])
     y = np.concatenate([[0.0], hits / hits[-1]])
@@ -120,10 +122,11 @@ def roc(is_true: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 def calibration(
     confidence: np.ndarray, is_right: np.ndarray, bins: int = 10
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Mean confidence, share of right answers and count of each bin, and the expected error.
+    """Return mean confidence, accuracy and count per bin, and the expected calibration error.
 
-    Bins have equal widths (Guo et al., On calibration of modern neural networks, 2017): the error
-    is the mean of |confidence - accuracy| over the bins, by their counts. Empty bins are NaN.
+    Bins have equal widths (Guo et al., On calibration of modern neural networks, 2017). The error
+    is the mean of |confidence - accuracy| over the bins, weighted by their counts. Empty bins are
+    NaN.
     """
     which = np.clip((confidence * bins).astype(int), 0, bins - 1)
     counts = np.bincount(which, minlength=bins)

@@ -1,10 +1,10 @@
-"""Where each step of a sequence looks: the weights of attention.
+"""Plots attention weights: how much each time step reads from each other step.
 
     found = weights(subject.program)        # [Attention("attention1", node, "time", "time", 2)]
     attention(subject, example=0)           # a panel for each head
 
-Attention is recognized by what it computes: a softmax over steps, at each step. So formulas of a
-user's own are drawn like those of the library.
+Attention is recognized by its computation, a softmax over time steps at each time step. A user's
+own formulas are therefore plotted like those of the library.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ MOST_STEPS, MOST_PANELS = 60, 12
 
 @dataclass(frozen=True, eq=False)
 class AttentionWeights:
-    """The weights that steps of `steps` give to those of `looked_at`, which is axis `axis`."""
+    """Attention weights: each step of sequence `steps` weights the steps of `looked_at`.
+
+    The weights over `looked_at` are axis `axis` of the node.
+    """
 
     path: str
     node: Node
@@ -36,7 +39,7 @@ class AttentionWeights:
 
 
 def attention(subject: Subject, example: int = 0) -> Figure:
-    """Where each step of an example looks, for each head: weights from 0 to 1, rows sum to 1.
+    """Plot the attention weights of an example for each head; rows sum to 1.
 
     After Bahdanau, Cho and Bengio, Neural machine translation by jointly learning to align and
     translate, 2015.
@@ -60,8 +63,8 @@ def attention(subject: Subject, example: int = 0) -> Figure:
             parts.append(Panel((table,), title, x, y, is_square=True))
     shown = tuple(parts[:MOST_PANELS])
     caption = (
-        "Each row is a step, and says how much it takes from the step of each column; a row sums"
-        f" to 1. Example {subject.rows[example] + 1:,} of the data."
+        "Each row is a time step; its colors show how much it reads from the step of each column."
+        f" A row sums to 1. Example {subject.rows[example] + 1:,} of the data."
     )
     if len(parts) > len(shown):
         caption += f" The first {len(shown)} of {len(parts)} heads."
@@ -73,7 +76,7 @@ def _axis(names: list[str], count: int) -> tuple[str, ...]:
 
 
 def _names(subject: Subject, sequence: str, example: int) -> list[str]:
-    """The symbols of a sequence of an example; none if they are not classes with names."""
+    """Return the symbols of an example's sequence; empty if they are not classes."""
     for role in ("input", "target"):
         for port in subject.ports(role):
             if port.sequence == sequence and port.kind == "class" and len(port.shape) == 1:
@@ -82,7 +85,7 @@ def _names(subject: Subject, sequence: str, example: int) -> list[str]:
 
 
 def _length(subject: Subject, sequence: str, example: int, most: int) -> int:
-    """The steps of an example, without padding."""
+    """Return the number of time steps of an example, without padding."""
     for port in subject.net.ports:
         of = next((each for each in subject.net.ports if each.name == port.length_of), None)
         if of is not None and of.sequence == sequence and port.name in subject.data:
@@ -91,7 +94,7 @@ def _length(subject: Subject, sequence: str, example: int, most: int) -> int:
 
 
 def weights(program: Program) -> list[AttentionWeights]:
-    """The softmaxes over steps at each step. Raises LookupError if there is none."""
+    """Return all softmaxes over time steps at each time step. Raises LookupError if none."""
     everything = topological([term.node for term in (*program.outputs, *program.losses)])
     sequences = {port.name: port.sequence for port in program.ports if port.sequence}
     axes = step_axes(everything, sequences)
@@ -105,12 +108,15 @@ def weights(program: Program) -> list[AttentionWeights]:
             path = node.origin.word or node.origin.name or "attention"
             found.append(AttentionWeights(path, node, steps, looked_at, over))
     if not found:
-        raise LookupError("no step of a sequence looks at other steps: there is no attention")
+        raise LookupError("the model has no attention")
     return found
 
 
 def _softmax_axis(node: Node) -> int | None:
-    """The axis of a softmax, exp(x) / sum(exp(x)), where the sum may be kept from being 0."""
+    """Return the axis of a softmax, exp(x) / sum(exp(x)); None if the node is not one.
+
+    The sum may be guarded against 0.
+    """
     if not isinstance(node.op, Div) or not isinstance(node.inputs[1].op, Broadcast):
         return None
     top, below = node.inputs

@@ -1,8 +1,8 @@
-"""Draw the lines of a figure with characters, for a terminal without pictures.
+"""Draws the lines of a figure with braille characters, for a terminal.
 
 print(drawn(figure, width=80, height=14, is_coloured=True))
 
-A character of braille has two by four dots, so a line is finer than the letters beside it.
+A braille character has 2 x 4 dots, so a line is finer than with letters.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator
 from specc.plots import ticks
 from specc.plots.marks import Figure, Line, Panel
 
-DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # rows of a braille character
+DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # bits, [row][column]
 EMPTY = 0x2800
-COLOURS = (34, 33, 32, 35, 36)  # of a terminal, one for each line
+COLOURS = (34, 33, 32, 35, 36)  # ANSI color codes, one for each line
 MARKS = ("●", "○", "◆", "◇", "■")
 
 
 def drawn(figure: Figure, width: int = 80, height: int = 12, is_coloured: bool = False) -> str:
-    """The panels of lines of a figure, one below the other."""
+    """Return the line panels of a figure as text, one below the other."""
     parts = [part for part in figure.parts if isinstance(part, Panel)]
     return "\n".join("\n".join(_panel(part, width, height, is_coloured)) for part in parts)
 
@@ -33,7 +33,7 @@ def _panel(panel: Panel, width: int, height: int, is_coloured: bool) -> Iterator
     places = ticks.log_ticks(low, high) if panel.y.log else ticks.ticks(low, high, 4)
     room = max(len(ticks.written(each)) for each in places) + 1
     columns = width - room - 2
-    cells: dict[tuple[int, int], tuple[int, int]] = {}  # of a cell: its dots, and its last line
+    cells: dict[tuple[int, int], tuple[int, int]] = {}  # (row, column) to dots and last line
     for number, line in enumerate(lines):
         for x, y in _dots(line, columns, height, (x_low, x_high), (bottom, top), panel.y.log):
             row, column = y // 4, x // 2
@@ -63,7 +63,7 @@ def _dots(
     along: tuple[float, float],
     is_log: bool,
 ) -> Iterable[tuple[int, int]]:
-    """The dots of a line, from each of its points to the next."""
+    """Yield the dots (x, y) of a line, connecting each point to the next."""
     before: tuple[int, int] | None = None
     for a, b in zip(line.x, line.y, strict=True):
         value = float(b)

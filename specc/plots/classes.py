@@ -1,4 +1,4 @@
-"""Figures of a classifier: confusion, rates, calibration, mistakes."""
+"""Plots of a classifier: confusion matrix, rates, calibration, mistakes."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from specc.plots.marks import (
 )
 from specc.plots.subject import Subject
 
-MOST_CLASSES = 40  # that have names and counts in a matrix
-MOST_LINES = 8  # in a panel
-MOST_MISTAKES, MOST_TOLD = 24, 10  # as pictures, and in words
+MOST_CLASSES = 40  # largest confusion matrix with counts in its cells
+MOST_LINES = 8  # largest number of curves in a panel
+MOST_MISTAKES, MOST_TOLD = 24, 10  # largest number of mistakes as images, and as text
 
 
 def classifiers(subject: Subject) -> list[Head]:
-    """The targets of classes and of truth values that the model answers."""
+    """Return the targets of classes and booleans that the model predicts."""
     return [head for head in subject.heads if head.kind != "number"]
 
 
 def confusion(subject: Subject) -> Figure:
-    """How often each class was taken for each other one."""
+    """Plot the confusion matrix."""
     panels, captions = [], []
     for head in classifiers(subject):
         found, names = answers(subject, head), subject.names(head.port)
@@ -72,11 +72,11 @@ def _most_confused(table: np.ndarray, names: list[str]) -> str:
     true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
     count = int(wrong.max())
     times = "once" if count == 1 else f"{count:,} times"
-    return f" Most often, {times}, {names[true]} was taken for {names[predicted]}."
+    return f" Most often ({times}), {names[true]} was predicted as {names[predicted]}."
 
 
 def by_class(subject: Subject) -> Figure:
-    """Precision and recall of each class."""
+    """Plot the precision and recall of each class."""
     panels: list[Part] = []
     for head in classifiers(subject):
         rows, names = answers(subject, head).by_class, subject.names(head.port)
@@ -97,14 +97,14 @@ def by_class(subject: Subject) -> Figure:
             )
         )
     caption = (
-        "Precision: of what was taken for a class, the share that is of it."
-        " Recall: of a class, the share that was found."
+        "Precision: the share of predictions of a class that are right."
+        " Recall: the share of a class's examples that are predicted right."
     )
     return Figure("classes", "Precision and recall by class", tuple(panels), caption)
 
 
 def receiver(subject: Subject) -> Figure:
-    """True against false positives of each class, for all thresholds."""
+    """Plot the ROC curve of each class."""
     panels: list[Part] = []
     figures: dict[str, float] = {}
     for head in classifiers(subject):
@@ -127,16 +127,16 @@ def receiver(subject: Subject) -> Figure:
             )
         )
     caption = (
-        "Each point is a threshold. The number beside a class is the area under its curve:"
-        " the probability that an example of the class scores higher than one of another."
+        "Each point of a curve is a threshold. The number beside a class is the area under its"
+        " curve: the probability that an example of the class scores higher than another example."
     )
     more = any(len(subject.names(head.port)) > MOST_LINES for head in classifiers(subject))
-    caption += f" Shown are the {MOST_LINES} classes with the smallest areas." if more else ""
+    caption += f" Only the {MOST_LINES} classes with the smallest areas are shown." if more else ""
     return Figure("roc", "Receiver operating characteristic", tuple(panels), caption, 2, figures)
 
 
 def _short(x: np.ndarray, y: np.ndarray, most: int = 400) -> tuple[np.ndarray, np.ndarray]:
-    """A curve of few points: steps that a drawing could not show are left out."""
+    """Thin out a curve to at most `most` points."""
     if len(x) <= most:
         return x, y
     kept = np.unique(np.linspace(0, len(x) - 1, most).astype(int))
@@ -144,13 +144,13 @@ def _short(x: np.ndarray, y: np.ndarray, most: int = 400) -> tuple[np.ndarray, n
 
 
 def reliability(subject: Subject) -> Figure:
-    """How sure the model is, against how often it is right."""
+    """Plot accuracy against confidence."""
     panels, captions, figures = [], [], {}
     for head in classifiers(subject):
         found = answers(subject, head)
         mean, share, counts, error = calibration(found.confidence, found.is_right)
         titles = tuple(
-            f"{count:,} answers: {100 * m:.1f} % sure, {100 * s:.1f} % right"
+            f"{count:,} predictions: confidence {100 * m:.1f}%, accuracy {100 * s:.1f}%"
             for m, s, count in zip(mean, share, counts, strict=True)
         )
         edges = (np.arange(len(counts)) + 0.5) / len(counts)
@@ -158,29 +158,29 @@ def reliability(subject: Subject) -> Figure:
             Panel(
                 (
                     Bars(edges, share, 0.096, "right", titles=titles),
-                    Points(mean, share, "at its mean confidence", titles=titles),
-                    Diagonal("as sure as right"),
+                    Points(mean, share, "at the mean confidence", titles=titles),
+                    Diagonal("perfectly calibrated"),
                 ),
                 _title(subject, head),
                 Axis("confidence", low=0, high=1),
-                Axis("share of right answers", low=0, high=1),
+                Axis("accuracy", low=0, high=1),
                 is_square=True,
             )
         )
         figures[head.port.name] = error
-        captions.append(f"The expected calibration error is {100 * error:.2f} %.")
+        captions.append(f"The expected calibration error is {100 * error:.2f}%.")
     return Figure("calibration", "Calibration", tuple(panels), " ".join(captions), 2, figures)
 
 
 def mistakes(subject: Subject) -> Figure:
-    """The mistakes that the model was surest of."""
+    """Show the mistakes with the highest confidence."""
     parts: list[Part] = []
     captions = []
     for head in classifiers(subject):
         found, names = answers(subject, head), subject.names(head.port)
         wrong = np.flatnonzero(~found.is_right)
         order = wrong[np.argsort(-found.confidence[wrong], kind="stable")][:MOST_MISTAKES]
-        captions.append(f"{len(wrong):,} mistakes; the surest come first.")
+        captions.append(f"{len(wrong):,} mistakes, sorted by confidence.")
         title = _title(subject, head)
         if subject.pictures and not head.is_sequence:
             port = subject.pictures[0]
@@ -197,11 +197,11 @@ def mistakes(subject: Subject) -> Figure:
         else:
             lines = tuple(_told(subject, found, names, int(k)) for k in order[:MOST_TOLD])
             parts.append(Text(lines, title))
-    return Figure("mistakes", "The surest mistakes", tuple(parts), " ".join(captions))
+    return Figure("mistakes", "Most confident mistakes", tuple(parts), " ".join(captions))
 
 
 def _told(subject: Subject, found: Answers, names: list[str], k: int) -> tuple[str, str]:
-    """A mistake in words: the answer, and what the inputs of the example are."""
+    """Return the heading of a mistake, and the inputs of its example."""
     row = found.rows[k]
     at = f", step {found.steps[k] + 1}" if found.steps.any() else ""
     heading = (
@@ -212,7 +212,7 @@ def _told(subject: Subject, found: Answers, names: list[str], k: int) -> tuple[s
 
 
 def described(subject: Subject, row: int, most: int = 12) -> str:
-    """The inputs of an example in a line or two."""
+    """Return the inputs of an example in one or two lines of text."""
     told = []
     for port in subject.ports("input"):
         values = subject.values(port.name, np.array([row]))[0]
@@ -230,7 +230,7 @@ def described(subject: Subject, row: int, most: int = 12) -> str:
 
 
 def pixels(values: np.ndarray) -> np.ndarray:
-    """A picture [h, w], [1, h, w] or [3, h, w] as uint8 pixels, its own range as black to white."""
+    """Scale an image [h, w], [1, h, w] or [3, h, w] to uint8 pixels, from black to white."""
     if values.ndim == 3 and values.shape[0] == 1:
         values = values[0]
     found = png.gray(values)

@@ -1,6 +1,6 @@
-"""The colours of all figures.
+"""The colors of all figures.
 
-rgb(2)                       # "#009e73", the third of the palette
+rgb(2)                       # "#009e73", the third color of the palette
 heat(values)                 # uint8 [..., 3]: dark blue over green to yellow
 signed(values)               # blue over white to orange, for values from -1 to 1
 counts(values)               # pale to dark blue
@@ -22,7 +22,9 @@ PALETTE = (
     "#5e3c99",
     "#b8b000",
 )
-"""Told apart by all eyes (Okabe and Ito, Color universal design, 2008), and four more."""
+"""Distinguishable with color blindness (Okabe and Ito, Color universal design, 2008), and four
+more.
+"""
 
 _HEAT = np.array(
     [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]], np.float64
@@ -35,22 +37,22 @@ _COUNTS = np.array([[226, 238, 248], [120, 180, 222], [0, 95, 160], [0, 45, 90]]
 
 
 def rgb(number: int) -> str:
-    """The colour of a series, as #rrggbb; after the last one they begin anew."""
+    """Return the color of a series as #rrggbb; the palette repeats."""
     return PALETTE[number % len(PALETTE)]
 
 
 def heat(values: np.ndarray) -> np.ndarray:
-    """Colours of values from 0 to 1; gray where a value is no number."""
+    """Return colors of values from 0 to 1, uint8 [..., 3]; gray for NaN and infinity."""
     return _mixed(values, _HEAT)
 
 
 def signed(values: np.ndarray) -> np.ndarray:
-    """Colours of values from -1 to 1; gray where a value is no number."""
+    """Return colors of values from -1 to 1, uint8 [..., 3]; gray for NaN and infinity."""
     return _mixed((values + 1) / 2, _SIGNED)
 
 
 def counts(values: np.ndarray) -> np.ndarray:
-    """Colours of values from 0 to 1, pale for few."""
+    """Return colors of values from 0 to 1, uint8 [..., 3], pale for small values."""
     return _mixed(values, _COUNTS)
 
 
@@ -64,9 +66,9 @@ def _mixed(values: np.ndarray, stops: np.ndarray) -> np.ndarray:
 
 
 def of_table(values: np.ndarray, low: float, high: float, scale: str) -> np.ndarray:
-    """Colours of a table's values, whose first and last colour stand for `low` and `high`.
+    """Return the colors of a table's values; the first and last color mean `low` and `high`.
 
-    Values that are colours already, [..., 3], stay as they are.
+    Values that are already colors, [..., 3], are returned unchanged.
     """
     if values.ndim == 3:
         return values
@@ -77,10 +79,10 @@ def of_table(values: np.ndarray, low: float, high: float, scale: str) -> np.ndar
 
 
 def is_dark(colour: np.ndarray) -> bool:
-    """Whether white text is read better on a colour than black text."""
+    """Return whether white text is easier to read on a color than black text."""
     return bool(colour @ np.array([0.299, 0.587, 0.114]) < 140)
 
 
 def hexadecimal(colour: np.ndarray) -> str:
-    """A colour as #rrggbb."""
+    """Return a color as #rrggbb."""
     return "#" + "".join(f"{int(each):02x}" for each in colour)

@@ -9,16 +9,16 @@ from specc.plots.marks import Axis, Figure, Line, Mark, Panel, Rule
 from specc.plots.subject import Subject
 
 MOST_POINTS = 1_000
-"""Of a line: a longer history is thinned out, with its least and largest values kept."""
+"""Largest number of points of a line; a longer history is thinned out."""
 
 
 def curves(subject: Subject) -> Figure:
-    """Loss and metrics of training and validation over the epochs."""
+    """Plot the loss and metrics of training and validation over the epochs."""
     return of_history(subject.name, subject.curves, subject.best_epoch)
 
 
 def of_history(name: str, columns: Mapping[str, Sequence[float]], best_epoch: int) -> Figure:
-    """The curves of a run by its name, with the columns of metrics.csv."""
+    """Plot the curves of a run with the columns of its metrics.csv."""
     epochs = columns["epoch"]
     names = [name.removeprefix("train_") for name in columns if name.startswith("train_")]
     panels = []
@@ -48,7 +48,7 @@ def of_history(name: str, columns: Mapping[str, Sequence[float]], best_epoch: in
 def thinned(
     x: Sequence[float], y: Sequence[float], most: int = MOST_POINTS
 ) -> tuple[list[float], list[float]]:
-    """A line of at most about `most` points, with the least and the largest of each stretch."""
+    """Thin out a line to about `most` points, keeping local minima and maxima."""
     if len(x) <= most:
         return list(x), list(y)
     every = -(-2 * len(x) // most)

@@ -1,8 +1,8 @@
-"""Points of many dimensions in the plane.
+"""Projects points of many dimensions to the plane.
 
     places, axes = placed(values, "pca")       # [n, 2], and a label for each axis
 
-"pca" is specc's own; "tsne" takes scikit-learn, and "umap" the package umap-learn.
+"pca" is built in; "tsne" needs scikit-learn, and "umap" needs the package umap-learn.
 """
 
 from __future__ import annotations
@@ -10,31 +10,32 @@ from __future__ import annotations
 import numpy as np
 
 METHODS = {
-    "pca": "the two directions in which they differ most",
-    "tsne": "t-SNE (van der Maaten and Hinton, 2008), which keeps neighbours together",
-    "umap": "UMAP (McInnes, Healy and Melville, 2018), which keeps neighbours together",
+    "pca": "the two directions of largest variance",
+    "tsne": "t-SNE (van der Maaten and Hinton, 2008), which keeps neighbors together",
+    "umap": "UMAP (McInnes, Healy and Melville, 2018), which keeps neighbors together",
 }
-"""What the plane shows, by method."""
+"""A description of each method for captions."""
 LEAST = 5
-"""Points that t-SNE and UMAP need."""
+"""Smallest number of points for t-SNE and UMAP."""
 NEIGHBOURS = 30
-"""The perplexity of t-SNE, and twice the neighbours of UMAP, where there are enough points."""
+"""The perplexity of t-SNE, and twice the number of neighbors of UMAP, if there are enough points.
+"""
 
 
 def placed(values: np.ndarray, method: str = "pca") -> tuple[np.ndarray, tuple[str, str]]:
-    """Coordinates [n, 2] of values [n, d], and the labels of the axes.
+    """Return coordinates [n, 2] of values [n, d], and the labels of the axes.
 
-    Raises ValueError for an unknown method, LookupError for too few points, and ImportError if the
-    package that a method takes is missing.
+    Raises ValueError for an unknown method, LookupError for too few points, and ImportError if a
+    package is missing.
     """
     if method == "pca":
         places, shares = principal(values)
         x, y = (f"axis {k + 1}: {share:.0%} of the variance" for k, share in enumerate(shares))
         return places, (x, y)
     if method not in METHODS:
-        raise ValueError(f"`method` is {', '.join(METHODS)}, not {method!r}")
+        raise ValueError(f"`method` must be one of {', '.join(METHODS)}, not {method!r}")
     if len(values) < LEAST:
-        raise LookupError(f"{method} needs at least {LEAST} points, and there are {len(values)}")
+        raise LookupError(f"{method} needs at least {LEAST} points, but there are {len(values)}")
     places = _tsne(values) if method == "tsne" else _umap(values)
     return np.asarray(places, np.float64), ("", "")
 
@@ -58,20 +59,20 @@ def _umap(values: np.ndarray) -> np.ndarray:
     except ImportError:
         raise ImportError("UMAP needs umap-learn: `pip install 'specc-nn[embed]'`") from None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a fixed seed takes one thread
+        warnings.simplefilter("ignore")  # UMAP warns that a fixed seed limits it to one thread
         made = UMAP(n_neighbors=min(NEIGHBOURS // 2, len(values) - 1), random_state=0)
         return made.fit_transform(np.asarray(values, np.float32))
 
 
 def principal(values: np.ndarray, axes: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates [n, axes] along the axes of the largest variance, and the shares of it, [axes].
+    """Return coordinates [n, axes] along the principal axes, and their shares of variance.
 
-    Pearson, On lines and planes of closest fit, 1901. The sign of an axis is the one that makes its
-    largest weight positive, so that two computations agree.
+    Pearson, On lines and planes of closest fit, 1901. The largest weight of an axis is made
+    positive, so that the sign is always the same.
     """
     centred = values - values.mean(0)
     is_wide = centred.shape[1] > centred.shape[0]
-    # of the smaller one of the two matrices of products, which have the same eigenvalues
+    # use the smaller of the two Gram matrices, which have the same nonzero eigenvalues
     sizes, vectors = np.linalg.eigh(centred @ centred.T if is_wide else centred.T @ centred)
     sizes, directions = np.maximum(sizes[::-1][:axes], 0), vectors.T[::-1][:axes]
     if is_wide:

@@ -1,9 +1,9 @@
-"""Which output answers which target: what a confusion matrix or a list of mistakes is about.
+"""Finds the output that predicts each target, for confusion matrices and similar plots.
 
 heads(program)      # (Head(port=Port("label", ...), output="scores", kind="classes"),)
 
-An output answers a target if a loss or metric compares the two, and their shapes fit: see
-`specc.net.answers`, which says it for predictions as well.
+An output predicts a target if a loss or metric compares the two and their shapes fit. This rule is
+in `specc.net.answers`, which predictions use too.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ KINDS = {"class": "classes", "bool": "truth"}
 
 @dataclass(frozen=True)
 class Head:
-    """A target and the output that answers it.
+    """A target and the output that predicts it.
 
-    `kind` is "classes" (a value of each class), "truth" (one value of a bool) or "number". `holds`
-    says what the values are (see `Meaning`). `is_sequence`: there is one answer at each step.
+    `kind` is "classes" (one value per class), "truth" (one value of a bool) or "number". `holds`
+    says what the values are (see `Meaning`). `is_sequence` says that there is one prediction per
+    time step.
     """
 
     port: Port
@@ -33,10 +34,10 @@ class Head:
     holds: str = "values"
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
-        """Return probabilities of classes from the values of the output, [..., classes].
+        """Convert the values of the output to probabilities of classes, [..., classes].
 
-        Scores go through a softmax (or a sigmoid, for a truth value), and so do values of which it
-        is not known what they are, unless all look like probabilities.
+        Scores go through a softmax, or a sigmoid for a boolean. Values of unknown meaning are
+        treated as scores, unless all of them could be probabilities.
         """
         values = values.astype(np.float64)
         if self.kind == "truth":
@@ -49,7 +50,7 @@ class Head:
 
 
 def heads(program: Program) -> tuple[Head, ...]:
-    """Return the targets of a model that an output answers, in the order of the file."""
+    """Return the targets of a model that an output predicts, in the order of the file."""
     found: dict[str, Head] = {}
     for output, meaning in compared(program).items():
         port = meaning.target

@@ -1,10 +1,10 @@
-"""Every figure by its name, and what it needs.
+"""All kinds of plots by name, and what each needs.
 
     kind = find("confusion")
     kind.why_not(subject)            # "" or "no output scores the classes of a target"
     kind.draw(subject)               # Figure
 
-A kind is one entry here and one function: `specc plot`, the report and `net.plot` have it then.
+To add a kind, write one function and one entry here; `specc plot`, reports and `net.plot` use it.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from specc.plots.subject import Subject
 from specc.system.records import dataclass
 
 Needs = Callable[[Subject], str]
-"""Says what a subject lacks for a figure; an empty text if it lacks nothing."""
+"""Returns what a subject lacks for a plot; an empty string if it lacks nothing."""
 
 
 @dataclass(frozen=True)
 class FigureKind:
-    """A figure: its name, what it shows in a line, how it is drawn, and what it needs."""
+    """A kind of plot: its name, its summary, the function that draws it, and what it needs."""
 
     name: str
     summary: str
     draw: Callable[..., Figure]
     needs: tuple[Needs, ...] = ()
     is_slow: bool = False
-    """Whether a large model may take seconds for it."""
+    """Whether the plot may take seconds for a large model."""
     options: tuple[str, ...] = ()
-    """The arguments of `draw`: "layer", "example" (from 0 there), "method"."""
+    """The optional arguments of `draw`: "layer", "example" (counted from 0) or "method"."""
 
     def why_not(self, subject: Subject) -> str:
-        """What the subject lacks for this figure; an empty text if it can be drawn."""
+        """Return what the subject lacks for this plot; an empty string if it can be drawn."""
         return next((why for need in self.needs if (why := need(subject))), "")
 
 
@@ -43,7 +43,7 @@ def _history(subject: Subject) -> str:
 
 
 def _examples(subject: Subject) -> str:
-    return "" if subject.count else "there are no examples: `train` names no data"
+    return "" if subject.count else "there are no examples: `train` has no `data`"
 
 
 def _classes(subject: Subject) -> str:
@@ -53,17 +53,17 @@ def _classes(subject: Subject) -> str:
 
 def _any_mistakes(subject: Subject) -> str:
     found = any(not all(answers.answers(subject, h).is_right) for h in classes.classifiers(subject))
-    return "" if found else f"all answers to the {subject.part} examples are right"
+    return "" if found else f"all {subject.part} examples are predicted right"
 
 
 def _pictures(subject: Subject) -> str:
-    return "" if subject.pictures else "no input is a picture, [h, w], [1, h, w] or [3, h, w]"
+    return "" if subject.pictures else "no input is an image, [h, w], [1, h, w] or [3, h, w]"
 
 
 def _whole_classes(subject: Subject) -> str:
     heads = classes.classifiers(subject)
     found = any(head.kind == "classes" and not head.is_sequence for head in heads)
-    return "" if found else "no output scores the classes of a target, one for each example"
+    return "" if found else "no output scores the classes of a target, once per example"
 
 
 def _numbers(subject: Subject) -> str:
@@ -72,11 +72,11 @@ def _numbers(subject: Subject) -> str:
 
 
 def _maps(subject: Subject) -> str:
-    return "" if layers.visible(subject) else "no layer gives maps, [channels, h, w]"
+    return "" if layers.visible(subject) else "no layer has feature maps, [channels, h, w]"
 
 
 def _found(search: Callable[[Subject], object]) -> Needs:
-    """The need of what a function finds, which raises LookupError where there is none."""
+    """Return a check that calls `search` and returns the message of its LookupError."""
 
     def needs(subject: Subject) -> str:
         try:
@@ -89,7 +89,7 @@ def _found(search: Callable[[Subject], object]) -> Needs:
 
 
 def _steps(subject: Subject) -> str:
-    return "" if through_time.step_layers(subject) else "no layer gives a vector at each step"
+    return "" if through_time.step_layers(subject) else "no layer has a vector at each time step"
 
 
 def _attention(subject: Subject) -> str:
@@ -97,9 +97,7 @@ def _attention(subject: Subject) -> str:
 
 
 def _texts(subject: Subject) -> str:
-    return (
-        "" if subject.samples else "the run has no texts: `sample = 300` in `train` asks for them"
-    )
+    return "" if subject.samples else "the run has no samples: set `sample = 300` in `train`"
 
 
 def _losses(subject: Subject) -> str:
@@ -108,55 +106,55 @@ def _losses(subject: Subject) -> str:
 
 def _one_head(subject: Subject) -> str:
     found = any(not head.is_sequence for head in subject.heads)
-    return "" if found else "no output answers a target, one for each example"
+    return "" if found else "no output predicts a target, once per example"
 
 
 KINDS = (
     FigureKind("curves", "loss and metrics, epoch by epoch", curves.curves, (_history,)),
     FigureKind("sweep", "trials of a sweep, by number and by each search", sweep.sweep,
                (_found(sweep.trials),)),
-    FigureKind("confusion", "which classes are taken for which", classes.confusion,
+    FigureKind("confusion", "confusion matrix of each target", classes.confusion,
                (_examples, _classes)),
     FigureKind("classes", "precision and recall of each class", classes.by_class,
                (_examples, _classes)),
-    FigureKind("roc", "true against false positives, for all thresholds", classes.receiver,
+    FigureKind("roc", "ROC curve: true against false positives", classes.receiver,
                (_examples, _classes)),
-    FigureKind("calibration", "how sure the model is, against how often it is right",
+    FigureKind("calibration", "accuracy against confidence",
                classes.reliability, (_examples, _classes)),
-    FigureKind("mistakes", "the mistakes that the model was surest of", classes.mistakes,
+    FigureKind("mistakes", "mistakes with the highest confidence", classes.mistakes,
                (_examples, _classes, _any_mistakes)),
     FigureKind("fit", "predicted against true values", space.fit, (_examples, _numbers)),
-    FigureKind("boundary", "what is answered at each point of a plane", space.boundary,
+    FigureKind("boundary", "decision boundary in a plane", space.boundary,
                (_examples, _found(space.plane_input), _one_head)),
-    FigureKind("embedding", "examples as the last hidden layer sees them", space.embedding,
+    FigureKind("embedding", "output of the last hidden layer in a plane", space.embedding,
                (_examples, _found(space.hidden_layer)), options=("method",)),
-    FigureKind("words", "the learned vectors of words or letters", space.words,
+    FigureKind("words", "embedding vectors of words or letters", space.words,
                (_found(space.word_table),), options=("method",)),
-    FigureKind("outputs", "inputs, and the pictures that the model makes of them", layers.outputs,
+    FigureKind("outputs", "input images and output images", layers.outputs,
                (_examples, _pictures, _found(layers.picture_outputs))),
-    FigureKind("filters", "weights of the first layer that reads pictures", layers.filters,
+    FigureKind("filters", "weights of the first layer that reads images", layers.filters,
                (_pictures, _found(layers.first_filters))),
-    FigureKind("maps", "what each layer makes of one picture", layers.maps,
+    FigureKind("maps", "feature maps of one image in each layer", layers.maps,
                (_examples, _pictures, _maps), options=("example",)),
-    FigureKind("features", "what units of a layer look for", layers.features,
+    FigureKind("features", "inputs that activate the units of a layer most", layers.features,
                (_examples, _pictures, _found(layers.unit_layer)), is_slow=True, options=("layer",)),
-    FigureKind("saliency", "the pixels that an answer depends on", layers.saliency,
+    FigureKind("saliency", "pixels that a prediction depends on", layers.saliency,
                (_examples, _pictures, _whole_classes), is_slow=True),
-    FigureKind("samples", "texts that the model wrote while it was trained", through_time.samples,
+    FigureKind("samples", "texts generated during training", through_time.samples,
                (_texts,)),
     FigureKind("states", "states of recurrent layers along a sequence", through_time.states,
                (_examples, _steps), is_slow=True, options=("example",)),
-    FigureKind("attention", "where each step of a sequence looks", attention.attention,
+    FigureKind("attention", "attention weights of each head", attention.attention,
          (_examples, _attention), is_slow=True, options=("example",)),
-    FigureKind("flow", "gradients from layer to layer, and along time", through_time.flow,
+    FigureKind("flow", "gradients from layer to layer and over time", through_time.flow,
                (_examples, _losses), is_slow=True),
-    FigureKind("activations", "how the values of each layer are distributed", layers.activations,
+    FigureKind("activations", "distribution of each layer's output", layers.activations,
          (_examples, _found(layers.active)), is_slow=True),
-    FigureKind("weights", "how the parameters are distributed", layers.weights),
+    FigureKind("weights", "distribution of the parameters", layers.weights),
 )  # fmt: skip
-"""All figures, in the order of a report."""
+"""All kinds of plots, in the order of a report."""
 
 
 def find(name: str) -> FigureKind:
-    """The kind of a name; raises KeyError if there is none."""
+    """Return the kind of plot with a name. Raises KeyError if there is none."""
     return {kind.name: kind for kind in KINDS}[name]

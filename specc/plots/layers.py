@@ -1,4 +1,4 @@
-"""What layers have learned: filters, maps, weights, and what a unit or a class looks for."""
+"""Plots of layers: filters, feature maps, weights, features of units, and saliency."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ASCENT_STEPS, ASCENT_RATE, ASCENT_DECAY = 60, 0.15, 0.03
 
 
 def filters(subject: Subject) -> Figure:
-    """The weights of the first layer that looks at pictures, as pictures."""
+    """Plot the weights of the first layer that reads images."""
     layer, weights = first_filters(subject)
     limit = float(np.abs(weights).max()) or 1.0
     shown = weights[:MOST_FILTERS]
@@ -42,10 +42,10 @@ def filters(subject: Subject) -> Figure:
 
 
 def first_filters(subject: Subject) -> tuple[Layer, np.ndarray]:
-    """The first layer with weights for pictures, and these, [filters, 1 or 3, h, w].
+    """Return the first layer that reads images and its weights, [filters, 1 or 3, h, w].
 
-    A convolution of an input, or a dense layer of a whole picture. Raises LookupError if there is
-    none.
+    It is a convolution of an input, or a dense layer of a whole image. Raises LookupError if there
+    is none.
     """
     sizes = {int(np.prod(port.shape)): port.shape for port in subject.pictures}
     for layer in subject.program.layers:
@@ -56,11 +56,11 @@ def first_filters(subject: Subject) -> tuple[Layer, np.ndarray]:
             if weights.ndim == 2 and weights.shape[1] in sizes and len(weights) > 1:
                 shape = sizes[weights.shape[1]]
                 return layer, weights.reshape(len(weights), -1, *shape[-2:])
-    raise LookupError("no layer reads a picture")
+    raise LookupError("no layer reads an image")
 
 
 def visible(subject: Subject) -> list[Layer]:
-    """The layers that give maps, [channels, h, w]; one of several that give the same value."""
+    """Return the layers with feature maps, [channels, h, w]; one layer per distinct output."""
     found: dict[Node, Layer] = {}
     for layer in subject.program.layers:
         shape = layer.node.type.bound_shape
@@ -70,7 +70,7 @@ def visible(subject: Subject) -> list[Layer]:
 
 
 def maps(subject: Subject, example: int = 0) -> Figure:
-    """What each layer makes of one picture."""
+    """Plot the feature maps of one image in each layer."""
     port = subject.pictures[0]
     row = np.array([example])
     parts: list[Part] = [
@@ -84,14 +84,14 @@ def maps(subject: Subject, example: int = 0) -> Figure:
         shape = " x ".join(map(str, channels.shape))
         parts.append(Gallery(tuple(pictures), f"{layer.path}: {layer.text}, {shape}", 8))
     caption = (
-        f"Example {subject.rows[example] + 1:,} of the data on its way through the model."
-        " White is the largest value of a map, black its smallest."
+        f"The feature maps of example {subject.rows[example] + 1:,} of the data."
+        " In each map, white is the largest value and black the smallest."
     )
-    return Figure("maps", "Maps of one example", tuple(parts), caption)
+    return Figure("maps", "Feature maps of one example", tuple(parts), caption)
 
 
 def outputs(subject: Subject) -> Figure:
-    """Examples, and the pictures that a model makes of them: what an autoencoder keeps."""
+    """Plot input images beside the output images of the model, such as an autoencoder."""
     port = subject.pictures[0]
     parts: list[Part] = []
     for name in picture_outputs(subject):
@@ -105,12 +105,12 @@ def outputs(subject: Subject) -> Figure:
                 Picture(pixels(made[row].reshape(port.shape)), name),
             ]
         parts.append(Gallery(tuple(pictures), name, 8))
-    caption = f"{subject.part.capitalize()} examples, each beside what the model makes of it."
-    return Figure("outputs", "Pictures made by the model", tuple(parts), caption)
+    caption = f"{subject.part.capitalize()} examples, each beside the output of the model."
+    return Figure("outputs", "Output images", tuple(parts), caption)
 
 
 def picture_outputs(subject: Subject) -> list[str]:
-    """The outputs that have the elements of a picture. Raises LookupError if there is none."""
+    """Return the outputs with as many elements as an input image. Raises LookupError if none."""
     sizes = {int(np.prod(port.shape)) for port in subject.pictures}
     found = [
         term.name
@@ -118,18 +118,18 @@ def picture_outputs(subject: Subject) -> list[str]:
         if term.node.type.kind == "float" and int(np.prod(term.node.type.bound_shape)) in sizes
     ]
     if not found:
-        raise LookupError("no output is a picture")
+        raise LookupError("no output is an image")
     return found
 
 
 def weights(subject: Subject) -> Figure:
-    """How the weights of each layer are distributed."""
+    """Plot a histogram of each parameter."""
     panels: list[Part] = []
     for path in subject.net.params:
         values = np.ravel(np.asarray(subject.net.params[path], np.float64))
         if values.size >= 2 and len(panels) < MOST_HISTOGRAMS:
             panels.append(_histogram(path, values))
-    caption = f"The parameters of {subject.name}: how many have which value."
+    caption = f"Histograms of the parameters of {subject.name}."
     return Figure("weights", "Weights", tuple(panels), caption, columns=2)
 
 
@@ -145,7 +145,7 @@ def _histogram(title: str, values: np.ndarray, note: str = "") -> Panel:
 
 
 def activations(subject: Subject) -> Figure:
-    """How the values that each layer gives are distributed, over some examples."""
+    """Plot a histogram of each layer's output over some examples."""
     rows = np.arange(min(subject.count, SOME_EXAMPLES))
     values = subject.of_layers([layer.path for layer in active(subject)], rows)
     panels = []
@@ -153,31 +153,28 @@ def activations(subject: Subject) -> Figure:
         flat = np.ravel(found)
         zeros = float((flat == 0).mean())
         panels.append(_histogram(path, flat, f", {zeros:.0%} are 0" if zeros > 0.01 else ""))
-    caption = (
-        f"What the layers give for {len(rows):,} {subject.part} examples: how many values are how"
-        " large."
-    )
+    caption = f"Histograms of the layers' outputs for {len(rows):,} {subject.part} examples."
     return Figure("activations", "Activations", tuple(panels), caption, columns=2)
 
 
 def active(subject: Subject) -> list[Layer]:
-    """The layers that give numbers for each example; raises LookupError if there is none."""
+    """Return the layers with several numbers per example. Raises LookupError if none."""
     found: dict[Node, Layer] = {}
     for layer in subject.program.layers:
         kind = layer.node.type
         if kind.batched and kind.kind == "float" and kind.bound_elements > 1:
             found.setdefault(layer.node, layer)
     if not found:
-        raise LookupError("no layer gives numbers for each example")
+        raise LookupError("no layer has several numbers per example")
     return list(found.values())
 
 
 def features(subject: Subject, layer: str = "") -> Figure:
-    """What a few units of a layer look for.
+    """Plot the inputs that activate a few units of a layer most.
 
-    First the picture that gradient ascent finds for a unit (Simonyan, Vedaldi and Zisserman, Deep
-    inside convolutional networks, 2014), then the nine examples that excite it most (Zeiler and
-    Fergus, Visualizing and understanding convolutional networks, 2014).
+    First comes the image that gradient ascent finds for a unit (Simonyan, Vedaldi and Zisserman,
+    Deep inside convolutional networks, 2014), then the nine examples with the highest activation
+    (Zeiler and Fergus, Visualizing and understanding convolutional networks, 2014).
     """
     chosen = unit_layer(subject, layer)
     port = subject.pictures[0]
@@ -192,21 +189,21 @@ def features(subject: Subject, layer: str = "") -> Figure:
         own = values[best[0], unit]
         node = unit_node(chosen.node, unit, np.unravel_index(own.argmax(), own.shape))
         found = ascent(subject, node, port.name, strongest)
-        pictures = [Picture(pixels(found), "looks for", mark=1)]
+        pictures = [Picture(pixels(found), "ascent", mark=1)]
         pictures += [
             Picture(pixels(each), f"{strengths[k, unit]:.3g}")
             for k, each in zip(best, subject.values(port.name, best), strict=True)
         ]
         parts.append(Gallery(tuple(pictures), f"{chosen.path}, unit {unit}", 10))
     caption = (
-        f"Units of `{chosen.text}`: what gradient ascent on the input finds, and the"
-        f" {STRONGEST} of {len(rows):,} {subject.part} examples that excite each most."
+        f"Units of `{chosen.text}`: the input found by gradient ascent, and the {STRONGEST} of"
+        f" {len(rows):,} {subject.part} examples that activate each unit most."
     )
-    return Figure("features", "What units look for", tuple(parts), caption)
+    return Figure("features", "Features of units", tuple(parts), caption)
 
 
 def unit_layer(subject: Subject, path: str = "") -> Layer:
-    """The layer of a path, or the last one with maps, or the first one with units.
+    """Return the layer of a path; by default the last with feature maps or the first with units.
 
     Raises LookupError if there is none.
     """
@@ -225,7 +222,7 @@ def unit_layer(subject: Subject, path: str = "") -> Layer:
 
 
 def unit_node(node: Node, unit: int, place: Sequence[int] = ()) -> Node:
-    """One unit of a layer: of a map, its value at a place."""
+    """Return one unit of a layer as a node; for a feature map, its value at a position."""
     for axis, at in enumerate((unit, *place)):
         node = apply(Slice(axis, int(at), 1), node)
     return apply(Reshape(()), node)
@@ -234,11 +231,10 @@ def unit_node(node: Node, unit: int, place: Sequence[int] = ()) -> Node:
 def ascent(
     subject: Subject, node: Node, port: str, strongest: np.ndarray | None = None
 ) -> np.ndarray:
-    """The input that makes a number of the model large: gradient ascent from a mean example.
+    """Find an input that maximizes a node by gradient ascent from the mean example.
 
-    Its size is held back by decay, so that it stays in the range of the examples. Where the number
-    does not depend on the mean example at all, as behind a relu, it starts from the example for
-    which the number is largest, [1, *shape], if that is given.
+    Decay keeps the input in the range of the examples. If the gradient at the mean example is 0, as
+    after a relu, ascent starts from `strongest`, [1, *shape], the example with the largest value.
     """
     some = subject.values(port, np.arange(min(subject.count, 200)))
     mean = x = some.mean(0, keepdims=True)
@@ -262,9 +258,9 @@ def ascent(
 
 
 def saliency(subject: Subject, examples: Sequence[int] = range(8)) -> Figure:
-    """Which pixels the answer depends on: the gradient of its score by the input.
+    """Plot which pixels a prediction depends on: the gradient of its score by the input.
 
-    Its size at each pixel, the largest of the channels (Simonyan, Vedaldi and Zisserman, 2014).
+    The size at a pixel is the largest over the channels (Simonyan, Vedaldi and Zisserman, 2014).
     """
     port = subject.pictures[0]
     head = next(each for each in subject.heads if each.kind == "classes" and not each.is_sequence)
@@ -284,7 +280,7 @@ def saliency(subject: Subject, examples: Sequence[int] = range(8)) -> Figure:
         seen = pixels(subject.values(port.name, np.array([row]))[0])
         pictures += [Picture(seen, names[best]), Picture(colours.heat(size / top), "saliency")]
     caption = (
-        "Beside each example the size of the gradient of its predicted class by each pixel:"
+        "Beside each example is the size of the gradient of its predicted class by each pixel:"
         " where it is bright, a small change of the pixel changes the score most."
     )
     return Figure("saliency", "Saliency", (Gallery(tuple(pictures), "", 8),), caption)

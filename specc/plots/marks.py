@@ -1,9 +1,9 @@
-"""What a figure shows, apart from how it is drawn.
+"""The content of a figure, independent of how it is drawn.
 
     Figure("curves", "Loss", (Panel((Line(epochs, loss, "training"),), x=Axis("epoch")),))
 
-Everything is in the units of the data; a drawing decides on pixels. Colours are numbers of a
-palette, so that a page can have a light and a dark one.
+Everything is in units of the data; the drawing converts to pixels. Colors are indices into a
+palette, so that a page can have a light and a dark theme.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from specc.system.records import dataclass
 class Axis:
     """An axis of a panel.
 
-    `low` and `high` are its ends, which follow from the marks where they are None. `names` stand at
-    0, 1, 2, ... in place of numbers.
+    `low` and `high` are its ends; by default they follow from the marks. `names` are written at 0,
+    1, 2, ... instead of numbers.
     """
 
     label: str = ""
@@ -35,9 +35,9 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A line through points, [n] each; a value that is not finite interrupts it.
+    """A line through points, `x` and `y` [n]; a value that is not finite interrupts it.
 
-    With `seconds` it is drawn along its way, again and again: only in an SVG.
+    With `seconds`, an SVG animates the line: it is drawn from start to end, repeatedly.
     """
 
     x: Sequence[float] | np.ndarray
@@ -50,10 +50,10 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Single points, [n] each; `titles` say on hover what each one is.
+    """Single points, `x` and `y` [n]; `titles` are shown on hover.
 
-    `labels` are written beside the points, the first ones first, as long as there is room; a point
-    with an empty one has none.
+    `labels` are written beside the points, in order, as long as there is room; a point with an
+    empty label has none.
     """
 
     x: Sequence[float] | np.ndarray
@@ -67,7 +67,7 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class Bars:
-    """Bars from 0 to `heights`, [n]; they stand at `x`, `width` wide."""
+    """Bars from 0 to `heights`, [n], centered at `x`, [n], with a `width` in units of x."""
 
     x: Sequence[float] | np.ndarray
     heights: Sequence[float] | np.ndarray
@@ -79,12 +79,13 @@ class Bars:
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
-    """A colour for each cell of `values`, [rows, columns], row 0 at the top; or the colours
-    themselves, uint8 [rows, columns, 3].
+    """A color for each cell of `values`, [rows, columns], with row 0 at the top.
 
-    `texts` are written into the cells. `scale` is "heat", "counts" (pale to dark; a cell without
-    any stays empty) or "signed" (its middle colour at 0). `extent` is (left, right, bottom, top) in
-    units of the axes where rows and columns are places in a plane.
+    `values` may also be the colors themselves, uint8 [rows, columns, 3].
+
+    `texts` are written into the cells. `scale` is "heat", "counts" (pale to dark; 0 stays empty) or
+    "signed" (the middle color means 0). `extent` is (left, right, bottom, top) in units of the
+    axes, if the cells are positions in a plane.
     """
 
     values: np.ndarray
@@ -96,12 +97,12 @@ class Heatmap:
 
     @property
     def has_bar(self) -> bool:
-        """Whether a bar of colours beside the table says what they stand for."""
+        """Whether the heatmap needs a color bar."""
         return not self.texts and self.values.ndim == 2
 
     @property
     def range(self) -> tuple[float, float]:
-        """The values of the first and the last colour."""
+        """The values of the first and the last color."""
         finite = self.values[np.isfinite(self.values)]
         low = self.low if self.low is not None else float(finite.min(initial=0))
         high = self.high if self.high is not None else float(finite.max(initial=0))
@@ -128,13 +129,13 @@ class Diagonal:
 
 
 Named = Line | Points | Bars | Rule | Diagonal
-"""What a legend names."""
+"""Marks that can be in a legend."""
 Mark = Named | Heatmap
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One pair of axes. `is_square` gives both axes the same length."""
+    """One pair of axes with marks; `is_square` gives both axes the same length."""
 
     marks: tuple[Mark, ...]
     title: str = ""
@@ -143,7 +144,7 @@ class Panel:
     is_square: bool = False
 
     def ends(self, axis: str) -> tuple[float, float]:
-        """The ends of the axis "x" or "y"."""
+        """Return the ends of the axis "x" or "y"."""
         given: Axis = getattr(self, axis)
         low, high = _range(list(self._values(axis)), given)
         return (
@@ -193,7 +194,7 @@ def _range(values: list[float], axis: Axis) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Pixels, uint8 [h, w] or [h, w, 3], with a line below; `mark` frames it in a colour."""
+    """An image, uint8 [h, w] or [h, w, 3], with a line of text; `mark` is the color of a frame."""
 
     pixels: np.ndarray
     text: str = ""
@@ -202,7 +203,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Pictures in rows of `columns`."""
+    """Images in rows of `columns`."""
 
     pictures: tuple[Picture, ...]
     title: str = ""
@@ -211,7 +212,7 @@ class Gallery:
 
 @dataclass(frozen=True, eq=False)
 class Passage:
-    """Words or letters with a weight from -1 to 1 each, which colours them."""
+    """Words or letters, each colored by a weight from -1 to 1."""
 
     texts: tuple[str, ...]
     weights: tuple[float, ...]
@@ -220,7 +221,7 @@ class Passage:
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """Lines of plain text, one under the other, each with a heading."""
+    """Lines of plain text, each with a heading."""
 
     lines: tuple[tuple[str, str], ...]
     title: str = ""
@@ -231,7 +232,7 @@ Part = Panel | Gallery | Passage | Text
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """Parts in rows of `columns`. `caption` says in a sentence or two what one sees."""
+    """Parts in rows of `columns`; `caption` explains the figure in one or two sentences."""
 
     kind: str
     title: str
@@ -239,15 +240,15 @@ class Figure:
     caption: str = ""
     columns: int = 1
     figures: dict[str, float] = field(default_factory=dict)
-    """Numbers that the figure is about, such as an area under a curve."""
+    """Numbers that the figure shows, such as an area under a curve."""
 
 
 def roomy_labels(
     places: Sequence[tuple[float, float, str]], letter: float, line: float
 ) -> list[int]:
-    """Which labels have room: each (x, y, text) that covers none before it.
+    """Return the indices of labels (x, y, text) that do not overlap an earlier label.
 
-    A text begins at x and has its middle at y; a letter is `letter` wide, a line `line` high.
+    A text starts at x and has its middle at y; a letter is `letter` wide, and a line `line` high.
     """
     taken: list[tuple[float, float, float]] = []  # left, right, middle
     found = []

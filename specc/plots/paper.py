@@ -1,8 +1,8 @@
-"""Draw a figure with matplotlib: PNG and PDF, for papers and slides.
+"""Draws a figure with matplotlib as PNG, PDF or SVG, for papers and slides.
 
 drawn(figure, "pdf")      # bytes
 
-matplotlib is imported here alone.
+matplotlib is imported only here and in `specc.drawing.paper`.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
-WIDE, HIGH, SQUARE = 4.8, 3.2, 4.2  # of a panel, in inches
+WIDE, HIGH, SQUARE = 4.8, 3.2, 4.2  # sizes of a panel, in inches
 GRAY, PALE = "#59636e", "#e3e6ea"
 LETTER = 0.082
-"""The width of a letter of a passage, in inches."""
+"""Width of a letter in a passage, in inches."""
 STYLE: dict[str, Any] = {
     "font.size": 9.5,
     "axes.edgecolor": GRAY,
@@ -58,7 +58,7 @@ STYLE: dict[str, Any] = {
 
 
 def drawn(figure: Figure, kind: str, dpi: int = 200) -> bytes:
-    """The figure as "png", "pdf" or "svg". Raises ImportError without matplotlib."""
+    """Return the figure as a "png", "pdf" or "svg" file. Raises ImportError without matplotlib."""
     import matplotlib
     from matplotlib.figure import Figure as Sheet
 
@@ -86,7 +86,7 @@ def drawn(figure: Figure, kind: str, dpi: int = 200) -> bytes:
 
 
 def _size(part: Part) -> tuple[float, float]:
-    """The width and height of a part, in inches."""
+    """Return the width and height of a part, in inches."""
     if isinstance(part, Panel):
         if part.is_square:
             return SQUARE + 0.6, SQUARE + 0.5
@@ -193,12 +193,12 @@ def _mark(axes: Axes, mark: Mark, colour: str, panel: Panel) -> None:
 
 
 def _labels(axes: Axes, mark: Points, panel: Panel) -> None:
-    """Texts beside points, as long as there is room."""
+    """Write labels beside points, as long as there is room."""
     if not mark.labels:
         return
     (left, right), (low, high) = panel.ends("x"), panel.ends("y")
     wide, tall = (SQUARE, SQUARE) if panel.is_square else (WIDE, HIGH)
-    across, up = 72 * wide / (right - left), 72 * tall / (high - low)  # points for a unit
+    across, up = 72 * wide / (right - left), 72 * tall / (high - low)  # points per unit
     named = zip(mark.x, mark.y, mark.labels, strict=False)
     spots = [(float(a) * across + 5, float(b) * up, text) for a, b, text in named]
     for number in roomy_labels(spots, 5.0, 10.0):
@@ -232,7 +232,7 @@ def _table(axes: Axes, table: Heatmap, panel: Panel) -> None:
 
 
 def _bar(axes: Axes, table: Heatmap) -> None:
-    """The bar of colours beside a table."""
+    """Draw the color bar of a heatmap."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
@@ -266,7 +266,7 @@ def _gallery(place: SubFigure, part: Gallery) -> None:
 
 
 def _blank(place: SubFigure, part: Passage | Text) -> tuple[Axes, float]:
-    """Axes in inches without a frame, and where the first line stands."""
+    """Return axes in inches without a frame, and the position of the first line."""
     wide, high = _size(part)
     axes = place.subplots()
     axes.set_xlim(0, wide)

@@ -1,4 +1,4 @@
-"""Figures for Python and notebooks: `specc.plot(run, "confusion")`.
+"""Plots for Python and notebooks: `specc.plot(run, "confusion")`.
 
 figure = plot(net, "confusion", frame, None, {})
 figure.save("confusion.pdf")
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class ShownFigure:
-    """A figure: a notebook shows it, `save` writes it, `figure` has what it shows as data."""
+    """A plot: a notebook shows it, `save` writes it, and `figure` has its content as data."""
 
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
 
     @property
     def caption(self) -> str:
-        """What one sees, in a sentence or two."""
+        """An explanation of the figure in one or two sentences."""
         return self.figure.caption
 
     def _repr_html_(self) -> str:
@@ -42,7 +42,7 @@ class ShownFigure:
     def save(self, path: str | Path) -> Path:
         """Write the figure as .svg, .png or .pdf, and return the path.
 
-        Raises ValueError for another ending, ImportError for .png and .pdf without matplotlib.
+        Raises ValueError for another suffix, and ImportError for .png and .pdf without matplotlib.
         """
         path = Path(path)
         kind = path.suffix.lower().removeprefix(".")
@@ -64,27 +64,27 @@ def plot(
     part: str | None,
     options: Mapping[str, Any],
 ) -> ShownFigure:
-    """Return a figure of a net, a run or a file; see `specc.plot`."""
+    """Plot a net, a run or a file; see `specc.plot`."""
     names = [each.name for each in KINDS]
     if kind not in names:
         near = closest(kind, names)
         hint = f"; did you mean `{near}`?" if near else f": there are {', '.join(names)}"
-        raise ValueError(f"there is no figure `{kind}`{hint}")
+        raise ValueError(f"unknown plot `{kind}`{hint}")
     chosen = find(kind)
     if unknown := [name for name in options if name not in chosen.options]:
-        raise ValueError(f"`{kind}` takes no `{unknown[0]}`")
+        raise ValueError(f"`{kind}` has no option `{unknown[0]}`")
     subject = _subject(source, chosen, data, part)
     if why := chosen.why_not(subject):
-        raise ValueError(f"{subject.name} has no figure `{kind}`: {why}")
+        raise ValueError(f"cannot plot `{kind}` for {subject.name}: {why}")
     given = dict(options)
     if "example" in given:
         if not 1 <= given["example"] <= subject.count:
-            raise ValueError(f"example is 1 to {subject.count:,}, not {given['example']}")
+            raise ValueError(f"`example` must be 1 to {subject.count:,}, not {given['example']}")
         given["example"] -= 1
     try:
         return ShownFigure(chosen.draw(subject, **given))
     except LookupError as error:
-        raise ValueError(f"`{kind}` cannot be drawn: {error.args[0]}") from None
+        raise ValueError(f"cannot plot `{kind}`: {error.args[0]}") from None
 
 
 def _subject(
@@ -101,7 +101,7 @@ def _subject(
             return of_net(source, data, part, reads_file=True)
         return subject
     if data is not None:
-        raise ValueError("`data` is for a net: a run and a file have examples of their own")
+        raise ValueError("`data` is only for a net: a run or a file has its own examples")
     if isinstance(source, Run):
         return of_run(source.folder, listener, part)
     if Path(source).is_file():

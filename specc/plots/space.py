@@ -1,4 +1,4 @@
-"""Figures in the plane: embeddings, decision boundaries, predicted against true values."""
+"""Plots in the plane: embeddings, decision boundaries, predicted against true values."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from specc.recipe import Column
 
 MOST_POINTS = 2_000
 FINE = 160
-"""Points of a grid along an axis."""
+"""Number of grid points along an axis."""
 
 
 def embedding(subject: Subject, method: str = "pca") -> Figure:
-    """Examples as the last hidden layer sees them, placed in the plane by a method."""
+    """Plot the output of the last hidden layer, projected to the plane by a method."""
     path, text = hidden_layer(subject)
     rows = np.arange(min(subject.count, MOST_POINTS))
     values = subject.of_layers([path], rows)[path]
@@ -39,15 +39,15 @@ def embedding(subject: Subject, method: str = "pca") -> Figure:
     panel = Panel(tuple(marks), "", Axis(x), Axis(y), is_square=True)
     caption = (
         f"{len(rows):,} {subject.part} examples: the {flat.shape[1]} values of `{text}` ({path})"
-        f" {'along' if method == 'pca' else 'placed by'} {METHODS[method]}."
+        f" {'along' if method == 'pca' else 'projected by'} {METHODS[method]}."
     )
     return Figure("embedding", "Embedding", (panel,), caption)
 
 
 def hidden_layer(subject: Subject) -> tuple[str, str]:
-    """The path and text of the last layer before the output that has a vector for each example.
+    """Return the path and text of the last hidden layer with a vector per example.
 
-    Of a model whose output is itself a vector that no loss compares with a class, that one. Raises
+    If the output is itself a vector and is not compared with a target, it counts as hidden. Raises
     LookupError if there is none.
     """
     answered = {head.output for head in subject.heads}
@@ -59,14 +59,14 @@ def hidden_layer(subject: Subject) -> tuple[str, str]:
     for layer in reversed(subject.program.layers):
         kind = layer.node.type
         is_vector = kind.batched and kind.rank == 1 and kind.kind == "float"
-        is_vector = is_vector and kind.bound_shape[0] > 1  # one number is an answer
+        is_vector = is_vector and kind.bound_shape[0] > 1  # a single number is a prediction
         if is_vector and layer.node in before and layer.sequence is None:
             return layer.path, layer.text
-    raise LookupError("no hidden layer has a vector for each example")
+    raise LookupError("no hidden layer has a vector per example")
 
 
 def words(subject: Subject, method: str = "pca") -> Figure:
-    """The learned vectors of classes (words, letters), placed in the plane by a method."""
+    """Plot the embedding vectors of classes (words, letters), projected by a method."""
     path, table, names = word_table(subject)
     if method != "pca":
         table, names = table[:MOST_POINTS], names[:MOST_POINTS]
@@ -77,16 +77,16 @@ def words(subject: Subject, method: str = "pca") -> Figure:
     panel = Panel(marks, path, Axis(x), Axis(y), is_square=True)
     caption = (
         f"{len(names):,} vectors of {table.shape[1]} numbers,"
-        f" {'along' if method == 'pca' else 'placed by'} {METHODS[method]}; names"
-        " where there is room, the others on hover."
+        f" {'along' if method == 'pca' else 'projected by'} {METHODS[method]}. Names are shown"
+        " if there is room, otherwise on hover."
     )
     return Figure("words", "Learned vectors", (panel,), caption)
 
 
 def word_table(subject: Subject) -> tuple[str, np.ndarray, list[str]]:
-    """The path and values of a table with a vector for each class of an input, and their names.
+    """Return the path and values of an input's embedding table, and the names of its rows.
 
-    Raises LookupError if there is none.
+    The table is [classes, width]. Raises LookupError if there is none.
     """
     for port in subject.ports("input"):
         if port.kind != "class":
@@ -97,11 +97,11 @@ def word_table(subject: Subject) -> tuple[str, np.ndarray, list[str]]:
                 table = np.asarray(subject.net.params[path], np.float64)
                 if table.ndim == 2 and "embed" in layer.path and len(names) in table.shape:
                     return path, table if len(table) == len(names) else table.T, names
-    raise LookupError("no layer has a vector for each class of an input")
+    raise LookupError("no layer embeds the classes of an input")
 
 
 def boundary(subject: Subject) -> Figure:
-    """What the model answers at each point of a plane, and its examples there."""
+    """Plot the prediction at each point of a plane, with the examples."""
     port = plane_input(subject)
     head = next(each for each in subject.heads if not each.is_sequence)
     rows = np.arange(min(subject.count, MOST_POINTS))
@@ -124,19 +124,19 @@ def boundary(subject: Subject) -> Figure:
             values = values[..., 0]
         chance = head.probabilities(values)
         sure = chance.max(-1) - np.sort(chance, -1)[:, -2]
-        # classes by number, paler where the two best are close
+        # colors of classes, paler where the two most probable ones are close
         marks.append(Heatmap(mixed(chance.argmax(-1), sure).reshape(FINE, FINE, 3), extent=extent))
         truth = subject.values(head.port.name, rows).astype(int)
         for k, name in enumerate(subject.names(head.port)):
             own = truth == k
             marks.append(Points(x[own, 0], x[own, 1], name, k, (), 3.5))
     panel = Panel(tuple(marks), "", Axis(f"{port}[0]"), Axis(f"{port}[1]"), is_square=True)
-    caption = "The colour of a place is what the model answers there, paler where it is unsure."
+    caption = "The color of a point is the prediction there, paler where the model is uncertain."
     return Figure("boundary", "Decision boundary", (panel,), caption)
 
 
 def mixed(classes: np.ndarray, sure: np.ndarray) -> np.ndarray:
-    """Colours uint8 [n, 3] of classes, mixed with white by how sure they are, from 0 to 1."""
+    """Return the colors of classes, uint8 [n, 3], mixed with white by certainty (0 to 1)."""
     palette = np.array(
         [[int(each[k : k + 2], 16) for k in (1, 3, 5)] for each in colours.PALETTE], np.float64
     )
@@ -146,15 +146,15 @@ def mixed(classes: np.ndarray, sure: np.ndarray) -> np.ndarray:
 
 
 def plane_input(subject: Subject) -> str:
-    """The one input of a model that is a point of a plane; raises LookupError without one."""
+    """Return the only input of a model if it has two numbers. Raises LookupError otherwise."""
     ports = subject.ports("input")
     if len(ports) == 1 and ports[0].shape == (2,) and ports[0].kind == "float":
         return ports[0].name
-    raise LookupError("the model has not one input of two numbers")
+    raise LookupError("the model does not have a single input of two numbers")
 
 
 def fit(subject: Subject) -> Figure:
-    """Predicted against true values."""
+    """Plot predicted against true values."""
     panels = []
     captions = []
     for head in subject.heads:
@@ -166,7 +166,7 @@ def fit(subject: Subject) -> Figure:
         spread = float(((truth - truth.mean()) ** 2).mean())
         share = 1 - float((error**2).mean()) / spread if spread else float("nan")
         some = np.unique(np.linspace(0, len(truth) - 1, min(len(truth), MOST_POINTS)).astype(int))
-        titles = tuple(f"{found[k]:.4g}, is {truth[k]:.4g}" for k in some)
+        titles = tuple(f"predicted {found[k]:.4g}, true {truth[k]:.4g}" for k in some)
         panels.append(
             Panel(
                 (Points(truth[some], found[some], "", 0, titles, 2.5), Diagonal("exact")),

@@ -1,12 +1,12 @@
-"""What is drawn: a model with weights, the history of its run, and examples.
+"""What is plotted: a model with weights, the history of its run, and examples.
 
     subject = of_run(Path("runs/digits/1"), listener)
     subject.curves["val_loss"]          # [0.91, 0.52, ...]
-    subject.outputs["scores"]           # of all examples of the part, [n, 10]
+    subject.outputs["scores"]           # for all examples of the part, [n, 10]
     subject.of_layers(["relu1"], rows)  # {"relu1": [len(rows), 8, 14, 14]}
 
-Examples are those of the test data, or else of the validation data; of the training data where a
-model has neither. At most `MOST` of them are predicted.
+The examples are those of the test data if there is any, otherwise of the validation data, otherwise
+of the training data. At most `MOST` of them are used.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from specc.runtime.data.part import Data
 
 MOST = 1_000_000
-"""Examples that are predicted for a figure."""
+"""Largest number of examples that are predicted for a plot."""
 
 
 @dataclass(eq=False)
 class Subject:
-    """A model as figures see it.
+    """A model with everything that plots need.
 
-    `part` names the examples ("test", "validation", "training"); `data` has a column for each port,
-    of which only `rows` belong to the part. `words` are the names of classes, by port. `curves` are
-    the columns of metrics.csv.
+    `part` is the part of the data ("test", "validation", "training"). `data` has a column for each
+    port, of which only `rows` belong to the part. `words` has the names of classes, by port.
+    `curves` has the columns of metrics.csv.
     """
 
     program: Program
@@ -64,7 +64,7 @@ class Subject:
 
     @cached_property
     def samples(self) -> list[dict[str, Any]]:
-        """The texts that the model wrote while it was trained: step, epoch and text of each."""
+        """The texts generated during training, each with step, epoch and text."""
         from specc.runs.writing import samples
 
         return [] if self.folder is None else samples(self.folder)
@@ -75,7 +75,7 @@ class Subject:
         return self.net.predict_rows(self.cut())
 
     def cut(self, rows: np.ndarray | None = None) -> dict[str, Column]:
-        """The columns of some examples alone (of all of the part)."""
+        """Return the columns of only some examples (by default, all examples of the part)."""
         chosen = self.rows if rows is None else self.rows[rows]
         return {
             name: Column(
@@ -85,11 +85,11 @@ class Subject:
         }
 
     def values(self, port: str, rows: np.ndarray | None = None) -> np.ndarray:
-        """The values of a port for some examples (all of them), as the model gets them."""
+        """Return the scaled values of a port for some examples (by default, all of them)."""
         return self.data[port].values(self.rows if rows is None else self.rows[rows])
 
     def ports(self, role: str) -> list[Port]:
-        """The inputs or targets, but for lengths of sequences and beginnings of streams."""
+        """Return the inputs or targets, without sequence lengths and starts of streams."""
         return [
             port
             for port in self.net.ports
@@ -97,25 +97,25 @@ class Subject:
         ]
 
     def names(self, port: Port) -> list[str]:
-        """The names of the classes of a port."""
+        """Return the names of the classes of a port."""
         if port.kind == "bool":
             return ["false", "true"]
         known = list(self.words.get(port.name, ()))
         return known or [str(k) for k in range(port.class_count)]
 
     def of_layers(self, paths: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray]:
-        """What layers give for some examples, by path: [n, *shape] each, in inference mode."""
+        """Return the outputs of layers in inference mode for some examples: [n, *shape] by path."""
         nodes = {layer.path: layer.node for layer in self.program.layers if layer.path in paths}
         return self.net.inspection.values(self.data, self.rows[rows], nodes)
 
     @property
     def pictures(self) -> list[Port]:
-        """The inputs that can be seen as pictures."""
+        """The inputs that are images."""
         return [port for port in self.ports("input") if is_picture(port.shape, port.kind)]
 
 
 def is_picture(shape: Sequence[int], kind: str = "float") -> bool:
-    """Whether values of a shape are pictures: [h, w], [1, h, w] or [3, h, w]."""
+    """Return whether values of a shape are images: [h, w], [1, h, w] or [3, h, w]."""
     if kind != "float" or len(shape) not in (2, 3):
         return False
     high, wide = shape[-2:]
@@ -124,7 +124,7 @@ def is_picture(shape: Sequence[int], kind: str = "float") -> bool:
 
 
 def of_run(folder: Path, listener: Listener, part: str | None = None) -> Subject:
-    """A run with its best weights, its history and its held-out examples. Raises SpecError."""
+    """Return a run with its best weights, history and held-out examples. Raises SpecError."""
     from specc import driver
     from specc.runs.programs import run_program
     from specc.runs.provenance import counts_then, require_rows
@@ -156,9 +156,9 @@ def of_run(folder: Path, listener: Listener, part: str | None = None) -> Subject
 def of_file(
     file: Path, listener: Listener, data: Path | None = None, part: str | None = None
 ) -> Subject:
-    """A file with its first weights and its data, which lie beside it or in a folder.
+    """Return a file with initial weights and its data, from the file's folder or from `data`.
 
-    Raises SpecError.
+    Raises SpecError if the file has errors.
     """
     from specc import driver
     from specc.frontend.syntax.reading import read_source
@@ -177,10 +177,10 @@ def of_file(
 def of_net(
     net: Net, data: object = None, part: str | None = None, reads_file: bool = False
 ) -> Subject:
-    """A net with its weights as they are, and the examples of a table.
+    """Return a net with its current weights, and the examples of a table.
 
-    With `reads_file`, the examples are those of a part of the data that its file names, which are
-    found beside it. Raises SpecError.
+    With `reads_file`, the examples come from the data that the model's file names. Raises SpecError
+    if that data cannot be read.
     """
     from specc.net.tables import part_of
 
@@ -202,7 +202,7 @@ def with_examples(
     part: str | None,
     counts: Mapping[str, Sequence[int]] | None = None,
 ) -> tuple[Subject, Data | None]:
-    """The subject with the examples of a part of its data, which lie in a folder, and the data."""
+    """Return the subject with the examples of a part of its data in `folder`, and the data."""
     from specc.runtime.data import load
 
     recipe = subject.program.recipe

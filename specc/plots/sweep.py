@@ -1,4 +1,4 @@
-"""A sweep: the value of each trial, and what it has to do with each search."""
+"""Plots of a sweep: the value of each trial, by number and by each search."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from specc.plots.subject import Subject
 from specc.runs.trials import TrialRun, trials_of
 
 LEAST = 2
-"""Trials that make a figure."""
+"""Smallest number of trials for a plot."""
 FEW = 8
-"""Different values that stand side by side, whatever they are."""
+"""Up to this many distinct values, a search is plotted with names instead of numbers."""
 SPREAD = 20
-"""How many times the least value the largest one is, for a logarithmic axis."""
+"""Ratio of the largest to the smallest value above which an axis is logarithmic."""
 
 
 def trials(subject: Subject) -> list[TrialRun]:
-    """The trials that have a value. Raises LookupError if the run is no trial of a sweep."""
+    """Return the trials with a value. Raises LookupError if the run is not part of a sweep."""
     found = [] if subject.folder is None else trials_of(subject.folder)
     if not found:
-        raise LookupError("the run is no trial of a sweep: `specc sweep FILE` makes one")
+        raise LookupError("the run is not a trial of a sweep (`specc sweep FILE`)")
     known = [each for each in found if each.value is not None and math.isfinite(each.value)]
     if len(known) < LEAST:
         raise LookupError("the sweep has fewer than two complete trials")
@@ -29,7 +29,7 @@ def trials(subject: Subject) -> list[TrialRun]:
 
 
 def sweep(subject: Subject) -> Figure:
-    """The values of all trials of a sweep, in their order and by the values of each search."""
+    """Plot the values of all trials of a sweep, by number and by each search."""
     known = trials(subject)
     monitor = subject.program.recipe.monitor
     is_max = monitor is not None and monitor.is_max
@@ -65,7 +65,7 @@ def _history(
     axis: Axis,
     is_max: bool,
 ) -> Panel:
-    """The trials in their order, and the best value so far as a line of steps."""
+    """Return the panel of the trials by number, with the best value so far as a step line."""
     numbers = [each.number for each in known]
     x: list[float] = []
     y: list[float] = []
@@ -92,8 +92,10 @@ def _of_search(
     own: Sequence[int],
     axis: Axis,
 ) -> Panel:
-    """The value of each trial against that of one search; trials that did not ask it are left
-    out."""
+    """Return the panel of the trials by the value of one search.
+
+    Trials without a value of this search are left out.
+    """
     asked = [k for k, each in enumerate(known) if name in each.values]
     texts = [known[k].values[name] for k in asked]
     numbers = [_number(text) for text in texts]

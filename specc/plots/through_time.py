@@ -1,4 +1,4 @@
-"""Figures of sequences and of gradients: states over a text, and how gradients flow."""
+"""Plots of sequences and gradients: states along a text, samples, and gradient flow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLOW_EXAMPLES = 64
 
 
 def step_layers(subject: Subject) -> list[Layer]:
-    """The layers that give a vector at each step of a sequence."""
+    """Return the layers that have a vector at each time step."""
     found = []
     for layer in subject.program.layers:
         kind = layer.node.type
@@ -31,10 +31,10 @@ def step_layers(subject: Subject) -> list[Layer]:
 
 
 def states(subject: Subject, example: int = 0) -> Figure:
-    """What the units of recurrent layers do along one sequence.
+    """Plot the units of recurrent layers along one sequence.
 
-    After Karpathy, Johnson and Fei-Fei, Visualizing and understanding recurrent networks, 2015: the
-    text, coloured by single units.
+    The text is also shown colored by single units, after Karpathy, Johnson and Fei-Fei, Visualizing
+    and understanding recurrent networks, 2015.
     """
     layers = _recurrent(subject)
     values = subject.of_layers([layer.path for layer in layers], np.array([example]))
@@ -58,14 +58,14 @@ def states(subject: Subject, example: int = 0) -> Figure:
                 words = tuple(letters)
                 parts.append(Passage(words, tuple(map(float, scaled)), f"unit {unit}"))
     caption = (
-        "The units that change most, step by step: orange is positive, blue negative."
+        "The units that vary most, by time step: orange is positive, blue negative."
         f" Example {subject.rows[example] + 1:,} of the data."
     )
     return Figure("states", "States along a sequence", tuple(parts), caption)
 
 
 def _recurrent(subject: Subject) -> list[Layer]:
-    """The layers with a state of their own, or else all layers along the sequence."""
+    """Return the layers with a state; if there are none, all layers along the sequence."""
     known = step_layers(subject)
     own = {name.rpartition(".")[0] for name, _ in subject.program.carries}
     found = [layer for layer in known if any(each.startswith(layer.path) for each in own)]
@@ -73,9 +73,9 @@ def _recurrent(subject: Subject) -> list[Layer]:
 
 
 def _letters(subject: Subject, example: int, sequence: str | None) -> list[str]:
-    """The symbols of an example at the steps of a sequence, without padding.
+    """Return the symbols of an example at the time steps of a sequence, without padding.
 
-    They are those of an input, or else of a target; none if neither is one of classes.
+    They come from an input, or else from a target; the result is empty if neither has classes.
     """
     for port in (*subject.ports("input"), *subject.ports("target")):
         if port.kind == "class" and len(port.shape) == 1 and port.sequence == sequence:
@@ -84,8 +84,10 @@ def _letters(subject: Subject, example: int, sequence: str | None) -> list[str]:
 
 
 def symbols(subject: Subject, port: Port, example: int) -> list[str]:
-    """The names of the classes of an example's sequence, without padding: letters, or words with
-    a space behind each."""
+    """Return the names of an example's classes along a sequence, without padding.
+
+    Words are followed by a space, letters are not.
+    """
     values = subject.values(port.name, np.array([example]))[0]
     for length in subject.net.ports:
         if length.length_of == port.name:
@@ -96,7 +98,7 @@ def symbols(subject: Subject, port: Port, example: int) -> list[str]:
 
 
 def samples(subject: Subject) -> Figure:
-    """The texts that a model wrote while it was trained, one below the other."""
+    """Show the texts that were generated during training."""
     texts = subject.samples
     at_step = {int(step): k for k, step in enumerate(subject.curves.get("step", ()))}
     lines = []
@@ -108,24 +110,24 @@ def samples(subject: Subject) -> Figure:
         if losses := [loss for loss in known if np.isfinite(loss)]:
             heading += f", epoch {each['epoch']}, loss {losses[0]:.4g}"
         lines.append((heading, str(each["text"])))
-    caption = f"What {subject.name} wrote while it was trained, each time with the same luck."
+    caption = f"Texts that {subject.name} generated during training, with the same random numbers."
     return Figure("samples", "Samples", (Text(tuple(lines)),), caption)
 
 
 def _spread(texts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Some of many texts: the first ones, and then ever fewer."""
+    """Select some of many texts, with logarithmic spacing."""
     places = np.unique(np.geomspace(1, len(texts), MOST_TEXTS).round().astype(int)) - 1
     return [texts[k] for k in places]
 
 
 def flow(subject: Subject) -> Figure:
-    """How activations and gradients change from layer to layer, and along time."""
+    """Plot how activations and gradients change from layer to layer, and over time."""
     rows = np.arange(min(subject.count, FLOW_EXAMPLES))
     return of_flow(subject.net.inspection.flow(subject.cut(rows), len(rows)))
 
 
 def of_flow(found: Flow) -> Figure:
-    """The figure of a flow that is measured already."""
+    """Plot a measured flow."""
     layers = [each for each in found.layers if each.gradient is not None]
     at = np.arange(len(layers))
     panels: list[Part] = [
@@ -141,9 +143,9 @@ def of_flow(found: Flow) -> Figure:
     ]
     for cell in found.cells:
         steps = np.arange(1, cell.steps + 1)
-        lines: list[Mark] = [Line(steps, cell.carried, f"what comes back from step {cell.start}")]
+        lines: list[Mark] = [Line(steps, cell.carried, f"gradient from step {cell.start}")]
         if any(abs(a - b) > 1e-6 * b for a, b in zip(cell.carried, cell.total, strict=True)):
-            lines.append(Line(steps, cell.total, "of the whole loss", is_dashed=True))
+            lines.append(Line(steps, cell.total, "gradient of the whole loss", is_dashed=True))
         title = f"{cell.path}: gradient for {' and '.join(cell.states)}"
         panels.append(Panel(tuple(lines), title, Axis("step"), Axis(log=True)))
     caption = "; ".join(found.verdict) or f"The flow on {found.examples} examples"

@@ -1,4 +1,4 @@
-"""Round numbers along an axis.
+"""Round numbers for the ticks of an axis.
 
 ticks(0, 7.3)              # [0, 2, 4, 6]
 log_ticks(0.004, 90)       # [0.01, 0.1, 1, 10]
@@ -11,19 +11,19 @@ import math
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten from `low` to `high`, at most `most`."""
+    """Return multiples of 1, 2 or 5 times a power of ten in [low, high], at most about `most`."""
     if not high > low:
         return [low]
     rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
-    # the nearest larger of the steps; the tolerance is for 0.2 * 5 and the like
+    # the smallest step that is large enough; the tolerance is for rounding as in 0.2 * 5
     step = next(k * power for k in (1, 2, 5, 10) if k * power >= rough * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [k * step for k in range(first, last + 1)]
 
 
 def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Powers of ten from `low` to `high`, or 1, 2 and 5 times them where there are few."""
+    """Return powers of ten in [low, high], also 1, 2 and 5 times them if there are few."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     if last - first >= 2:
         every = -(-(last - first + 1) // most)
@@ -34,7 +34,7 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def written(value: float) -> str:
-    """A number for an axis or a caption, in four digits at most."""
+    """Format a number for an axis or a caption, with at most four digits."""
     if not math.isfinite(value):
         return str(value)
     size = abs(value)

@@ -1,9 +1,9 @@
-"""One page on a run, for a browser: `specc report RUN`.
+"""One HTML page about a run: `specc report RUN`.
 
-page        the whole page: texts, tables and the figures of `specc.plots`
-at_end      the report of a training that has just ended
-highlight   a model's text with its parts in colours
-style.css   how the page looks, by day, by night and on paper
-ticks.js    round numbers along an axis, for this page and the board
-script.js   what moves: hover and zoom in curves, the switch between day and night
+page        the whole page: texts, tables and plots
+at_end      the report at the end of training
+highlight   syntax highlighting of a model
+style.css   the style of the page: light, dark and printed
+ticks.js    round numbers for axes, for this page and the board
+script.js   hover and zoom in curves, and the switch between light and dark
 """

@@ -1,9 +1,9 @@
-"""The report of a training that has just ended, where it takes under a second.
+"""Writes the report at the end of training if that is quick.
 
     path = quick_report(training, 1.0)      # runs/digits/3/report.html, or None
 
-A guess from the time of an epoch says beforehand whether that is likely; a report that takes longer
-all the same is given up between two figures.
+The time is estimated in advance from the time of an epoch. A report that takes longer than allowed
+is abandoned between two plots.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 NAME = "report.html"
 INTERPRETED = 30.0
-"""About how much longer the interpreter takes for an example than compiled code."""
+"""Approximate ratio of the interpreter's time per example to that of compiled code."""
 
 
 def quick_report(training: RunTraining, seconds: float) -> Path | None:
-    """Write the report of a run into its folder; None if it would take longer than `seconds`.
+    """Write the report of a run and return its path; None if it takes more than `seconds`.
 
-    The net has the weights of the best epoch afterwards. The examples are the validation data, or
-    else the training data.
+    Afterwards the net has the weights of the best epoch. The examples are the validation data if
+    there is any, otherwise the training data.
     """
     start = time.monotonic()
     run, net = training.run, training.net
@@ -71,7 +71,7 @@ def quick_report(training: RunTraining, seconds: float) -> Path | None:
 
 
 def _guessed(times: list[float], trained: int, shown: int) -> float:
-    """The seconds that the report takes, about: an example costs what it costs in the training."""
+    """Estimate the time of the report in seconds, from the time per example in training."""
     epoch = min(np.diff([0.0, *times]))
     interpreted = INTERPRETED * (min(shown, MOST_POINTS) + FLOW_EXAMPLES)
     return float(epoch / trained * (shown + interpreted))

@@ -1,4 +1,4 @@
-"""A model's text as HTML, its parts in colours.
+"""Syntax highlighting of a model as HTML.
 
 highlighted(Source("a.dl", "dim n = 3  # sizes"))
 # '<span class="keyword">dim</span> n = <span class="number">3</span>  <span class="comment">...'
@@ -16,7 +16,7 @@ NAMED = {"NUMBER": "number", "STRING": "string"}
 
 
 def highlighted(source: Source) -> str:
-    """The text with a <span> around each keyword, number, string and comment."""
+    """Return the text with a <span> around each keyword, number, string and comment."""
     lexed = lex(source, Report())
     pieces = [(each.span.start, each.span.end, "comment") for each in lexed.comments]
     for token in lexed.tokens:

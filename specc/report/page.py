@@ -1,6 +1,6 @@
-"""A report of a run: one HTML file that needs nothing else.
+"""The report of a run: one self-contained HTML file.
 
-page(subject)      # "<!doctype html>...", with the figures that the model has
+page(subject)      # "<!doctype html>...", with all plots that are possible
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from specc.report.highlight import highlighted
 from specc.source import Source
 
 MOST_PARAMETERS = 3_000_000
-"""Of a model whose slow figures are drawn; a larger one gets them from `specc plot`."""
+"""Largest model whose slow plots are part of the report; for others use `specc plot`."""
 
 Section = tuple[str, str, str]
-"""An id, a title, and what stands below it."""
+"""An id, a title, and the HTML below it."""
 
 
 class NoTime(Exception):
-    """A report takes longer than it may."""
+    """Raised if a report takes longer than allowed."""
 
 
 def page(
@@ -42,10 +42,10 @@ def page(
     method: str = "pca",
     until: float = math.inf,
 ) -> str:
-    """The report as one HTML text; `method` places embeddings in the plane.
+    """Return the report as HTML; `method` projects embeddings to the plane.
 
-    Raises NoTime after `until`, a time of `time.monotonic`, and ImportError for a method whose
-    package is missing.
+    Raises NoTime after `until`, a time of `time.monotonic`, and ImportError if the package of a
+    method is missing.
     """
     made = [_model(subject), *_figures(subject, tell, method, until)]
     links = "".join(f'<a href="#{name}">{escape(title)}</a>' for name, title, _ in made)
@@ -96,12 +96,12 @@ def _summary(subject: Subject) -> str:
     if epochs:
         told = [f"{epochs} epoch{'s' * (epochs > 1)}, the best is epoch {subject.best_epoch}"]
     if subject.count:
-        told.append(f"figures of {subject.count:,} {subject.part} examples")
+        told.append(f"plots of {subject.count:,} {subject.part} examples")
     return "; ".join(told)
 
 
 def _facts(subject: Subject) -> str:
-    """The figures of the best epoch, and the size of the model."""
+    """Return the metrics of the best epoch and the size of the model as HTML."""
     rows = subject.curves
     facts = []
     if rows.get("epoch"):
@@ -130,7 +130,7 @@ def _duration(seconds: float) -> str:
 
 
 def _model(subject: Subject) -> Section:
-    """The text of the model, its drawing, and the table of its layers."""
+    """Return the section with the model's text, its drawing, and the table of its layers."""
     program = subject.program
     parts = []
     if subject.folder is not None and (subject.folder / "model.dl").is_file():
@@ -173,7 +173,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]], left: int = 1) ->
 def _figures(
     subject: Subject, tell: Callable[[str], None], method: str, until: float
 ) -> list[Section]:
-    """A section for each figure that the subject has."""
+    """Return a section for each plot that is possible for the subject."""
     size = sum(int(array.size) for array in subject.net.params.values())
     found = []
     for kind in KINDS:
@@ -182,7 +182,7 @@ def _figures(
         if kind.why_not(subject):
             continue
         if kind.is_slow and size > MOST_PARAMETERS:
-            tell(f"`{kind.name}` is left out: `specc plot` draws it, in some seconds")
+            tell(f"`{kind.name}` is left out because it takes some seconds; use `specc plot`")
             continue
         options = {"method": method} if "method" in kind.options else {}
         try:
@@ -203,13 +203,13 @@ def _figure(figure: Figure) -> str:
 
 
 def _with_code(text: str) -> str:
-    """Text as HTML, what stands between ` signs as code."""
+    """Return text as HTML, with text between backticks as <code>."""
     pieces = escape(text).split("`")
     return "".join(f"<code>{each}</code>" if k % 2 else each for k, each in enumerate(pieces))
 
 
 def _beside(kind: FigureKind, subject: Subject) -> str:
-    """A table of numbers that belongs to a figure."""
+    """Return a table of numbers that belongs to a plot, or an empty string."""
     if kind.name != "classes":
         return ""
     out = []

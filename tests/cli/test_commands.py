@@ -335,7 +335,7 @@ def test_show_says_which_sizes_are_open(folder, specc):
     status, out, _ = specc("show", "flowers.dl")
     assert status == 0
     assert "dense1  dense(kinds)  [kinds]  kinds*n + kinds" in out
-    assert out.endswith("open: n, kinds (give them numbers: n=10)\n")
+    assert out.endswith("symbolic: n, kinds (set them with n=10)\n")
 
 
 def test_build_writes_or_prints_python(folder, specc):

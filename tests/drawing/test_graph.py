@@ -225,7 +225,7 @@ def test_a_model_without_sequences_cannot_be_unrolled(capsys, tmp_path):
     out = tmp_path / "a.svg"
     model = str(ROOT / "models" / "mlp.dl")
     assert status_of(["show", model, "--graph", str(out), "--unroll", "3"]) == 2
-    assert "the model reads no sequence" in capsys.readouterr().err and not out.exists()
+    assert "the model does not read a sequence" in capsys.readouterr().err and not out.exists()
     assert status_of(["show", model, "--unroll", "3"]) == 2
     assert "add --graph" in capsys.readouterr().err
 

@@ -80,11 +80,11 @@ def test_a_run_has_its_history_too(run, tmp_path):
 
 def test_what_cannot_be_drawn_is_said(run, tmp_path):
     for kind, given, message in [
-        ("confusoin", {}, "there is no figure `confusoin`; did you mean `confusion`"),
-        ("filters", {}, "has no figure `filters`: no input is a picture"),
-        ("curves", {}, "has no figure `curves`: there is no run"),
-        ("confusion", {"layer": "dense1"}, "`confusion` takes no `layer`"),
-        ("embedding", {"method": "lda"}, "`method` is pca, tsne, umap, not 'lda'"),
+        ("confusoin", {}, "unknown plot `confusoin`; did you mean `confusion`"),
+        ("filters", {}, "cannot plot `filters` for .*: no input is an image"),
+        ("curves", {}, "cannot plot `curves` for .*: there is no run"),
+        ("confusion", {"layer": "dense1"}, "`confusion` has no option `layer`"),
+        ("embedding", {"method": "lda"}, "`method` must be one of pca, tsne, umap, not 'lda'"),
     ]:
         with pytest.raises(ValueError, match=message):
             run.net.plot(kind, **given)
@@ -136,7 +136,7 @@ def test_t_sne_is_that_of_scikit_learn(run):
 
 
 def test_methods_say_what_they_need(monkeypatch):
-    with pytest.raises(LookupError, match="tsne needs at least 5 points, and there are 4"):
+    with pytest.raises(LookupError, match="tsne needs at least 5 points, but there are 4"):
         placed(np.zeros((4, 3)), "tsne")
     real = builtins.__import__
 

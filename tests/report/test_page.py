@@ -78,7 +78,7 @@ def test_a_report_is_one_whole_page(run, specc):
     assert reader.headings == [
         "Model", "Curves", "Confusion matrix", "Precision and recall by class",
         "Receiver operating characteristic", "Calibration",
-        *(["The surest mistakes"] if "The surest mistakes" in reader.headings else []),
+        *(["Most confident mistakes"] if "Most confident mistakes" in reader.headings else []),
         "Predicted and true values", "Decision boundary", "Embedding", "Flow of gradients",
         "Activations", "Weights",
     ]  # fmt: skip
@@ -161,17 +161,17 @@ def test_figures_by_themselves(run, specc):
     status, out, _ = specc("plot", "lines/1", "curves")
     assert status == 0 and (run / "curves.svg").is_file()
     status, out, _ = specc("plot", "lines/1")
-    assert status == 0 and "filters" in out and "(not here: no input is a picture" in out
+    assert status == 0 and "filters" in out and "(not here: no input is an image" in out
     status, out, _ = specc("plot", "lines.dl", "weights", "-o", "first.svg")
     assert status == 0, "a file is drawn with its first weights"
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["curvs"], "there is no figure `curvs`; did you mean `curves`?"),
-    (["filters"], "has no figure `filters`: no input is a picture"),
+    (["curvs"], "unknown plot `curvs`; did you mean `curves`?"),
+    (["filters"], "cannot plot `filters` for `lines/1`: no input is an image"),
     (["fit", "-o", "fit.jpg"], "use a name in .svg, .png or .pdf"),
     (["fit", "-o", "nowhere/fit.svg"], "there is no folder `nowhere`"),
-    (["fit", "--layer", "dense1"], "`fit` takes no --layer"),
+    (["fit", "--layer", "dense1"], "`fit` has no option --layer"),
     (["fit", "--layer", "dens1"], "no layer `dens1`; did you mean `dense1`?"),
 ])  # fmt: skip
 def test_wrong_usage_of_plot(run, specc, arguments, message):

@@ -1,4 +1,4 @@
-"""The axes of a panel: how large it is, what stands along them, where values lie."""
+"""The axes of a panel: its size, the ticks, and the scales from values to pixels."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from specc.plots.svg.elements import (
     straight,
 )
 
-LEGEND_LETTER = 7.8  # a little wider than the mean, as names are short
+LEGEND_LETTER = 7.8  # width of a letter in a legend; above the mean, because names are short
 
 
 def inner(panel: Panel) -> tuple[float, float]:
-    """The size of what lies between the axes."""
+    """Return the width and height of the area between the axes, in pixels."""
     tables = panel.tables
     if tables and tables[0].extent is None:
         rows, columns = tables[0].values.shape
@@ -35,7 +35,7 @@ def inner(panel: Panel) -> tuple[float, float]:
 
 
 def colours_of(panel: Panel) -> list[str]:
-    """The colour of each mark: its own, or the next of the palette."""
+    """Return the color of each mark: its own, or the next one of the palette."""
     found, number = [], 0
     for mark in panel.marks:
         own = getattr(mark, "colour", None)
@@ -45,11 +45,11 @@ def colours_of(panel: Panel) -> list[str]:
 
 
 Entry = tuple[Named, str]
-"""A mark of the legend, and its colour."""
+"""A mark of the legend, and its color."""
 
 
 def legend_rows(panel: Panel) -> list[list[Entry]]:
-    """The marks that have a name, in as many rows as they need."""
+    """Return the entries of the legend, in as many rows as they need."""
     room, used = inner(panel)[0] + 40, 0.0
     rows: list[list[Entry]] = [[]]
     for mark, colour in zip(panel.marks, colours_of(panel), strict=True):
@@ -69,7 +69,7 @@ def above(panel: Panel) -> float:
 
 
 def is_slanted(panel: Panel) -> bool:
-    """Whether the names below lean, as they would touch each other."""
+    """Return whether the names below the x axis are slanted, because they would overlap."""
     if not panel.x.names:
         return False
     room = inner(panel)[0] / len(panel.x.names)
@@ -98,7 +98,7 @@ def right_of(panel: Panel) -> float:
 
 
 def places(panel: Panel, axis: str) -> list[tuple[float, str]]:
-    """Where an axis has ticks, and what stands there."""
+    """Return the positions and texts of the ticks of axis "x" or "y"."""
     given: Axis = getattr(panel, axis)
     if given.names:
         room = 14 if axis == "y" else 13
@@ -111,7 +111,7 @@ def places(panel: Panel, axis: str) -> list[tuple[float, str]]:
 
 
 class Scale:
-    """From the units of an axis to pixels."""
+    """Converts values in the units of an axis to pixels."""
 
     def __init__(self, axis: Axis, ends: tuple[float, float], start: float, stop: float) -> None:
         low, high = self.low, self.high = ends
@@ -128,7 +128,7 @@ class Scale:
 
 
 def roomy(panel: Panel, ends: tuple[float, float]) -> tuple[float, float]:
-    """Ends of the y axis with some room above, and below where nothing stands on 0."""
+    """Return the ends of the y axis with some space above, and below unless it starts at 0."""
     low, high = ends
     room = (high - low) * 0.05
     has_extent = any(table.extent is not None for table in panel.tables)
@@ -142,7 +142,7 @@ def roomy(panel: Panel, ends: tuple[float, float]) -> tuple[float, float]:
 
 
 def roomy_x(panel: Panel) -> tuple[float, float]:
-    """Ends of the x axis, with some room beside points that would stand on them."""
+    """Return the ends of the x axis, with some space if there are points at its ends."""
     low, high = panel.ends("x")
     if panel.tables or panel.x.names or panel.x.log:
         return low, high
@@ -156,7 +156,7 @@ def roomy_x(panel: Panel) -> tuple[float, float]:
 
 
 def legend(panel: Panel, left: float, top: float) -> list[str]:
-    """The named marks, each with a sample of its line or point."""
+    """Return the legend: the names of marks, each with a sample of its line or point."""
     out: list[str] = []
     for number, row in enumerate(legend_rows(panel)):
         at, y = left, top + LEGEND * number + 6

@@ -1,4 +1,4 @@
-"""A whole figure as an SVG."""
+"""A whole figure as SVG."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ STYLE = """
 LIGHT = "--ink:#1b1f24;--muted:#59636e;--grid:#e3e6ea;--page:#ffffff"
 DARK = "--ink:#e8eaed;--muted:#9aa4af;--grid:#343a42;--page:#15181c"
 
-TITLE_LETTER = 8.0  # the width of a letter of a title, on average
+TITLE_LETTER = 8.0  # mean width of a letter in a title, in pixels
 
 
 NARROW = 480
-"""The width of a part that a narrow page may make smaller."""
+"""Largest width of a part that may shrink on a narrow page."""
 
 
 def inline(figure: Figure) -> str:
-    """The parts of a figure as <svg> elements for a page: side by side, as many as fit, or stacked.
+    """Return the parts of a figure as <svg> elements in a <div>, side by side or stacked.
 
-    The page brings the style and the colours.
+    The page must define the style and the colors.
     """
     out = []
     for place, part in enumerate(figure.parts):
@@ -53,7 +53,7 @@ def inline(figure: Figure) -> str:
 
 
 def svg(figure: Figure) -> str:
-    """The figure as an <svg> element, which brings its colours and a white ground."""
+    """Return the figure as one <svg> element with its own colors and a white background."""
     drawn = [(_size(part), part) for part in figure.parts]
     rows = [drawn[k : k + figure.columns] for k in range(0, len(drawn), figure.columns)]
     body: list[str] = []
@@ -82,7 +82,7 @@ def svg(figure: Figure) -> str:
 
 
 def _size(part: Part) -> tuple[float, float]:
-    """The width and height that a part takes."""
+    """Return the width and height of a part, in pixels."""
     if isinstance(part, Panel):
         wide, high = inner(part)
         title = left_of(part) + TITLE_LETTER * len(part.title) + 12

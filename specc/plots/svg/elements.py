@@ -1,4 +1,4 @@
-"""Elements of an SVG, and the sizes that all parts share, in pixels."""
+"""Elements of an SVG, and the sizes that all parts share. Sizes are in pixels."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 from specc.plots.png import data_uri
 
-WIDE, HIGH = 380, 240  # of what lies between the axes of a panel, in pixels
+WIDE, HIGH = 380, 240  # size of the area between the axes of a panel
 SQUARE = 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 18, 22, 46
 TITLE, LEGEND, LINE = 26, 22, 17
-LETTER = 6.6  # the width of a letter of 12 pixels, on average
-PICTURE = 84  # the side of a picture of a gallery
+LETTER = 6.6  # mean width of a letter at a font size of 12
+PICTURE = 84  # side of an image in a gallery
 
 numbers = itertools.count()
-"""For ids that are unlike in one page."""
+"""Numbers for ids that are unique within a page."""
 
 
 def label(

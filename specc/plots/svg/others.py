@@ -1,4 +1,4 @@
-"""What is no panel: pictures, weighted words, plain text."""
+"""Parts that are not panels: images, weighted words, plain text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A panel with its marks."""
+"""Draws a panel with its marks."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from specc.plots.svg.axes import (
 from specc.plots.svg.elements import LINE, TITLE, bitmap, label, numbers, straight
 
 LETTER = 6.6
-"""The width of a letter of a label, on average."""
+"""Mean width of a letter in a label, in pixels."""
 MOST_CELLS = 900
-"""Of a table whose cells are drawn one by one."""
+"""Largest number of cells that are drawn one by one; larger heatmaps are bitmaps."""
 
 
 def draw_panel(panel: Panel) -> list[str]:
@@ -80,7 +80,10 @@ def draw_panel(panel: Panel) -> list[str]:
 
 
 def _group(panel: Panel, x: Scale, y: Scale, box: tuple[float, float, float, float]) -> str:
-    """The tag around a panel; one of lines says for a page's script where its values lie."""
+    """Return the tag around a panel; a line panel has the data for the page's script.
+
+    The script needs the box in pixels and the ends of the axes for hover and zoom.
+    """
     only_lines = all(isinstance(mark, (Line, Rule)) for mark in panel.marks)
     if not only_lines or panel.x.names or panel.x.log:
         return "<g>"
@@ -109,13 +112,13 @@ def _mark(
             return [straight(x(mark.x), top, x(mark.x), top + high, "rule")]
         assert mark.y is not None
         return [straight(left, y(mark.y), left + wide, y(mark.y), "rule")]
-    # a Diagonal, through the corners of all that has the same value on both axes
+    # a Diagonal: draw y = x over the range of both axes
     low, last = min(x.low, y.low), max(x.high, y.high)
     return [straight(x(low), y(low), x(last), y(last), "rule")]
 
 
 def _line(mark: Line, points: str, colour: str) -> str:
-    """A stretch of a line; a single point of it is a dot."""
+    """Return one uninterrupted stretch of a line; a single point becomes a dot."""
     if " " not in points:
         at, up = points.split(",")
         return f'<circle cx="{at}" cy="{up}" r="3" fill="{colour}"/>'
@@ -131,12 +134,12 @@ def _line(mark: Line, points: str, colour: str) -> str:
 
 
 def _stretches(line: Line, x: Scale, y: Scale) -> list[str]:
-    """The points of each part of a line between values that are not finite."""
+    """Return the points of each stretch of a line between values that are not finite."""
     found: list[list[str]] = [[]]
     for a, b in zip(line.x, line.y, strict=True):
         at, up = x(float(a)), y(float(b))
         if math.isfinite(at) and math.isfinite(up):
-            # far outside, where no clipping is exact any more, a line only has to leave
+            # limit values far outside the panel, where browsers no longer clip exactly
             found[-1].append(f"{at:.1f},{max(min(up, 1e5), -1e5):.1f}")
         elif found[-1]:
             found.append([])
@@ -162,7 +165,7 @@ def _points(mark: Points, x: Scale, y: Scale, colour: str) -> Iterable[str]:
 
 
 def _beside(x: Scale, value: float, away: float, text: str) -> float:
-    """Where a label begins: at the right of its point, or left of it at the edge of a panel."""
+    """Return where a label starts: right of its point, or left of it near the panel's edge."""
     wide = LETTER * len(text)
     return x(value) + away if x(value) + away + wide < x(x.high) else x(value) - away - wide
 
