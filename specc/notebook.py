@@ -4,8 +4,8 @@
     model digits { ... }
     train { ... }
 
-The cell is checked, and the model drawn. With `--train` it is trained, in a new run. The name after
-`%%specc` becomes a variable: the program, or the run.
+The cell is checked and the model is drawn. With `--train`, the model is trained in a new run. The
+name after `%%specc` becomes a variable with the program or the run.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from specc.ir.program import Program
 
 CELL = "<cell>"
-"""The name of a cell in messages."""
+"""The name of a cell's source in messages."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports wrong usage as an error of the cell; argparse itself would end the process."""
+    """Raises wrong usage as a ValueError; argparse would end the process."""
 
     def error(self, message: str) -> Any:
         raise ValueError(f"{message}\n{self.format_usage()}")
@@ -44,7 +44,7 @@ def _parser() -> _Parser:
 
 
 def cell(shell: InteractiveShell, line: str, text: str) -> None:
-    """Check the model in a cell, draw it, and train it if the line says so."""
+    """Check the model in a cell, draw it, and train it with `--train`."""
     from IPython.display import SVG, display
 
     from specc.drawing.diagram import diagram
@@ -83,7 +83,7 @@ def _checked(text: str, values: dict[str, str]) -> tuple[Program | None, list[Di
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Give a notebook the cell magic `%%specc`."""
+    """Register the cell magic `%%specc`."""
     shell.register_magic_function(
         lambda line, text: cell(shell, line, text), magic_kind="cell", magic_name="specc"
     )

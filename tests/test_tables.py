@@ -56,7 +56,9 @@ def test_a_messy_table_leads_to_predictions_with_names(tmp_path, monkeypatch, sp
     new = orders(500, 2)
     write("new.csv", [{name: row[name] for name in row if name != "outcome"} for row in new])
     assert specc("new", "back", "--from", "orders.csv")[0] == 0
-    assert "order id  20000 words: left out: it names the row" in Path("back/back.dl").read_text()
+    assert (
+        "order id  20000 words: left out: it identifies the row" in Path("back/back.dl").read_text()
+    )
     status, _, err = specc("train", "back/back.dl", "epochs=6", "-q")
     assert (status, err) == (0, "")
     status, _, err = specc("predict", "@last", "new.csv", "-o", "out.csv", "--keep", "order id")

@@ -1,4 +1,4 @@
-"""`specc board [RUNS]`: a page that follows runs while they train."""
+"""`specc board [RUNS]`: a web page that shows runs while they train."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import click
               help="Port to listen on.")  # fmt: skip
 @click.option("--open", "opens", is_flag=True, help="Open the page in a browser.")
 def board(runs: Path, port: int, opens: bool) -> None:
-    """Show the runs in a folder on a page that follows them.
+    """Show the runs in a folder on a live web page.
 
-    The page is at an address of this machine alone, with a secret in it. It lists the runs in RUNS
-    (the folder `runs`), draws the curves of those that you choose while they train, and shows what
-    differs between two. It changes nothing.
+    The page can be opened only on this machine; its address contains a secret. It lists the runs in
+    RUNS (by default `runs`), draws the curves of selected runs while they train, and compares two
+    runs. It does not change anything.
     """
     from specc.board.server import HOST, Server
 
@@ -27,7 +27,7 @@ def board(runs: Path, port: int, opens: bool) -> None:
         server = Server(runs, port)
     except OSError as error:
         raise click.UsageError(f"cannot listen on {HOST}:{port}: {error.strerror}") from None
-    click.echo(f"{server.address}  (Ctrl-C ends the board)")
+    click.echo(f"{server.address}  (press Ctrl-C to stop)")
     if opens:
         click.launch(server.address)
     try:

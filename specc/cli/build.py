@@ -26,7 +26,9 @@ from specc.cli.session import FILE, checked, overrides
     help="Type of weights and activations.",
 )
 @click.option(
-    "--shards", type=click.IntRange(min=1), help="Parts of a batch  [default: by the model]"
+    "--shards",
+    type=click.IntRange(min=1),
+    help="Number of parts of a batch  [default: depends on the model]",
 )
 def build(
     file: Path, changes: tuple[str, ...], output: Path | None, dtype: str, shards: int | None

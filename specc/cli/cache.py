@@ -1,4 +1,4 @@
-"""`specc cache`: where compiled code is kept, how much of it, and how to delete it."""
+"""`specc cache`: shows and deletes the cache of compiled code."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def cache(context: click.Context) -> None:
 def clean(yes: bool) -> None:
     """Delete all compiled code.
 
-    The next run of each model compiles again. The profile of the machine and decoded pictures go,
-    too: all of it is made anew when it is needed. Runs and data sets are kept elsewhere.
+    The next run of each model compiles again. This also deletes the machine's profile and decoded
+    images, which specc makes again when it needs them. Runs and data sets are not deleted.
     """
     from specc.system.folders import cache_folder
 

@@ -66,7 +66,7 @@ def check(
 def _check(
     files: tuple[Path, ...], format_: str, fix: bool, data: Path | None, looks_at_data: bool
 ) -> int:
-    # trees and graphs are not garbage: collecting it took a third of the time of a long file
+    # syntax trees and graphs are not garbage: collecting it took 1/3 of the time for a long file
     gc.set_threshold(1_000_000, 50, 100)
     if fix:
         for file in files:
@@ -112,7 +112,7 @@ def _fix(file: Path) -> None:
     from specc.frontend.fix.apply import mended_source
 
     if file.suffix == ".json":
-        return  # fixes apply to .dl text
+        return  # fixes apply only to .dl files
     try:
         source = read_source(file)
     except SpecError:

@@ -1,4 +1,4 @@
-"""`specc completion SHELL`: the script by which a shell completes commands, options and runs."""
+"""`specc completion SHELL`: prints a shell's completion script."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ HINTS = {
 @click.command()
 @click.argument("shell", type=click.Choice(list(HINTS)))
 def completion(shell: str) -> None:
-    """Print the script by which a shell completes commands.
+    """Print the completion script of a shell.
 
-    The first line of the script says where it goes.
+    The script completes commands, options and runs. Its first line says how to install it.
     """
     from specc.cli.main import commands
 
     found = get_completion_class(shell)
     assert found is not None, "click knows these shells"
     script = found(commands, {}, "specc", "_SPECC_COMPLETE")
-    # click asks the installed bash for its version; the script is the same for all that can do it
+    # `source()` of click would check the installed bash's version; the script does not depend on it
     click.echo(f"# {HINTS[shell]}\n" + script.source_template % script.source_vars())

@@ -1,4 +1,4 @@
-"""`specc convert FILE` and `specc schema`: models in JSON form, for programs that write models."""
+"""`specc convert FILE` and `specc schema`: models as JSON, for programs that write models."""
 
 from __future__ import annotations
 

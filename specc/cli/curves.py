@@ -1,4 +1,4 @@
-"""`specc curves RUN`: the history of a run, drawn with characters."""
+"""`specc curves RUN`: draws the history of a run with characters."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from specc.cli.session import RUN, is_coloured
 @click.command()
 @click.argument("folder", metavar="RUN", type=RUN)
 @click.option("--height", default=12, show_default=True, type=click.IntRange(4, 100),
-              help="Lines of a curve.")  # fmt: skip
+              help="Height of a plot, in lines.")  # fmt: skip
 def curves(folder: Path, height: int) -> None:
     """Draw the loss and metrics of a run in the terminal.
 
-    `specc plot RUN curves` draws the same as a picture.
+    `specc plot RUN curves` writes the same plot to a file.
     """
     from specc.plots import blocks
     from specc.plots.curves import of_history

@@ -10,7 +10,7 @@ import click
 @click.group("data", invoke_without_command=True)
 @click.pass_context
 def data(context: click.Context) -> None:
-    """List the data sets that can be fetched, and fetch them."""
+    """List or download well-known data sets."""
     if context.invoked_subcommand is not None:
         return
     from specc.recipe.datasets import DATASETS
@@ -29,9 +29,9 @@ def data(context: click.Context) -> None:
 @data.command("fetch")
 @click.argument("name")
 def fetch(name: str) -> None:
-    """Fetch a data set into the user's data folder.
+    """Download a data set into the user's data folder.
 
-    Each file is verified. If the connection breaks, the same command goes on where it stopped.
+    Each file is verified. If the connection breaks, run the same command again to resume.
     SPECC_DATA_DIR sets another folder.
     """
     from specc.diagnostics import closest
@@ -42,7 +42,7 @@ def fetch(name: str) -> None:
     if name not in DATASETS:
         near = closest(name, DATASETS, {"fashion_mnist": "fashion-mnist", "cifar": "cifar10"})
         hint = f"did you mean `{near}`?" if near else f"there are {', '.join(DATASETS)}"
-        raise click.UsageError(f"there is no data set `{name}`; {hint}")
+        raise click.UsageError(f"unknown data set `{name}`; {hint}")
     is_terminal = sys.stderr.isatty()
 
     def progress(file: str, done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""`specc doctor`: what is installed, what the machine can do, and what is amiss."""
+"""`specc doctor`: shows what is installed, the machine's profile, and problems."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from specc.system.records import dataclass
 if TYPE_CHECKING:
     from specc.backend.machine.profile import Profile
 
-# What specc cannot do without, and what each of the others is for.
+# The required packages, and the purpose of each optional one.
 NEEDED = (
     "numpy", "numba", "llvmlite", "click", "lark", "rich", "narwhals", "safetensors", "jsonschema",
     "platformdirs",
 )  # fmt: skip
 OPTIONAL = {
-    "matplotlib": "figures as PNG",
+    "matplotlib": "plots as PNG and PDF",
     "pillow": "folders of images",
     "pyarrow": "Parquet files",
     "pandas": "tables from Python",
@@ -35,7 +35,7 @@ VARIABLES = ("SPECC_CACHE_DIR", "SPECC_COMPILER", "SPECC_MACHINE", "SPECC_VECTOR
 
 @dataclass(frozen=True)
 class Health:
-    """What the command has found; `complaints` are sentences about what is amiss."""
+    """The findings of the command; `complaints` has a sentence for each problem."""
 
     versions: dict[str, str | None]
     optional: dict[str, str | None]
@@ -52,20 +52,20 @@ class Health:
 
 
 @click.command()
-@click.option("--measure", is_flag=True, help="Measure the machine again, when it is idle.")
+@click.option("--measure", is_flag=True, help="Measure the machine again; it should be idle.")
 @click.option(
     "--write",
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the machine's profile to FILE, to plan with by SPECC_MACHINE=FILE.",
+    help="Write the machine's profile to FILE, for use with SPECC_MACHINE=FILE.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def doctor(measure: bool, target: Path | None, as_json: bool) -> int:
     """Show versions, the machine and the cache.
 
-    Plans are made with the profile: products, loads and stores a cycle, caches, and what it costs
-    if threads wait for each other. It is measured once for a machine and kept in the cache folder.
+    The compiler plans with the profile: multiply-adds, loads and stores per cycle, caches, and the
+    cost of synchronizing threads. It is measured once per machine and kept in the cache folder.
     """
     from specc.backend.machine.here import own_profile, this_profile
 
@@ -80,7 +80,7 @@ def doctor(measure: bool, target: Path | None, as_json: bool) -> int:
 
 
 def examined(profile: Profile) -> Health:
-    """Look at the installation, with the profile that plans are made with."""
+    """Examine the installation; `profile` is the profile that the compiler plans with."""
     from specc import __version__, driver
     from specc.backend.machine import this_machine
     from specc.system.folders import cache_folder
@@ -93,13 +93,13 @@ def examined(profile: Profile) -> Health:
     complaints += [f"`{name}` is not installed" for name in NEEDED if versions[name] is None]
     if not _is_writable(folder):
         complaints.append(
-            f"the cache folder {folder} cannot be written, so that every start compiles anew;"
-            " name another one by SPECC_CACHE_DIR"
+            f"the cache folder {folder} is not writable, so every start compiles again;"
+            " set SPECC_CACHE_DIR to another folder"
         )
     if profile.vector_bits > own_bits:
         complaints.append(
-            f"the profile has vectors of {profile.vector_bits} bits, and this processor of"
-            f" {own_bits}: programs run, but slowly"
+            f"the profile has vectors of {profile.vector_bits} bits, but this processor has"
+            f" {own_bits} bits, so programs run slowly"
         )
     return Health(
         versions=versions,
@@ -139,15 +139,15 @@ def shown(found: Health) -> str:
         ("vectors", f"{found.vector_bits} bits, {record['registers']} registers"),
         ("threads", str(found.threads)),
         ("profile", found.profile_from),
-        (f"a cycle, of {', '.join(widths)} bits", ""),
-        ("  products", f"{by_width('products_a_cycle')}, each after"
+        (f"per cycle, with {', '.join(widths)} bits", ""),
+        ("  multiply-adds", f"{by_width('products_a_cycle')}, latency"
                        f" {record['latency_of_a_product']} cycles"),
         ("  loads", by_width("loads_a_cycle")),
         ("  stores", by_width("stores_a_cycle")),
         *[("  of bfloat16", f"{halves:g}, two in one")
           for halves in [record["bfloat16_products_a_cycle"]] if halves],
-        ("bytes a cycle", f"{', '.join(memory)}, memory at {rates['memory']:g}"),
-        ("cycles", f"{record['cycles_of_a_line']} for a line of another core,"
+        ("bytes per cycle", f"{', '.join(memory)}, memory at {rates['memory']:g}"),
+        ("cycles", f"{record['cycles_of_a_line']} for a cache line of another core,"
                    f" {record['cycles_of_a_barrier']} for a barrier of two threads"),
         ("cache folder", f"{found.cache_folder}, {_size(found.cache_bytes)},"
                          f" {found.cached_kernels} kernels"),
@@ -158,7 +158,7 @@ def shown(found: Health) -> str:
     for name, text in rows:
         for n, line in enumerate(textwrap.wrap(text, 100 - width) or [""]):
             lines.append(f"{'' if n else name:<{width}}{line}".rstrip())
-    lines += [f"\nerror: {each}" for each in found.complaints] or ["\nall is well"]
+    lines += [f"\nerror: {each}" for each in found.complaints] or ["\nno problems found"]
     return "\n".join(lines) + "\n"
 
 

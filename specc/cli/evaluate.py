@@ -24,7 +24,7 @@ from specc.cli.session import (
 if TYPE_CHECKING:
     import numpy as np
 
-MOST_CLASSES = 30  # that are printed
+MOST_CLASSES = 30  # largest number of classes that are printed
 
 
 @click.command("eval")
@@ -34,16 +34,16 @@ MOST_CLASSES = 30  # that are printed
 )
 @click.option("--threads", type=click.IntRange(min=1), help=THREADS_HELP)
 @click.option("--precision", type=PRECISION, help=f"{PRECISION_HELP}  [default: as in training]")
-@click.option("--by", metavar="COLUMN", help="Also show the figures for each value of a column.")
+@click.option("--by", metavar="COLUMN", help="Also show the metrics for each value of a column.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json", "csv"]),
     default="text",
     show_default=True,
-    help="Print a text, a JSON object, or the losses and metrics as a table.",
+    help="Output format; csv has only the losses and metrics.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 def evaluate(
     folder: Path,
     data: Path | None,
@@ -56,13 +56,13 @@ def evaluate(
     """Evaluate a trained run on test or validation data.
 
     The best weights of RUN are evaluated on the test data, or on the validation data if there is no
-    test data. The validation examples are those of the training: eval skips examples that were
-    added to the data since, and refuses examples that have changed. If the test data has changed,
-    eval prints a warning.
+    test data. The validation examples are the same as in training: examples that were added to the
+    data since are skipped, and changed examples are an error. If the test data has changed, eval
+    prints a warning.
 
-    For a target of classes, eval also counts the examples of each class, how many of them were
-    found and how many predictions of it are right, and compares the predicted probabilities with
-    the accuracy. COLUMN is an input or a target of classes, or any column of the table.
+    For a target of classes, eval also prints the number of examples, the recall and the precision
+    of each class, and compares the predicted probabilities with the accuracy. COLUMN is an input or
+    target of classes, or any column of the table.
     """
     import numpy as np
 
@@ -201,7 +201,7 @@ def _print(
 def _records(
     more: dict[str, Any], by: str | None, groups: dict[str, tuple[int, dict[str, float]]]
 ) -> dict[str, Any]:
-    """Return the details for a JSON object; a share of nothing is null."""
+    """Return the details by class and by slice for a JSON object."""
     found: dict[str, Any] = {}
     for target, counts in more.get("classes", {}).items():
         own = {each.name: asdict(each) for each in counts}
@@ -216,7 +216,7 @@ def _records(
 
 
 def _of_classes(more: dict[str, Any]) -> list[str]:
-    """Return the counts of each class, and how sure the model is, as lines."""
+    """Return the counts of each class and the calibration, as lines of text."""
     from specc.cli.runs import aligned
 
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""`specc explain NAME`: a page about anything in the language, an error, or a command."""
+"""`specc explain NAME`: prints a page about anything in the language, an error, or a command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @click.pass_context
 def explain(context: click.Context, name: str | None) -> None:
-    """Explain a word, setting, command, error or warning.
+    """Explain a layer, function, setting, error, warning or command.
 
     NAME is anything that a model file can say: a statement, a setting of `train`, a data source, a
     type, an operator, a layer, function or optimizer and its settings; or an error, a warning, a

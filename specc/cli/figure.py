@@ -1,4 +1,4 @@
-"""Write a figure into a file: `specc plot`, `specc flow --plot` and `specc show --graph`."""
+"""Writes plots and drawings to files: `specc plot`, `specc flow --plot`, `specc show --graph`."""
 
 from __future__ import annotations
 
@@ -16,25 +16,24 @@ if TYPE_CHECKING:
 DRAWN = (".png", ".pdf")
 WRITTEN = (".svg", *DRAWN)
 METHODS = ("pca", "tsne", "umap")
-METHOD_HELP = "How an embedding is placed in the plane; tsne and umap need packages  [default: pca]"
+METHOD_HELP = "Projection of embeddings; tsne and umap need further packages  [default: pca]"
 
 
 def check(path: Path, what: str = "figure") -> None:
-    """Raise a usage error for a file that cannot be drawn; `what` is a figure or a drawing."""
+    """Raise a usage error for a file that cannot be drawn; `what` is "figure" or "drawing"."""
     kind = path.suffix.lower()
     if kind not in WRITTEN:
         raise click.UsageError(f"cannot draw to `{path}`: use a name in .svg, .png or .pdf")
     if kind in DRAWN and importlib.util.find_spec("matplotlib") is None:
         raise click.UsageError(
-            f"a {what} as {kind} needs matplotlib: `pip install 'specc-nn[plot]'`; .svg needs"
-            " nothing"
+            f"a {what} as {kind} needs matplotlib: `pip install 'specc-nn[plot]'`; or use .svg"
         )
     if not path.absolute().parent.is_dir():
         raise click.UsageError(f"there is no folder `{path.parent}` for the {what}")
 
 
 def write(figure: Figure, path: Path) -> None:
-    """Draw a figure into a file, whole or not at all."""
+    """Write a figure to a file, whole or not at all."""
     kind = path.suffix.lower()
     if kind == ".svg":
         from specc.plots.svg.document import svg

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from specc.flow import Flow
 
 BLAS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
-"""Variables that NumPy reads when a command imports it.
+"""Environment variables for the number of threads, which NumPy reads when it is imported.
 
-The products of one batch are small: on a busy machine, waiting for a second thread took five times
-as long as the work.
+The matrix products of one batch are small: on a busy machine, waiting for a second thread took five
+times as long as the work.
 """
 
 

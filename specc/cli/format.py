@@ -36,7 +36,7 @@ def fmt(files: tuple[Path, ...], check: bool, diff: bool) -> int:
 
     for path in files:
         if path.suffix == ".json":
-            raise click.UsageError(f"`{path}` is not a .dl file; `specc convert` makes one from it")
+            raise click.UsageError(f"`{path}` is not a .dl file; convert it with `specc convert`")
     is_bad, changed = False, 0
     for path in files:
         try:
@@ -78,7 +78,7 @@ def _difference(source: Source, text: str) -> list[str]:
         source.name,
     )
     return [
-        line if line.endswith("\n") else f"{line}\n\\ no line end at the end of the file\n"
+        line if line.endswith("\n") else f"{line}\n\\ no newline at the end of the file\n"
         for line in lines
     ]
 

@@ -37,8 +37,8 @@ def gradcheck(file: Path, changes: tuple[str, ...], seed: int, samples: int) -> 
     """Compare gradients with finite differences.
 
     gradcheck compiles the model in FILE in float64 and runs it on random examples. The model needs
-    no data, but all of its sizes must be known. No operand is rounded to bfloat16. If the loss has
-    corners (relu, maxpool), a step across a corner shows as a difference.
+    no data, but all of its sizes must be known. `precision = bfloat16` is ignored. At a kink of the
+    loss (relu, maxpool), gradient and finite difference may differ.
     """
     import numpy as np
 
@@ -50,7 +50,7 @@ def gradcheck(file: Path, changes: tuple[str, ...], seed: int, samples: int) -> 
     )
     if not program.losses or not program.parameters:
         raise click.UsageError(
-            f"`{file}` has no loss, or no parameters: there are no gradients to check"
+            f"`{file}` has no loss or no parameters, so there are no gradients to check"
         )
     random = np.random.default_rng(seed)
     examples = {port.name: _random(port, random) for port in program.ports if not port.length_of}

@@ -1,4 +1,4 @@
-"""`specc grade ANSWER --against REFERENCE`: how a model differs from the one that is asked for."""
+"""`specc grade ANSWER --against REFERENCE`: compares a model with a reference solution."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIGNS = {True: "ok", False: "WRONG", None: "-"}
     "checks",
     multiple=True,
     type=click.Choice(CHECKS),
-    help="Compare this alone; may be given several times  [default: all].",
+    help="Make only this check; may be given several times  [default: all]",
 )
 @click.option(
     "--tolerance",
@@ -41,7 +41,7 @@ SIGNS = {True: "ok", False: "WRONG", None: "-"}
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder for relative data paths  [default: the folder of the reference].",
+    help="Folder for relative data paths  [default: the folder of the reference]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def grade(
@@ -57,11 +57,11 @@ def grade(
 ) -> int:
     """Compare a model with a reference model.
 
-    grade compares inputs, targets, outputs and parameters of ANSWER with those of the reference;
-    then, with the same parameters, the outputs, the loss and the gradients; and at last the metrics
-    that both come to when they are trained. KEY=VALUE changes both files: `epochs=5` makes the
-    training short. The exit status is 0 if nothing differs, else 1. A check that cannot be made is
-    named, and counts as no difference.
+    grade first compares the inputs, targets, outputs and parameters of ANSWER with those of the
+    reference. Then it compares the outputs, the loss and the gradients for equal parameters, and
+    finally the metrics after training. KEY=VALUE changes both files: `epochs=5` shortens the
+    training. The exit status is 0 if nothing differs, else 1. A check that cannot be made is
+    reported, but does not change the exit status.
     """
     wanted = Wanted(checks or CHECKS, tolerance, margin, seed)
     report = graded(answer, reference, wanted, overrides(changes), data)
@@ -76,7 +76,7 @@ def grade(
 
 
 def _said(report: Grade) -> str:
-    """Return the verdict in a line."""
+    """Return the verdict as one line."""
     if not report.passed:
         return "the answer differs from the reference"
     skipped = report.skipped

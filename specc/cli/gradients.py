@@ -1,6 +1,6 @@
-"""A flow of gradients as text: the layers, the steps of each cell, and the verdict.
+"""Prints a gradient flow as text: the layers, the time steps of each cell, and the verdict.
 
-print_flow(flow)      # on a terminal as wide as that, elsewhere as wide as it needs
+print_flow(flow)      # as wide as the terminal; elsewhere as wide as necessary
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def print_flow(flow: Flow) -> None:
 
     from specc.cli.session import is_coloured
 
-    # a table is never cut to the terminal: its end would be lost
+    # a table is never cut to the width of the terminal, which would lose its end
     console = Console(width=WIDEST, no_color=not is_coloured(sys.stdout), highlight=False)
     breadth = get_terminal_size().columns if sys.stdout.isatty() else WIDEST
 
     def show(what: RenderableType) -> None:
         with console.capture() as captured:
             console.print(what)
-        # a table fills its lines up with blanks
+        # rich pads the lines of a table with spaces
         lines = [line.rstrip() for line in captured.get().rstrip("\n").split("\n")]
         sys.stdout.write("\n".join(lines) + "\n")
 
@@ -133,7 +133,7 @@ def _about(cell: CellFlow) -> str:
 
 
 def _steps(cell: CellFlow) -> Table:
-    """Return some of the steps, from the last to the first: the way that a gradient goes."""
+    """Return a table of some time steps, from the last to the first, like backpropagation."""
     unit = next(k * 10**e for e in range(9) for k in (1, 2, 5) if k * 10**e * ROWS >= cell.start)
     shown = sorted({1, *range(unit, cell.start, unit), cell.start}, reverse=True)
     table = _table(
@@ -151,7 +151,7 @@ def _steps(cell: CellFlow) -> Table:
 
 
 def _bars(values: Sequence[float]) -> list[str]:
-    """Return a bar for each value, as long as its logarithm."""
+    """Return a bar for each value, with a length on a logarithmic scale."""
     sign = "█" if (sys.stdout.encoding or "").lower().replace("-", "") == "utf8" else "#"
     found = [math.log10(each) for each in values if 0 < each < math.inf]
     if not found:

@@ -1,4 +1,4 @@
-"""`specc lr FILE`: the loss over a sweep of learning rates, and a rate to begin with."""
+"""`specc lr FILE`: a learning rate range test, with a suggested rate."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def lr(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Find a learning rate to begin with.
+    """Find an initial learning rate.
 
-    lr trains the model in FILE for some steps, while the learning rate grows from step to step
-    (Smith, Cyclical learning rates, 2017). It shows the loss for each rate, and suggests the rate
-    at which the loss falls fastest. No run is made.
+    lr trains the model in FILE for some steps, while the learning rate grows with each step (Smith,
+    Cyclical learning rates, 2017). It shows the loss for each rate, and suggests the rate at which
+    the loss falls fastest. No run is created.
     """
     from specc.runs.rates import sweep
 

@@ -1,8 +1,8 @@
-"""The commands, and what a mistake comes to: a message and an exit status, never a traceback.
+"""The commands. An error of the user gives a message and an exit status, never a traceback.
 
-    main(["check", "lenet.dl"])     # exits with 0 good, 1 a mistake in a file, 2 wrong usage
+    main(["check", "lenet.dl"])     # exit status: 0 good, 1 an error in a file, 2 wrong usage
 
-Commands import what they need when they run, so that `specc check` starts in no time.
+Commands import their modules only when they run, so that `specc check` starts quickly.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from specc.diagnostics import SpecError, closest
 MISTAKE, USAGE, BUG, INTERRUPTED, BROKEN_PIPE = 1, 2, 70, 130, 141
 
 
-# What the field calls the commands.
+# Names of commands in other tools.
 SYNONYMS = {
     "fit": "train", "evaluate": "eval", "test": "eval", "infer": "predict", "lint": "check",
     "format": "fmt", "init": "new", "create": "new", "generate": "sample", "summary": "show",
@@ -32,7 +32,7 @@ SYNONYMS = {
 
 
 class ReaderGone(Exception):
-    """Nobody reads the output any more (`specc show .. | head`)."""
+    """Raised if the output is no longer read (`specc show .. | head`)."""
 
 
 # The module and the name of each command in it; a module is imported when its command runs.
@@ -77,7 +77,7 @@ COMMANDS = {name: place for group in GROUPS.values() for name, place in group.it
 
 
 class Commands(click.Group):
-    """The group; click itself would end the process where a pipe breaks."""
+    """The group of all commands; it raises `ReaderGone` where click would end the process."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -91,16 +91,16 @@ class Commands(click.Group):
     def resolve_command(
         self, context: click.Context, arguments: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; a name that there is not gets a suggestion."""
+        """Find the command. Raise a usage error with a suggestion if it does not exist."""
         name = arguments[0]
         if name not in COMMANDS and not name.startswith("-"):
             near = closest(name, COMMANDS, SYNONYMS)
             hint = f"did you mean `{near}`?" if near else "`specc --help` lists the commands"
-            raise click.UsageError(f"there is no command `{name}`; {hint}", context)
+            raise click.UsageError(f"unknown command `{name}`; {hint}", context)
         return super().resolve_command(context, arguments)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands in groups, each with the whole first sentence of its help."""
+        """Write the commands in groups, each with the complete first sentence of its help."""
         width = max(map(len, COMMANDS))
         for title, group in GROUPS.items():
             rows = []
@@ -131,15 +131,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(
             stream, "reconfigure"
-        ):  # a code page cannot write what a model or a .dl file says
+        ):  # a Windows code page may lack characters of a model file
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     status = status_of(arguments)
-    gc.freeze()  # no last look for garbage in large graphs: all of it goes with the process
+    gc.freeze()  # skip the final garbage collection: large graphs are freed with the process
     sys.exit(status)
 
 
 def status_of(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status."""
+    """Run a command and return its exit status."""
     try:
         result = commands(arguments, prog_name="specc", standalone_mode=False)
         sys.stdout.flush()
@@ -149,7 +149,7 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
 
 
 def told(error: BaseException) -> int:
-    """Print what ended a command; its exit status."""
+    """Print the error that ended a command, and return the exit status."""
     try:
         raise error
     except click.ClickException as error:
@@ -166,13 +166,13 @@ def told(error: BaseException) -> int:
     except MemoryError as error:
         reason = f" ({error})" if str(error) else ""
         click.echo(
-            f"the memory of this machine is not enough{reason}; a smaller batch takes less, and"
-            " `recompute = true` in `train` does",
+            f"there is not enough memory{reason}; use a smaller batch or `recompute = true` in"
+            " `train`",
             err=True,
         )
         return MISTAKE
     except (ReaderGone, BrokenPipeError):
-        # nothing more to say, not even while closing; and the status that a shell gives for it
+        # avoid another error when stdout is closed; the status is the one that shells use
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except Exception:

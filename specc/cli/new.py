@@ -1,4 +1,4 @@
-"""`specc new DIR`: a project that trains at once, from a template or from a file of one's own."""
+"""`specc new DIR`: creates a project that trains at once, from a template or the user's data."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ TEXTS = (".txt", ".md", ".text")
     type=click.Choice(KINDS),
     default="table",
     show_default=True,
-    help="Kind of project, with made-up data.",
+    help="Kind of project, with example data.",
 )
 @click.option(
     "--from",
     "given",
     type=click.Path(exists=True, path_type=Path),
     metavar="FILE|FOLDER",
-    help="Data of your own: a table (.csv, .tsv, .parquet, ..), a text (.txt), or a folder with a"
-    " folder of pictures for each class.",
+    help="Your own data: a table (.csv, .tsv, .parquet, ..), a text (.txt), or a folder with one"
+    " folder of images per class.",
 )
 @click.option(
-    "--target", metavar="COLUMN", help="Column of the table to predict  [default: guessed]"
+    "--target", metavar="COLUMN", help="Column of the table to predict  [default: chosen by name]"
 )
 def new(folder: Path, template: str, given: Path | None, target: str | None) -> None:
-    """Make a project that trains at once.
+    """Create a project that trains at once.
 
-    new writes a model, its data and a README into the new folder DIR. With --from, the model is
-    for your data: it predicts one column of a table from the others, tells the pictures of a folder
-    apart, or writes like a text. Comments say how the data is used.
+    new writes a model, its data and a README into the new folder DIR. With --from, the model is for
+    your data: it predicts one column of a table from the others, classifies images, or generates
+    text. Comments in the model explain how the data is used.
     """
     from specc.projects.table import identifier
     from specc.projects.templates import TEMPLATES, readme
@@ -47,7 +47,7 @@ def new(folder: Path, template: str, given: Path | None, target: str | None) -> 
         raise click.UsageError(f"`{folder}` exists and is not an empty folder")
     kind = template if given is None else _kind_of(given)
     if target is not None and (given is None or kind != "table"):
-        raise click.UsageError("--target names a column of the table that --from gives")
+        raise click.UsageError("--target needs a table given with --from")
     if given is None:
         files = TEMPLATES[template](name)
         files["README.md"] = readme(name, template).encode()
@@ -73,14 +73,14 @@ def new(folder: Path, template: str, given: Path | None, target: str | None) -> 
 
 
 def _kind_of(given: Path) -> str:
-    """Return which kind of project data of one's own makes."""
+    """Return the kind of project for the user's data."""
     if given.is_dir():
         return "images"
     return "text" if given.suffix.lower() in TEXTS else "table"
 
 
 def _model(kind: str, given: Path, name: str, path: str, target: str | None) -> str:
-    """Return the text of the model; raises ValueError for data that makes none."""
+    """Return the text of the model. Raises ValueError if the data is not suitable."""
     from specc.projects.own import pictures, writing
     from specc.projects.table import looked_at, model_for
 
@@ -92,7 +92,7 @@ def _model(kind: str, given: Path, name: str, path: str, target: str | None) -> 
 
 
 def laid_out(text: bytes, name: str) -> bytes:
-    """Return the text of a model as `specc fmt` lays it out."""
+    """Return the text of a model, formatted by `specc fmt`."""
     from specc.frontend.layout.format import formatted
     from specc.source import Source
 

@@ -1,4 +1,4 @@
-"""`specc plot RUN|FILE KIND -o FILE`: one figure of a run or a model."""
+"""`specc plot RUN|FILE KIND -o FILE`: plots a run or a model."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 @click.option(
     "--part",
     type=click.Choice(["training", "validation", "test"]),
-    help="Examples to use  [default: the test data, or else the validation data]",
+    help="Examples to use  [default: test data if there is any, else validation]",
 )
-@click.option("--layer", metavar="PATH", help="Layer whose units `features` shows.")
+@click.option("--layer", metavar="PATH", help="Layer for `features`.")
 @click.option(
     "--example",
     type=click.IntRange(min=1),
-    help="Example that `maps` and `states` show, from 1  [default: 1]",
+    help="Number of the example for `maps`, `states` and `attention`  [default: 1]",
 )
 @click.option("--method", type=click.Choice(METHODS), help=METHOD_HELP)
 def plot(

@@ -43,7 +43,7 @@ STANDARD = Path("-")
     "--format",
     "kind",
     type=click.Choice(FORMATS),
-    help="Format to write  [default: by the ending of the file, or csv]",
+    help="Output format  [default: by the suffix of the file, or csv]",
 )
 @click.option("--keep", metavar="NAMES", help="Columns of INPUT to copy, separated by commas.")
 @click.option(
@@ -69,20 +69,19 @@ def predict(
 ) -> None:
     """Predict outputs for new examples.
 
-    predict runs the best weights of RUN on the examples in INPUT: a table (.csv, .tsv, .jsonl,
-    .parquet, .feather; the columns are found by name), .npz (an array for each input), .npy (for a
-    model with one input), IDX, or a folder of pictures; `-` reads .csv from standard input. Values
-    are encoded as in the training.
+    predict runs the best weights of RUN on the examples in INPUT. INPUT is a table (.csv, .tsv,
+    .jsonl, .parquet, .feather; columns are found by name), .npz (an array for each input), .npy
+    (for a model with one input), IDX, or a folder of images; `-` reads .csv from standard input.
+    Values are encoded as in training.
 
-    For an output that scores the classes of a target, OUT has the name of the most likely class and
-    the probability of each class, then the outputs themselves.
+    For an output that scores the classes of a target, the result has the name of the most likely
+    class and the probability of each class, followed by the output itself.
 
-    For a model with a decoder (`previous(words)`), predict generates the target sequences and
-    writes them to OUT. If all training texts end with the same symbol, each generated text ends at
-    its first occurrence.
+    For a model with a decoder (`previous(words)`), predict generates the target sequences. If all
+    training texts end with the same symbol, each generated text ends at its first occurrence.
 
-    OUT has a line for each row of INPUT. The line is empty (NaN, -1 for integers, or an empty
-    string in an .npz) for a row that `missing = "drop"` leaves out.
+    The result has one row for each row of INPUT. For a row that `missing = "drop"` leaves out, it
+    is empty (in an .npz: NaN, -1 for integers, or an empty string).
     """
     from specc.net.answers import answers
     from specc.net.tables import outputs as outputs_of
@@ -127,7 +126,7 @@ def predict(
 
 @contextmanager
 def _file(source: Path) -> Iterator[Path]:
-    """Yield the file to read; what comes from standard input is put into one."""
+    """Yield the file to read; standard input is copied to a temporary file."""
     if source != STANDARD:
         if source.exists() and not (source.is_file() or source.is_dir()):
             raise click.UsageError(f"`{source}` is a pipe or a device, not a file")
@@ -140,7 +139,7 @@ def _file(source: Path) -> Iterator[Path]:
 
 
 def _require_examples(net: Net, path: Path) -> None:
-    """Raise a usage error for a file that no source reads."""
+    """Raise a usage error for a file that no source can read."""
     from specc.runtime.given import source
 
     trained = net.program.recipe.data
@@ -149,7 +148,7 @@ def _require_examples(net: Net, path: Path) -> None:
         return
     if trained is not None and trained.word == "text":
         raise click.UsageError(
-            f"`{net.name}` reads texts: give them as the column"
+            f"`{net.name}` reads texts: put them into the column"
             f" `{net.ports[0].name}` of a .csv, each as long as a window"
         )
     if not _may_be_idx(path):
@@ -159,7 +158,7 @@ def _require_examples(net: Net, path: Path) -> None:
 
 
 def _may_be_idx(path: Path) -> bool:
-    """Return whether a file starts like IDX, or is gzip, which `Request.read` unpacks."""
+    """Return whether a file starts like IDX, or like gzip, which may contain IDX."""
     try:
         with path.open("rb") as file:
             return file.read(2) in (b"\0\0", b"\x1f\x8b", b"")
@@ -168,7 +167,7 @@ def _may_be_idx(path: Path) -> bool:
 
 
 def _copied(net: Net, path: Path, keep: str | None) -> dict[str, list[str]]:
-    """Return columns of the input as texts, by name; raises a usage error for unknown names."""
+    """Return columns of the input as strings, by name. Raise a usage error for unknown names."""
     from specc.diagnostics import closest
     from specc.runtime.data.readers import request_of, table_of_source
     from specc.runtime.given import source
@@ -200,7 +199,7 @@ def _write(
     copied: dict[str, list[str]],
     source: Rows | None = None,
 ) -> None:
-    """Write the outputs as arrays by name, or as a table with the columns name_1, name_2, ...
+    """Write the outputs as arrays by name, or as a table with columns name_1, name_2, ...
 
     Rows that `source` leaves out get empty cells.
     """
@@ -218,14 +217,14 @@ def _write(
 
 
 def _archive(outputs: dict[str, np.ndarray], copied: dict[str, list[str]]) -> bytes:
-    """Return an .npz as `numpy.savez` makes it, which takes no array called `file`."""
+    """Return an .npz file; unlike `numpy.savez`, it may have an array called `file`."""
     import numpy as np
 
     content = io.BytesIO()
     arrays: dict[str, Any] = {**{name: np.array(each) for name, each in copied.items()}, **outputs}
     with zipfile.ZipFile(content, "w") as archive:
         for name, array in arrays.items():
-            if array.dtype == object:  # names of classes: None for what is not known
+            if array.dtype == object:  # names of classes; None for rows left out
                 array = np.array(["" if each is None else each for each in array.tolist()], np.str_)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.ascontiguousarray(array))

@@ -1,4 +1,4 @@
-"""Random data for commands that need some of the right shapes.
+"""Random data of the right shapes, for commands that only measure time.
 
 columns, order = random_rows(net, 512)
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def random_rows(net: Net, least: int) -> tuple[dict[str, Column], np.ndarray]:
-    """Return random rows for every port, `least` of them or a batch: time depends on shapes."""
+    """Return random columns for every port, with `least` rows or one batch, and their order."""
     rng = np.random.default_rng(0)
     count = max(least, net.batch)
     columns = {}

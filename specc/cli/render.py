@@ -2,11 +2,11 @@
 
 In: diagnostics. Out: one string, in one of the `FORMATS`:
 
-    full        the message, the lines it is about with marks beneath, notes and help; for people
+    full        the message, the source lines with marks below, notes and help; for people
     concise     file:line:column: error[name]: message
-    json        a list of records, as the design states them
+    json        a list of records (`Diagnostic.to_record`)
     sarif       SARIF 2.1.0, which code hosts and editors read
-    github      workflow commands, which show up beside the lines of a pull request
+    github      workflow commands, which GitHub shows beside the lines of a pull request
 
     render(diagnostics, "concise")      # "a.dl:1:7: error[syntax]: expected a value ...\n"
 """
@@ -29,7 +29,7 @@ def render(diagnostics: Iterable[Diagnostic], format: str = "full", colour: bool
 
 
 def summary(diagnostics: Iterable[Diagnostic]) -> str:
-    """`2 errors, 1 warning`; empty for none."""
+    """Return the number of diagnostics as text: `2 errors, 1 warning`; empty if there are none."""
     counts = {"error": 0, "warning": 0}
     for diagnostic in diagnostics:
         counts[diagnostic.severity] += 1
@@ -83,7 +83,7 @@ def sarif(diagnostics: Sequence[Diagnostic], colour: bool = False) -> str:
 
 
 def _rule(name: str) -> dict[str, Any]:
-    """Return what SARIF says of a name: the first sentence of its page."""
+    """Return the SARIF rule of an error or warning, with the first sentence of its page."""
     from specc.frontend.explain.topics import page_summary, pages
 
     if name not in pages():

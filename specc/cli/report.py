@@ -1,4 +1,4 @@
-"""`specc report RUN`: one page on a run, for a browser."""
+"""`specc report RUN`: writes one HTML page about a run."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from specc.cli.session import LISTENER, RUN
 @click.option(
     "--part",
     type=click.Choice(["training", "validation", "test"]),
-    help="Examples to use  [default: the test data, or else the validation data]",
+    help="Examples to use  [default: test data if there is any, else validation]",
 )
 @click.option("--method", type=click.Choice(METHODS), default="pca", help=METHOD_HELP)
 @click.option("--open", "opens", is_flag=True, help="Open the report in a browser.")
 def report(folder: Path, output: Path | None, part: str | None, method: str, opens: bool) -> None:
     """Write a report of a run as one HTML file.
 
-    The report has the model's text and drawing, the curves of the training, and every figure that
-    the model has: confusion matrix, surest mistakes, filters, states along a text, ... It needs no
-    network, and nothing beside it.
+    The report has the model's text and drawing, the training curves, and every plot that is
+    possible: confusion matrix, mistakes, filters, states along a text, ... The file is
+    self-contained.
     """
     from specc.cli.whole import write_whole
     from specc.plots.subject import of_run

@@ -1,4 +1,4 @@
-"""`specc runs`: a table of the runs, what differs between two of them, and cleaning up."""
+"""`specc runs`: lists, compares and deletes runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUNS_OPTION = click.option(
     show_default=True,
     help="Folder of the runs.",
 )
-MOST_FIGURES = 3  # in the table: more would not fit 80 columns
+MOST_METRICS = 3  # largest number of metrics in the table; more would not fit into 80 columns
 
 
 @click.group("runs", invoke_without_command=True)
@@ -44,8 +44,8 @@ def list_runs(
 ) -> None:
     """List the runs with their results.
 
-    The figures are those of the best epoch, on the validation data if there is any. SPEC is the
-    beginning of the hash of the trained file: runs with equal hashes trained the same file.
+    The metrics are those of the best epoch, on the validation data if there is any. SPEC is the
+    beginning of the model file's hash: runs with equal hashes trained the same file.
     """
     from specc.runs.names import folders, name_of
     from specc.runs.summary import summary
@@ -67,7 +67,7 @@ def list_runs(
 
 def table(found: list[Summary]) -> list[str]:
     """Return the lines of the table."""
-    names = list(dict.fromkeys(name for each in found for name in each.figures))[:MOST_FIGURES]
+    names = list(dict.fromkeys(name for each in found for name in each.figures))[:MOST_METRICS]
     rows = [["run", "status", "epochs", "best", *names, "time", "spec"]]
     for each in found:
         if each.problem:
@@ -94,7 +94,7 @@ def table(found: list[Summary]) -> list[str]:
 
 
 def aligned(rows: list[list[str]], left: int = 1) -> list[str]:
-    """Return rows of cells as lines; the first `left` columns are set to the left."""
+    """Return rows of cells as aligned lines; the first `left` columns are left-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -106,7 +106,7 @@ def aligned(rows: list[list[str]], left: int = 1) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time that is quick to read: `0.4 s`, `2 min 5 s`, `3 h 20 min`."""
+    """Return a duration as text: `0.4 s`, `2 min 5 s`, `3 h 20 min`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -125,7 +125,7 @@ def duration(seconds: float) -> str:
 def compare_runs(first: Path, second: Path, as_json: bool) -> None:
     """Show what differs between two runs.
 
-    compare prints the settings that differ, the figures of the best epochs, and the layers that
+    compare prints the metrics of the best epochs, the settings that differ, and the layers that
     were added, removed or changed.
     """
     from specc.runs.compare import compare
@@ -148,7 +148,7 @@ def comparison(found: Comparison) -> list[str]:
     lines = aligned(
         [
             ["", first.name, second.name],
-            *(["figure of the best epoch", "", ""] for _ in found.figures[:1]),
+            *(["metrics of the best epoch", "", ""] for _ in found.figures[:1]),
             *([f"  {each.name}", each.first or "-", each.second or "-"] for each in found.figures),
             ["best epoch", f"{first.best_epoch}", f"{second.best_epoch}"],
             ["time", duration(first.seconds), duration(second.seconds)],
@@ -181,13 +181,15 @@ def _layer_line(each: Difference) -> str:
     type=click.IntRange(min=0),
     help="Number of newest runs of each model to keep; the best run is always kept.",
 )
-@click.option("--failed", is_flag=True, help="Delete only runs that failed or hold no whole epoch.")
+@click.option(
+    "--failed", is_flag=True, help="Delete only runs that failed or have no complete epoch."
+)
 @click.option("--yes", is_flag=True, help="Delete without asking.")
 def clean(models: tuple[str, ...], runs: Path, keep: int, failed: bool, yes: bool) -> None:
     """Delete old runs.
 
-    clean deletes the runs of each MODEL (of all models, if none is named) but the best one and the
-    newest. Runs that are being trained are left alone.
+    clean deletes the runs of each MODEL (by default, of all models) except the best and the newest.
+    Runs that are being trained are not deleted.
     """
     from specc.runs.clean import old_runs
 

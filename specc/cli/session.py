@@ -32,9 +32,9 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 class RunName(click.ParamType):
-    """A run by its folder or its name: `runs/digits/3`, `digits/3`, `@last`, `@best`.
+    """A run, given by its folder or its name: `runs/digits/3`, `digits/3`, `@last`, `@best`.
 
-    With `or_file`, a path of a file is taken, too.
+    With `or_file`, the path of a file is accepted too.
     """
 
     name = "run"
@@ -71,7 +71,7 @@ class RunName(click.ParamType):
 RUN = RunName()
 FILE_OR_RUN = RunName(or_file=True)
 PRECISION = click.Choice(PRECISIONS)
-PRECISION_HELP = "Format that operands of products are rounded to"
+PRECISION_HELP = "Format that operands of matrix products are rounded to"
 THREADS_HELP = "Number of threads  [default: one per CPU, fewer for small models]"
 
 
@@ -109,7 +109,7 @@ def overrides(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def with_precision(values: dict[str, str], precision: str | None) -> dict[str, str]:
-    """Return the overrides with that of the option `--precision`; it is a setting of `train`."""
+    """Add the value of the option `--precision` to the overrides, as a setting of `train`."""
     if precision is None:
         return values
     if values.get("precision", precision) != precision:
@@ -146,6 +146,6 @@ def run_program(run: RunFolder, changes: Mapping[str, str | int]) -> Program:
 
 
 def tell_left_out(data: Data) -> None:
-    """Print on stderr how many rows of the data are left out."""
+    """Print on stderr how many rows of the data were left out."""
     for each in data.left_out:
         LISTENER.note(each)

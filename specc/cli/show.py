@@ -21,13 +21,13 @@ from specc.cli.session import FILE, checked, overrides
     "--graph",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="OUT.svg",
-    help="Draw the model in a file, .svg, .png or .pdf, instead of printing the table.",
+    help="Draw the model to a file, .svg, .png or .pdf, instead of printing the table.",
 )
 @click.option(
     "--unroll",
     type=click.IntRange(min=2, max=12),
     metavar="STEPS",
-    help="With --graph: draw sequences step by step, so many steps side by side.",
+    help="With --graph: draw sequences unrolled, with this number of time steps.",
 )
 def show(
     file: Path,
@@ -40,7 +40,7 @@ def show(
     from specc import driver
 
     if unroll is not None and graph is None:
-        raise click.UsageError("--unroll is for a drawing: add --graph OUT.svg")
+        raise click.UsageError("--unroll needs --graph OUT.svg")
     if graph is not None:
         if stage is not None:
             raise click.UsageError("--stage and --graph cannot be combined")
@@ -59,7 +59,7 @@ def show(
 
 
 def _draw(file: Path, changes: tuple[str, ...], path: Path, unroll: int | None) -> None:
-    """Write the drawing of a model into a file."""
+    """Write the drawing of a model to a file."""
     from specc import driver
     from specc.cli.figure import check
     from specc.cli.whole import write_whole

@@ -1,10 +1,10 @@
-"""`specc time FILE --start`: where a start goes, from the process to its first training step.
+"""`specc time FILE --start`: where startup time goes, up to the first training step.
 
     starts = measured(Path("lenet.dl"), {}, threads=2, dtype="float32")
     text(starts)
 
-Two processes of their own carry it out, one after the other: the first with an empty cache folder
-(cold), the second with what the first has left there (warm).
+Two separate processes run one after the other: the first with an empty cache folder (cold), the
+second with the cache that the first has filled (warm).
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from typing import Any
 from specc.system.records import dataclass
 
 Compiled = tuple[str, float, float, float]
-"""A kernel's name, and the processor seconds of its lowering, LLVM's passes and code generation."""
+"""A kernel's name, and the CPU seconds of its lowering, LLVM's passes and code generation."""
 
-# What the first stages import: a command, then what its model needs.
+# The modules that the first stages import.
 BEFORE = {
     "Python": ("specc.cli.main",),
     "import NumPy": ("numpy",),
     "import the front end": ("specc.driver", "specc.frontend.program.check"),
 }
-LONGEST = 5  # kernels that are named
-NO_STEP = 3  # the status of a process whose model has errors: they are reported already
+LONGEST = 5  # number of kernels that are listed
+NO_STEP = 3  # exit status of a process whose model has errors, which it has reported
 
 
 @dataclass(frozen=True)
 class Start:
-    """One start: the seconds of its stages, in their order.
+    """One start: the seconds of its stages, in order.
 
-    `compiled` are the kernels that were not in the cache.
+    `compiled` has the kernels that were not in the cache.
     """
 
     stages: dict[str, float]
@@ -50,7 +50,7 @@ class Start:
 
     @property
     def seconds(self) -> float:
-        """From the start of the process to the end of the first step."""
+        """Seconds from the start of the process to the end of the first step."""
         return sum(self.stages.values())
 
 
@@ -93,7 +93,7 @@ def _started(job: list[Any], folder: str) -> Start | None:
 
 
 def text(starts: Mapping[str, Start], name: str) -> str:
-    """Return what is printed: the stages of the starts side by side, and what compiling took."""
+    """Return the text to print: the stages of both starts, and the time of compiling."""
     cold, warm = starts["cold"], starts["warm"]
     lines = [
         f"{name}: the first step ends {cold.seconds:.2f} s after the start of the process"
@@ -110,7 +110,7 @@ def text(starts: Mapping[str, Start], name: str) -> str:
         lines += [
             "",
             f"{len(cold.compiled)} of {cold.kernels} kernels were compiled, in {places},"
-            f" with {sum(sums):.2f} s of processors:",
+            f" in {sum(sums):.2f} s of CPU time:",
             f"lowering {sums[0]:.2f}, LLVM's passes {sums[1]:.2f}, machine code {sums[2]:.2f}",
             "the longest: " + ", ".join(f"{kernel} {sum(times):.2f}" for kernel, *times in longest),
         ]
@@ -118,7 +118,7 @@ def text(starts: Mapping[str, Start], name: str) -> str:
 
 
 def record(starts: Mapping[str, Start], name: str) -> dict[str, Any]:
-    """Return the same as plain data."""
+    """Return the starts as plain data for JSON."""
     return {
         "model": name,
         **{state: {"seconds": each.seconds, **asdict(each)} for state, each in starts.items()},
@@ -126,7 +126,7 @@ def record(starts: Mapping[str, Start], name: str) -> dict[str, Any]:
 
 
 class _Stages:
-    """The seconds between calls, each under a name; `begun` is when the first stage began."""
+    """Records the seconds between calls by name; `begun` is the start of the first stage."""
 
     def __init__(self, begun: float) -> None:
         self.found: dict[str, float] = {}
@@ -138,7 +138,7 @@ class _Stages:
         self._last = now
 
     def split(self, name: str, parts: Mapping[str, float]) -> None:
-        """Name the stage since the last call; what `parts` took of it is theirs."""
+        """Record the stage since the last call, minus `parts`, which are recorded separately."""
         self(name)
         self.found[name] -= sum(parts.values())
         self.found.update(parts)
@@ -152,7 +152,7 @@ def _start(
     dtype: str,
     precision: str | None,
 ) -> int:
-    """Carry out a start in this process, and print its stages as JSON."""
+    """Run a start in this process, and print its stages as JSON."""
     stage = _Stages(begun)
     for name, modules in BEFORE.items():
         for each in modules:
@@ -206,7 +206,7 @@ def _start(
 
 
 def _spent() -> list[Compiled]:
-    """Return what each kernel took that this process has compiled."""
+    """Return the times of each kernel that this process has compiled."""
     compiler = sys.modules.get("specc.backend.llvm.compile")
     return [tuple(each) for each in compiler.spent] if compiler else []
 

@@ -1,4 +1,4 @@
-"""`specc sweep FILE`: many runs of a file, each with other values for its searches."""
+"""`specc sweep FILE`: many runs of a file with different values for its searches."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from specc.sweeps.result import Result, Tried
 
 SHOWN = 10
-"""Trials in the table."""
+"""Number of trials in the table."""
 MARK = "# The best of "
-"""How a file begins that a sweep has written."""
+"""The start of a file written by a sweep."""
 
 
 @click.command("sweep")
@@ -28,7 +28,7 @@ MARK = "# The best of "
 @click.option(
     "--trials",
     type=click.IntRange(min=1),
-    help="Number of trials, those of earlier calls included  [default: 40; of a grid: all]",
+    help="Number of trials, including those of earlier calls  [default: 40; for a grid, all]",
 )
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Number of processes."
@@ -38,7 +38,7 @@ MARK = "# The best of "
     type=click.Choice(["tpe", "random", "grid"]),
     default="tpe",
     show_default=True,
-    help="How values are drawn: by what came of earlier ones, at random, or all of them.",
+    help="How values are chosen: from the results of earlier trials, at random, or all.",
 )
 @click.option("--prune", is_flag=True, help="Stop trials that are worse than the median.")
 @click.option(
@@ -77,10 +77,10 @@ def sweep(
     output: Path | None,
     quiet: bool,
 ) -> int:
-    """Train a file with many values, and keep the best.
+    """Train a model with many values, and keep the best ones.
 
-    FILE says what is tried: `hidden = search(64, 128)`, `lr = search(1e-4, 0.1; log)`. Each trial
-    is a run. Ctrl-C stops the sweep, and the same command continues it.
+    FILE declares the values to try: `hidden = search(64, 128)`, `lr = search(1e-4, 0.1; log)`. Each
+    trial is a run. Ctrl-C stops the sweep, and the same command continues it.
     """
     from specc import driver
     from specc.cli.whole import write_whole
@@ -109,7 +109,7 @@ def sweep(
     if not quiet:
         click.echo(f"{checked} checked; sweep {plan.study}, {plan.trials} trials")
         if before:
-            click.echo(f"{before} trials are there from before")
+            click.echo(f"{before} trials exist already")
     with ExitStack() as stack:
         seen = stack.enter_context(_Display(plan.trials, before, quiet))
         result, outcome = carried_out(plan, jobs, seen)
@@ -122,7 +122,7 @@ def sweep(
     if outcome == "empty" and len(result.trials) < plan.trials:
         click.echo(f"all {len(result.trials)} combinations have been tried")
     if result.best is None:
-        click.echo("no trial is complete, so there is no best one", err=True)
+        click.echo("no trial is complete, so there are no best values", err=True)
         return 1
     write_whole(output, heading(result) + result.text())
     click.echo(f"wrote {output}; to train it, use `specc train {output}`")
@@ -130,13 +130,15 @@ def sweep(
 
 
 def _require_own(output: Path) -> None:
-    """Raise a usage error if a file is in the way that no sweep has written."""
+    """Raise a usage error if the output file exists and was not written by a sweep."""
     if output.is_file() and not output.read_text("utf-8", errors="replace").startswith(MARK):
-        raise click.UsageError(f"`{output}` exists, and no sweep wrote it; -o names another file")
+        raise click.UsageError(
+            f"`{output}` exists and was not written by a sweep; use -o to name another file"
+        )
 
 
 def table(result: Result) -> list[str]:
-    """Return the best trials as lines, and what mattered."""
+    """Return the best trials and the importance of searches, as lines of text."""
     from specc.cli.runs import aligned, duration
     from specc.runs.names import name_of
 
@@ -167,7 +169,7 @@ def table(result: Result) -> list[str]:
         :SHOWN
     ]
     if shares := result.importance():
-        lines.append("importance: " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in shares.items()))
+        lines.append("importance: " + ", ".join(f"{k} {100 * v:.0f}%" for k, v in shares.items()))
     return lines
 
 
@@ -176,7 +178,7 @@ def _sign(each: Tried) -> str:
 
 
 class _Display:
-    """Shows a sweep as it goes: a table on a terminal, a line for each trial elsewhere."""
+    """Shows the progress of a sweep: a table on a terminal, otherwise one line per trial."""
 
     def __init__(self, trials: int, before: int, is_quiet: bool) -> None:
         self.trials, self.before, self.is_quiet = trials, before, is_quiet

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from specc.recipe import Column
     from specc.runtime.run import RunFolder
 
-SMALL = 0.005  # of the step: what takes less is summed up
+SMALL = 0.005  # kernels with a smaller share of the step are summed up
 LONGEST_TEXT = 44
-MADE_UP = 512  # rows at least
+MADE_UP = 512  # least number of rows of random data
 
 
 @dataclass(frozen=True)
 class Row:
-    """A kernel as it is printed.
+    """A row of the table: one kernel.
 
     `flops` counts the useful operations of one shard. `limit` is the fraction of the machine's
     limit that the kernel reaches, in operations or in memory traffic, whichever is closer.
@@ -71,7 +71,7 @@ class Row:
 @click.option(
     "--data",
     type=FOLDER,
-    help="Run on the data of FILE, with this folder for relative paths  [default: random data]",
+    help="Use the data of FILE; folder for relative data paths  [default: random data]",
 )
 @click.option(
     "--dtype",
@@ -90,7 +90,7 @@ class Row:
     "--start",
     "is_start",
     is_flag=True,
-    help="Show where a start goes instead: from the process to its first step.",
+    help="Show where startup time goes instead, up to the first step.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def time(
@@ -107,17 +107,17 @@ def time(
     """Show where training time goes, kernel by kernel.
 
     For each kernel of a training step of FILE, or of the model of RUN, time shows its microseconds,
-    its operations or bytes per second, its share of the step, the part of the machine's limit that
-    it reaches, and the line of the file that it belongs to.
+    its share of the step, its operations and bytes per second, the fraction of the machine's limit
+    that it reaches, and its line in the model file.
 
-    With --start, time carries out two starts of a training: one with an empty cache of compiled
-    code, one with a full one. It shows the seconds of their stages.
+    With --start, time starts training twice, with an empty and with a full cache of compiled code,
+    and shows the seconds of each stage.
     """
     if is_start:
         if data is not None:
-            raise click.UsageError("--start takes random data: leave out --data")
+            raise click.UsageError("--start uses random data: remove --data")
         if file.is_dir():
-            raise click.UsageError("--start begins with a FILE, not with a run")
+            raise click.UsageError("--start needs a FILE, not a run")
         return _print_starts(file, overrides(changes), threads, dtype, precision, as_json)
     from specc import driver
     from specc.backend.measure.limits import measure
@@ -191,7 +191,7 @@ def _rows(times: StepTimes, limits: Limits) -> list[Row]:
     for each in times.calls:
         operations = _operations(each, plan)
         seconds = max(each.seconds, 1e-9)
-        # one thread's part of the limits; it has less to do where threads work side by side
+        # the limit of one thread, which is lower if all threads are busy
         by_products = operations / (limits.flops / limits.threads)
         by_memory = each.bytes / limits.bandwidth(each.bytes)
         spans = list(dict.fromkeys(node.origin.span for node in each.nodes if node.origin.span))
@@ -217,7 +217,7 @@ def _rows(times: StepTimes, limits: Limits) -> list[Row]:
 
 
 def _operations(call: CallTime, plan: Plan) -> float:
-    """Return the useful operations of one shard."""
+    """Return the number of useful operations of one shard."""
     from specc.ir.sizes import bound
     from specc.ops.flops import flops
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from specc.runtime.train import Watch
 
 REPORT_SECONDS = 1.0
-"""The time that a report may take at the end of a training."""
+"""Time limit for the report at the end of training, in seconds."""
 
 
 @click.command()
@@ -65,15 +65,17 @@ REPORT_SECONDS = 1.0
     "--overfit",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Train and validate on the first N examples alone, to see whether the model can learn.",
+    help="Train and validate only on the first N examples, to test if the model can learn.",
 )
-@click.option("--dry-run", is_flag=True, help="Do everything but the steps; no run is made.")
+@click.option(
+    "--dry-run", is_flag=True, help="Check, load and compile, but do not train or create a run."
+)
 @click.option(
     "--log",
     "logs",
     type=click.Choice(["jsonl", "tensorboard"]),
     multiple=True,
-    help="Also write a log into the run's folder; may be given twice.",
+    help="Also write a log to the run's folder; may be given twice.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only the result.")
 def train(
@@ -94,8 +96,8 @@ def train(
 
     train trains the model in FILE. KEY=VALUE changes a size, a constant, a setting of `train` or of
     its optimizer: `hidden=128 epochs=20 lr=0.01 optimizer=adam`. Ctrl-C saves the run and stops;
-    --resume continues it with the same result as without a stop. `mpiexec -n 4 specc train FILE`
-    trains on four processes, also of several machines, with the same result.
+    --resume continues it, with the same result as without interruption. `mpiexec -n 4 specc train
+    FILE` trains in four processes, also on several machines, with the same result.
     """
     from specc.runs.together import joined
 
@@ -108,7 +110,7 @@ def train(
     values = with_precision(overrides(changes), precision)
     if resume is not None:
         if overfit is not None or dry_run:
-            raise click.UsageError("--overfit and --dry-run are for new runs, not to --resume one")
+            raise click.UsageError("--overfit and --dry-run cannot be combined with --resume")
         open_ = partial(resumed, resume, values, LISTENER, path, data)
         if ranks is not None:
             return _with_others(
@@ -124,13 +126,13 @@ def train(
         if folds := _folds(path, values):
             if ranks is not None:
                 raise click.UsageError(
-                    "folds are trained one by one: give each to all processes with `fold=1`, ..."
+                    "several processes can train only one fold: add `fold=1`, then `fold=2`, ..."
                 )
             if overfit is not None or dry_run:
                 option = "--dry-run" if dry_run else "--overfit"
                 raise click.UsageError(
-                    f"{option} is for one training, and `folds = {len(folds)}` asks for"
-                    f" {len(folds)}: add fold=1"
+                    f"{option} cannot be used with `folds = {len(folds)}`: add fold=1 to"
+                    " select one fold"
                 )
             return _all_folds(
                 folds, path, values, data, runs, threads, dtype or "float32", quiet, logs
@@ -144,7 +146,7 @@ def train(
             return 0
         training = prepared.begun(runs)
     else:
-        raise click.UsageError("name the FILE to train, or the run to --resume")
+        raise click.UsageError("give a FILE to train, or a run to --resume")
     try:
         return _carried_out(training, quiet, logs, overfit)
     finally:
@@ -192,7 +194,7 @@ def _with_others(
 
 
 def _folds(file: Path, values: dict[str, str]) -> tuple[int, ...]:
-    """Return the folds that a file asks for, each of which is trained."""
+    """Return the folds of a file that are to be trained; empty without `folds`."""
     from specc import driver
     from specc.runs.folds import folds_of
 
@@ -211,7 +213,7 @@ def _all_folds(
     is_quiet: bool,
     logs: Sequence[str],
 ) -> int:
-    """Train a run for each fold, and print the mean and the deviation of their results."""
+    """Train one run per fold, and print the mean and standard deviation of their results."""
     from specc.runs.folds import summary
 
     folders = []
@@ -252,7 +254,7 @@ def _prepared(
 
 
 def _tell(prepared: PreparedTraining) -> None:
-    """Compile everything and print what a training would do."""
+    """Compile everything, and print what training would do."""
     import numpy as np
 
     from specc.pipeline import Kind
@@ -270,7 +272,7 @@ def _tell(prepared: PreparedTraining) -> None:
         f"{recipe.epochs} epochs of {steps:,} steps with up to {net.batch} examples,"
         f" on {net.working_threads} thread{'s' * (net.working_threads > 1)}"
     )
-    click.echo(f"compiled in {net.compile_seconds:.2f} s; no run was made")
+    click.echo(f"compiled in {net.compile_seconds:.2f} s; no run was created")
 
 
 def _carried_out(
@@ -323,13 +325,15 @@ def _carried_out(
 
 
 def _reported(training: RunTraining) -> str:
-    """Write the report of the run if that is quick, and return a line that says where it is."""
+    """Write the report of the run if that is quick, and return a line about it to print."""
     from specc.report.at_end import quick_report
     from specc.runs.names import name_of
 
     path = quick_report(training, REPORT_SECONDS) if REPORT_SECONDS else None
     if path is None:
-        return f"report: `specc report {shlex.quote(name_of(training.run.folder))}` draws it"
+        return (
+            f"report: to write it, use `specc report {shlex.quote(name_of(training.run.folder))}`"
+        )
     return f"report: {path}"
 
 
@@ -347,7 +351,7 @@ def _logged(kind: str, folder: Path, watch: Watch, stack: ExitStack) -> Watch:
 
 
 def _verdict(run: RunFolder, count: int) -> str:
-    """Return whether a model has learned a few examples by heart."""
+    """Return a sentence on whether the model has overfitted a few examples."""
     from specc.runs.summary import curves
 
     losses = curves(run.folder).get("val_loss") or [float("nan")]
@@ -355,18 +359,18 @@ def _verdict(run: RunFolder, count: int) -> str:
     said = f"{count} examples: the loss fell from {first:.4g} to {last:.4g}"
     if last < 0.1 * first:
         return f"{said}, so the model can learn them"
-    return f"{said}; a model that cannot learn a few examples has a mistake or too small a rate"
+    return f"{said}, so the model may have an error, or the learning rate may be too small"
 
 
 def _next(run: RunFolder) -> str:
-    """Return the commands that come next, for a person."""
+    """Return suggestions for the next commands."""
     from specc.runs.names import name_of
 
     name = shlex.quote(name_of(run.folder))
     commands = {
-        f"specc eval {name}": "its figures in detail",
+        f"specc eval {name}": "its results in detail",
         f"specc predict {name} FILE -o out.csv": "predictions for new examples",
-        f"specc train --resume {name} epochs={2 * run.record.epochs}": "go on",
+        f"specc train --resume {name} epochs={2 * run.record.epochs}": "continue training",
         "specc runs": "all runs with their results",
     }
     width = max(map(len, commands))
@@ -374,7 +378,7 @@ def _next(run: RunFolder) -> str:
 
 
 def _result(run: RunFolder) -> str:
-    """Return a text with the best epoch and the folder of the run."""
+    """Return lines with the best epoch and the folder of the run."""
     from specc.runs.display import figures
     from specc.runtime.checkpoint import progress_of
     from specc.runtime.metrics import values_of
@@ -389,9 +393,9 @@ def _result(run: RunFolder) -> str:
 
 
 class Interruption:
-    """A context in which Ctrl-C or a signal to end (SIGTERM, SIGHUP) asks the training to stop.
+    """A context manager in which Ctrl-C, SIGTERM or SIGHUP asks training to stop.
 
-    A second signal stops the process at once, and so does the first Ctrl-C while `nothing_is_lost`
+    A second signal stops the process at once; so does the first Ctrl-C while `nothing_is_lost`
     returns True. `status` is the exit status of the process after a signal.
     """
 

@@ -1,6 +1,6 @@
-"""Doing something again whenever a file changes, without any help from the system.
+"""Calls a function whenever a file changes, by polling.
 
-watch([Path("lenet.dl")], run)      # runs at once, then after every change, until interrupted
+watch(lambda: [Path("lenet.dl")], run)      # at once, then after every change, until Ctrl-C
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 SECONDS = 0.25
-"""Between two looks at the files."""
+"""Time between two checks of the files, in seconds."""
 
 
 def watch(
@@ -28,7 +28,7 @@ def watch(
                 click.clear()
             before = _states(files())
             run()
-            click.echo("waiting for a change (Ctrl-C ends)", err=True)
+            click.echo("waiting for a change (press Ctrl-C to stop)", err=True)
             while _states(files()) == before:
                 wait(SECONDS)
     except KeyboardInterrupt:
@@ -36,7 +36,7 @@ def watch(
 
 
 def _states(files: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:
-    """When each file was last written, and its length; None for one that is not there."""
+    """Return the time and size of each file, or None if it does not exist."""
     found: dict[Path, tuple[int, int] | None] = {}
     for path in files:
         try:

@@ -1,4 +1,4 @@
-"""Files written whole or not at all.
+"""Writes files whole or not at all.
 
 write_whole(Path("lenet.dl"), text)     # the old file stays until the new one is complete
 """
@@ -14,8 +14,8 @@ import click
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file whole, through a file beside it. Raises a usage error if that fails."""
-    path = Path(os.path.realpath(path))  # a link stays a link
+    """Write a file through a temporary file beside it. Raise a usage error if that fails."""
+    path = Path(os.path.realpath(path))  # a symbolic link stays a link
     part = None
     try:
         handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")

@@ -1,6 +1,6 @@
-"""New projects: a first model that trains at once, from a template or from a table.
+"""New projects (`specc new`): a first model that trains at once.
 
-table         what each column of a table holds, and the model for it
-own           the model for a folder of pictures, or for a text
-templates     projects that bring their own data
+table         analyzes a table, and writes a model for it
+own           writes a model for a folder of images, or for a text
+templates     projects with example data
 """

@@ -1,4 +1,4 @@
-"""A first model for one's own folder of pictures, or for one's own text.
+"""Writes a first model for the user's folder of images, or for the user's text.
 
 pictures(Path("photos"), "pets", "../photos")      # the text of pets.dl
 writing(Path("poems.txt"), "poet", "poems.txt")    # the text of poet.dl
@@ -11,19 +11,19 @@ from pathlib import Path
 from specc.runtime.data.sources.images import ENDINGS
 
 SAMPLED = 64
-"""Pictures that are looked at."""
+"""Number of images that are examined."""
 SIZES = (16, 32, 64)
-"""Heights and widths that pictures are scaled to: the largest one that most of them have."""
+"""Candidates for the image size; the largest that is at most the median size is chosen."""
 GREY = ("1", "L", "LA", "I", "I;16", "F")
-"""Pillow's modes of pictures without colours."""
+"""Pillow's modes of images without colors."""
 TIME = 50
-"""Characters of a window."""
+"""Length of a window, in characters."""
 MOST_TEXTS = 16
-"""Windows of a batch."""
+"""Largest number of windows in a batch."""
 LONG = 200_000
-"""Bytes of a text that is worth a larger network."""
+"""Number of characters above which a text gets a larger network."""
 
-PICTURES = """# {name}: tells the pictures of `{folder}` apart ({count:,} of {sizes}).
+PICTURES = """# {name}: classifies the images of `{folder}` ({count:,} of {sizes}).
 #
 {listed}
 dim classes = {classes}
@@ -44,8 +44,8 @@ model {name} {{
 
 train {{
   data      images("{path}"; size = {size})
-  validate  split = 0.8      # a fifth of the pictures tells how good it is
-  augment   image = image -> shift({shift})    # `flip`, `rotate` and `noise(0.1)` are others
+  validate  split = 0.8      # 20% of the images measure how good the model is
+  augment   image = image -> shift({shift})    # also: `flip`, `rotate`, `noise(0.1)`
   stratify  = label
   optimizer adam(lr = cosine(0.002, 0))
   epochs   = {epochs}
@@ -54,13 +54,13 @@ train {{
 }}
 """
 
-WRITING = """# {name}: learns the characters of {path}, and writes more of it:
+WRITING = """# {name}: learns the text of {path}, and generates more of it:
 #
 #     specc sample @last --prompt "{prompt}"
 #
 dim vocab                    # counted from the text
 dim hidden = {hidden}
-seq time   = {time}              # characters that are looked at together
+seq time   = {time}              # characters in a training window
 
 model {name} {{
   stream text: class(vocab)[time]
@@ -80,16 +80,16 @@ train {{
   epochs    = {epochs}
   batch     = {batch}
   clip_norm = 1
-  sample    = 200            # after each epoch, it writes so many characters
+  sample    = 200            # generates this many characters after each epoch
 }}
 """
 
 
 def pictures(folder: Path, name: str, path: str) -> str:
-    """Return the text of a model for the pictures of a folder, which has a folder for each class.
+    """Return the text of a model for a folder of images, with one folder per class.
 
-    `path` is how the model names the folder. Raises ValueError if there are no two classes, or if
-    Pillow is not installed.
+    `path` is the path of the folder in the model. Raises ValueError if there are fewer than two
+    classes, or if Pillow is not installed.
     """
     counts = {
         each.name: sum(file.suffix.lower() in ENDINGS for file in each.rglob("*"))
@@ -99,8 +99,8 @@ def pictures(folder: Path, name: str, path: str) -> str:
     counts = {label: count for label, count in counts.items() if count}
     if len(counts) < 2:
         raise ValueError(
-            f"`{folder}` has no two folders with pictures, one for each class: photos/cat,"
-            " photos/dog"
+            f"`{folder}` needs at least two folders with images, one per class, such as"
+            " photos/cat and photos/dog"
         )
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in ENDINGS)
     sizes, has_colours = _looked_at(files[:: max(1, len(files) // SAMPLED)])
@@ -116,14 +116,14 @@ def pictures(folder: Path, name: str, path: str) -> str:
     sides = [side for each in sizes for side in each]
     low, high = min(sides), max(sides)
     same = len(set(sizes)) == 1
-    said = f"{sizes[0][0]}x{sizes[0][1]} pixels" if same else f"{low} to {high} pixels a side"
+    said = f"{sizes[0][0]}x{sizes[0][1]} pixels" if same else f"{low} to {high} pixels per side"
     return PICTURES.format(
         name=name,
         folder=folder.name,
         path=path,
         count=total,
         sizes=said,
-        listed="\n".join(f"#   {label:<{width}}  {n:,} pictures" for label, n in counts.items()),
+        listed="\n".join(f"#   {label:<{width}}  {n:,} images" for label, n in counts.items()),
         classes=len(counts),
         channels=3 if has_colours else 1,
         size=size,
@@ -134,11 +134,11 @@ def pictures(folder: Path, name: str, path: str) -> str:
 
 
 def _looked_at(files: list[Path]) -> tuple[list[tuple[int, int]], bool]:
-    """Return the sizes of some pictures, and whether any has colours."""
+    """Return the sizes of some images, and whether any has colors."""
     try:
         from PIL import Image
     except ImportError:
-        raise ValueError("pictures need Pillow: pip install 'specc-nn[images]'") from None
+        raise ValueError("images need Pillow: pip install 'specc-nn[images]'") from None
     sizes, has_colours = [], False
     for file in files:
         try:
@@ -146,14 +146,14 @@ def _looked_at(files: list[Path]) -> tuple[list[tuple[int, int]], bool]:
                 sizes.append(picture.size)
                 has_colours |= picture.mode not in GREY
         except OSError:
-            raise ValueError(f"`{file}` is no picture that Pillow can read") from None
+            raise ValueError(f"`{file}` is not an image that Pillow can read") from None
     return sizes, has_colours
 
 
 def writing(path: Path, name: str, file: str) -> str:
-    """Return the text of a model that writes like a text; `file` is how the model names it.
+    """Return the text of a model that generates text; `file` is the training text in the model.
 
-    Raises ValueError for a text of fewer than 1,000 characters, or one that is not UTF-8.
+    Raises ValueError if the training text has fewer than 1,000 characters or is not UTF-8.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -169,6 +169,6 @@ def writing(path: Path, name: str, file: str) -> str:
         prompt=prompt,
         hidden=128 if is_long else 64,
         time=TIME,
-        batch=min(MOST_TEXTS, max(1, len(text) // (10 * TIME))),  # a tenth validates
+        batch=min(MOST_TEXTS, max(1, len(text) // (10 * TIME))),  # the validation part is 10%
         epochs=5 if is_long else max(5, min(60, 2_000_000 // len(text))),
     )

@@ -1,10 +1,11 @@
-"""A first model for a table: what each column holds, and how it becomes an input.
+"""Writes a first model for a table: analyzes each column and turns it into an input.
 
     found = looked_at(Path("houses.csv"))
     text = model_for(found, "houses", target=None)      # the text of houses.dl
 
-Words become one-hot vectors, many words an embedding, numbers are standardized, dates become days,
-months and weekdays; gaps are filled and marked. Columns that name each row are left out.
+Words become one-hot vectors, or an embedding if there are many. Numbers are standardized. Dates
+become days, months and weekdays. Gaps are filled and marked. Columns that identify rows are left
+out.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ from specc.runtime.data.table import TRUTH, Raw
 from specc.runtime.given import source
 from specc.system.records import dataclass
 
-SAMPLE = 2**24  # bytes that are looked at
-FEW_WORDS = 20  # that become one-hot vectors
-FEW_CLASSES = 20  # of whole numbers that are classes
-MANY_WORDS = 1000  # that have an embedding
+SAMPLE = 2**24  # number of bytes that are analyzed
+FEW_WORDS = 20  # largest number of words for one-hot vectors
+FEW_CLASSES = 20  # largest number of distinct integers that are treated as classes
+MANY_WORDS = 1000  # 20 times this many words are too many for an embedding
 DATES = (
     "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y",
     "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d %b %Y",
     "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d",
 )  # fmt: skip
-"""Formats of dates that are recognized: of two that fit, the first."""
+"""Date formats that are recognized; the first that fits is used."""
 USUAL_TARGETS = (
     "target", "label", "class", "y", "outcome", "result", "species", "kind", "price", "churn",
     "survived", "quality",
@@ -43,10 +44,11 @@ USUAL_TARGETS = (
 
 @dataclass(frozen=True)
 class Look:
-    """One column: what it holds ("numbers", "words", "dates", "truth"), and its different values.
+    """One column: its kind ("numbers", "words", "dates", "truth") and statistics.
 
-    `role` is "input", "names" (a value of its own in each row), "text" or "constant". `form` is the
-    setting that reads its texts as dates, or the formula that reads them as numbers.
+    `role` is "input", "names" (a different value in each row), "text" or "constant". `gaps` is the
+    share of missing values, `count` the number of distinct values. `form` is the setting that
+    parses dates, or the formula that parses numbers.
     """
 
     name: str
@@ -62,9 +64,9 @@ class Look:
 
     @property
     def said(self) -> str:
-        """What the column holds, in words."""
+        """The content of the column as text for a comment."""
         what = {
-            "numbers": "numbers" if not self.is_whole else f"whole numbers, {self.count} different",
+            "numbers": "numbers" if not self.is_whole else f"integers, {self.count} different",
             "words": f"{self.count} words",
             "dates": "dates",
             "truth": "yes or no",
@@ -74,7 +76,7 @@ class Look:
 
 @dataclass(frozen=True)
 class TableLook:
-    """A table: the path of the file, its rows, and its columns."""
+    """A table: the path of its file, its number of rows, and its columns."""
 
     path: Path
     rows: int
@@ -82,7 +84,7 @@ class TableLook:
 
 
 def looked_at(path: Path) -> TableLook:
-    """Return what the columns of a table hold. Raises `DataError`."""
+    """Analyze the columns of a table. Raises `DataError` if it cannot be read."""
     call = source(path, None)
     table = table_of_source(request_of(call, (), Path(), SAMPLE))
     read = table.read()
@@ -116,7 +118,7 @@ def _look(name: str, raw: Raw) -> Look:
 
 
 def _words(name: str, raw: Raw, there: np.ndarray, share: float, count: int) -> Look:
-    """Look at a column of words, which may be dates or yes and no."""
+    """Analyze a column of words, which may be dates, numbers or booleans."""
     assert raw.words is not None
     used = [str(raw.words[place]) for place in np.unique(there).tolist()]
     role = "input" if count > 1 else "constant"
@@ -143,7 +145,7 @@ def _words(name: str, raw: Raw, there: np.ndarray, share: float, count: int) -> 
 def _numerals(
     name: str, raw: Raw, there: np.ndarray, share: float, count: int, form: NumberForm
 ) -> Look:
-    """Look at a column of numbers that are written with other signs."""
+    """Analyze a column of numbers with other decimal or thousands signs."""
     assert raw.words is not None
     values = np.array([form.parsed(str(raw.words[place])) for place in there.tolist()], float)
     role = "input" if count > 1 else "constant"
@@ -163,7 +165,7 @@ def _numerals(
 
 
 def date_form_of(words: Sequence[str]) -> str | None:
-    """Return the format of dates that all words have: "" for the usual one, None if none fits."""
+    """Return the date format of all words: "" for ISO dates, None if no format fits."""
     for form in ("", *DATES):
         if words and all(parsed(word, form or None) is not None for word in words):
             return form
@@ -171,9 +173,9 @@ def date_form_of(words: Sequence[str]) -> str | None:
 
 
 def target_of(look: TableLook, name: str | None) -> Look:
-    """Return the column to predict: the named one, one with a usual name, or the last.
+    """Return the column to predict: the named one, one with a usual name, or the last one.
 
-    Raises ValueError for a name that the table does not have.
+    Raises ValueError for an unknown name.
     """
     by_name = {each.name: each for each in look.columns}
     if name is not None:
@@ -193,14 +195,14 @@ def target_of(look: TableLook, name: str | None) -> Look:
 
 
 def is_classes(target: Look) -> bool:
-    """Return whether a column is to be told by its class, and not by its value."""
+    """Return whether a target is predicted as a class, and not as a number."""
     if target.holds in ("words", "truth"):
         return True
     return target.holds == "numbers" and target.is_whole and target.count <= FEW_CLASSES
 
 
 def identifier(name: str, taken: Sequence[str] = ()) -> str:
-    """Return a name of the language for a column, which no other one has."""
+    """Return a unique identifier for a column."""
     found = re.sub(r"\W+", "_", name.strip().lower(), flags=re.ASCII).strip("_") or "value"
     if found[0].isdigit() or found in tables().keywords:
         found = f"the_{found}"
@@ -211,7 +213,7 @@ def identifier(name: str, taken: Sequence[str] = ()) -> str:
 
 
 def raw_name(name: str) -> str:
-    """Return how a formula names a column: as it is, or in quotes."""
+    """Return a column as a formula: its plain name, or `columns("...")` with quotes."""
     is_plain = re.fullmatch(r"[A-Za-z_]\w*", name, flags=re.ASCII)
     if is_plain and name not in tables().keywords and name not in WORDS:
         return name
@@ -220,7 +222,7 @@ def raw_name(name: str) -> str:
 
 
 def parts_of(each: Look) -> list[str]:
-    """Return the formulas of a column that stand side by side in the input `x`."""
+    """Return the formulas of a column that are concatenated in the input `x`."""
     name = raw_name(each.name)
     found = []
     if each.holds == "numbers":
@@ -237,7 +239,7 @@ def parts_of(each: Look) -> list[str]:
         found += [f"onehot(hour({inner}))"] if each.has_time else []
     else:
         found = [f"onehot({name}; least = 5)"]
-    if each.gaps and each.holds != "words":  # a missing word is a vector of zeros as it is
+    if each.gaps and each.holds != "words":  # a missing word is already a vector of zeros
         found.append(f"missing({name})")
     return found
 
@@ -245,8 +247,8 @@ def parts_of(each: Look) -> list[str]:
 def model_for(look: TableLook, name: str, file: str, target: str | None = None) -> str:
     """Return the text of a model that predicts a column from all others.
 
-    `file` is how the model names the table. Raises ValueError where there is no such column, or
-    none to predict it from.
+    `file` is the path of the table in the model. Raises ValueError if there is no such column, or
+    no other column to predict it from.
     """
     wanted = target_of(look, target)
     others = [each for each in look.columns if each is not wanted]
@@ -260,7 +262,7 @@ def model_for(look: TableLook, name: str, file: str, target: str | None = None) 
         texts = [f"`{each.name}`" for each in others if each.holds == "words"]
         raise ValueError(
             f"`{look.path.name}` has no column to predict `{wanted.name}` from"
-            + (f"; if {texts[0]} holds sentences, begin with models/sentiment.dl" if texts else "")
+            + (f"; if {texts[0]} has sentences, start with models/sentiment.dl" if texts else "")
         )
     names: dict[str, str] = {}
     taken = ["x", "all_inputs", "hidden", "features", "scores", "guess", "center", "spread"]
@@ -280,9 +282,9 @@ def _head(
 ) -> list[str]:
     width = max(len(each.name) for each in look.columns)
     used = {
-        "names": "left out: it names the row",
-        "text": "left out: a text (`symbols` reads one)",
-        "constant": "left out: always the same",
+        "names": "left out: it identifies the row",
+        "text": "left out: a text (`symbols` can read it)",
+        "constant": "left out: all values are equal",
     }
     lines = [
         f"# {name}: predicts `{wanted.name}` from the other columns of {look.path.name}"
@@ -299,7 +301,7 @@ def _head(
 def _model(
     name: str, wanted: Look, embedded: list[Look], features: int | None, names: dict[str, str]
 ) -> list[str]:
-    """Return the lines up to the model's end.
+    """Return the lines of the declarations and the model.
 
     `features` is the size of `x`: 0 if there is no `x`, None if it follows from the data.
     """
@@ -380,11 +382,11 @@ def _train(
     steps = max(1, 4 * look.rows // (5 * batch))
     epochs = min(60, max(8, 4000 // steps))
     lines += [
-        "  validate  split = 0.8        # a fifth of the rows tells how good it is",
+        "  validate  split = 0.8        # 20% of the rows measure how good the model is",
         "  optimizer adamw(lr = cosine(0.003, 0), weight_decay = 0.01)",
         f"  epochs   = {epochs}",
         f"  batch    = {batch}",
-        "  patience = 10                # ends when the validation loss no longer falls",
+        "  patience = 10                # stops when the validation loss no longer falls",
         "}",
     ]
     return lines

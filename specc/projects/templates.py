@@ -1,4 +1,4 @@
-"""Projects that bring their own data: each trains at once, and says in comments what to change.
+"""Projects with example data: each trains at once, and its comments say what to change.
 
 files = TEMPLATES["sequence"]("signals")     # {"signals.dl": b"...", "signals.npz": b"..."}
 """
@@ -18,20 +18,19 @@ from specc.projects.table import looked_at, model_for
 README = """# {name}
 
     specc check {name}.dl                      every error at once
-    specc train {name}.dl                      train; the run becomes runs/{name}/1
+    specc train {name}.dl                      train; the first run is runs/{name}/1
     specc train {name}.dl lr=0.01 hidden=128   with other values
     specc runs                                 all runs with their results
-    specc eval @last                           the figures of the last run
+    specc eval @last                           the results of the last run
     {predict}
 
-`specc explain train` tells what may be set, `specc explain` what words there are.
+`specc explain train` describes the settings; `specc explain` lists everything else.
 """
 PREDICT = "specc predict @best {file} -o predictions.csv"
 
-IMAGES = """# {name}: tells handwritten digits apart, 8x8 pixels in shades of grey.
-#
-# For pictures of your own, put them into a folder for each class (photos/cat, photos/dog, ..) and
-# write `data images("photos"; size = 32)`, `input image: float[3, 32, 32]` and how many classes.
+IMAGES = """# {name}: classifies handwritten digits, gray images of 8x8 pixels.
+# For your own images, put them into one folder per class (photos/cat, photos/dog, ..), and write
+# `data images("photos"; size = 32)`, `input image: float[3, 32, 32]` and the number of classes.
 dim classes = 10
 dim hidden  = 64
 
@@ -50,22 +49,21 @@ model {name} {{
 }}
 
 train {{
-  data      digits()             # 1,797 pictures that come with specc
-  validate  split = 0.8          # a fifth of them tells how good it is
+  data      digits()             # 1,797 images that are included in specc
+  validate  split = 0.8          # 20% of them measure how good the model is
   optimizer adam(lr = 0.002)
   epochs = 15
   batch  = 32
 }}
 """
 
-TEXT = """# {name}: learns the characters of a text, and writes more of it:
+TEXT = """# {name}: learns a text, and generates more of it:
 #
 #     specc sample @last --prompt "the "
-#
-# For a text of your own, name its file below.
+# For your own text, change the file name below.
 dim vocab                        # counted from the text
 dim hidden = 64
-seq time   = 40                  # characters that are looked at together
+seq time   = 40                  # characters in a training window
 
 model {name} {{
   stream text: class(vocab)[time]
@@ -88,10 +86,9 @@ train {{
 }}
 """
 
-SEQUENCE = """# {name}: tells three kinds of signals apart, 60 measurements each.
-#
-# For data of your own, save arrays `signal` [examples, steps, values] and `kind` [examples] with
-# numpy.savez, or name a table that has the steps in its columns.
+SEQUENCE = """# {name}: classifies three kinds of signals, 60 measurements each.
+# For your own data, save arrays `signal` [examples, steps, values] and `kind` [examples] with
+# numpy.savez, or use a table that has the steps in its columns.
 dim kinds  = 3
 dim hidden = 24
 seq time   = 60
@@ -124,7 +121,7 @@ WHENS = ("at once", "before lunch", "step by step", "for a while", "with no fuss
 
 
 def table(name: str) -> dict[str, bytes]:
-    """Return flats with their rents, as a table with numbers, words, dates and gaps."""
+    """Return a table of flats with their rents, with numbers, words, dates and gaps."""
     content = flats(600, seed=0).encode()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.csv"
@@ -134,7 +131,7 @@ def table(name: str) -> dict[str, bytes]:
 
 
 def flats(rows: int, seed: int) -> str:
-    """Return a made-up table: the rent of flats by their area, city, age and furniture."""
+    """Return a synthetic table: the rent of flats by area, rooms, city, furniture and date."""
     draw = np.random.Generator(np.random.PCG64(seed))
     cities = {"Aden": 9.0, "Bergen": 14.5, "Cadiz": 8.0, "Dublin": 17.0}
     lines = ["area,rooms,city,furnished,offered,rent"]
@@ -156,7 +153,7 @@ def flats(rows: int, seed: int) -> str:
 
 
 def images(name: str) -> dict[str, bytes]:
-    """Return a model of the digits that come with specc, and some of them to predict."""
+    """Return a model of the included digits, and some digits to predict."""
     archive = io.BytesIO()
     with np.load(Path(specc.__file__).parent / "data" / "digits.npz") as digits:
         np.savez(archive, image=digits["image"][:10].reshape(10, 1, 8, 8) / 16)
@@ -164,7 +161,7 @@ def images(name: str) -> dict[str, bytes]:
 
 
 def text(name: str) -> dict[str, bytes]:
-    """Return made-up sentences, and a model that learns to write such."""
+    """Return synthetic sentences, and a model that learns to generate them."""
     draw = np.random.Generator(np.random.PCG64(0))
     parts = (SUBJECTS, VERBS, OBJECTS, WHENS)
     places = draw.integers(0, 6, (700, 4)).tolist()
@@ -177,7 +174,7 @@ def text(name: str) -> dict[str, bytes]:
 
 
 def sequence(name: str) -> dict[str, bytes]:
-    """Return waves of three forms with noise, and a model that tells them apart."""
+    """Return noisy waves of three forms, and a model that classifies them."""
     draw = np.random.Generator(np.random.PCG64(0))
     kind = np.arange(600) % 3
     rate, start = draw.uniform(2, 4, (600, 1)), draw.uniform(0, 1, (600, 1))
@@ -199,11 +196,11 @@ TEMPLATES: dict[str, Callable[[str], dict[str, bytes]]] = {
     "sequence": sequence,
 }
 NEW_ROWS = {"table": "{name}.csv", "images": "new.npz", "sequence": "{name}.npz"}
-"""The file that the README predicts from."""
+"""The input file of the prediction in the README."""
 
 
 def readme(name: str, template: str, file: str | None = None) -> str:
-    """Return the README of a project: the commands to begin with."""
+    """Return the README of a project, with the first commands."""
     if template == "text":
         return README.format(name=name, predict='specc sample @last --prompt "the "')
     own = file or NEW_ROWS[template].format(name=name)

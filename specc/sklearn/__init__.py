@@ -1,15 +1,15 @@
-"""Models of specc as estimators of scikit-learn (`pip install specc-nn[sklearn]`).
+"""Models of specc as scikit-learn estimators (`pip install specc-nn[sklearn]`).
 
     from specc.sklearn import SpecClassifier
 
     model = SpecClassifier("flowers.dl", epochs=50, lr=0.01)
     GridSearchCV(model, {"hidden": [16, 64]}, n_jobs=2).fit(X, y)
 
-The model is a .dl file or its text; sizes without a number (`dim features`) follow from X and y.
-Without a model it is a small dense network on standardized inputs. Any size, constant or setting of
-the file is a parameter of the estimator: `lr`, `optimizer`, `hidden`.
+The model is a .dl file or its text; symbolic dimensions (`dim features`) follow from X and y. The
+default is a small dense network with standardized inputs. Any size, constant or setting of the file
+is a parameter of the estimator: `lr`, `optimizer`, `hidden`.
 
-default         the network that stands in where no model is given
+default         the default network
 estimator       what both estimators share
 classifier      SpecClassifier
 regressor       SpecRegressor

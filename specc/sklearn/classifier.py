@@ -1,4 +1,4 @@
-"""A model of classes, truth values or several labels as a classifier of scikit-learn."""
+"""The scikit-learn classifier: a model of classes, booleans or several labels."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from specc.sklearn.estimator import SpecEstimator
 
 
 class SpecClassifier(ClassifierMixin, SpecEstimator):
-    """A classifier.
+    """A scikit-learn classifier.
 
-    `model` is a .dl file, its text, or None for a small dense network. Its one target is a class, a
-    truth value, or a vector of numbers for several labels at once.
+    `model` is a .dl file, its text, or None for a small dense network. Its only target is a class,
+    a boolean, or a vector of numbers for several labels at once.
 
     epochs, batch        by default those of the model
     dtype                "float32" or "float64"; by default that of X
-    class_weight         a dict, or "balanced": classes weigh alike
-    warm_start           `fit` goes on from the weights of before
-    early_stopping       a share `validation_fraction` is held out; training ends after
+    class_weight         a dict, or "balanced" to give all classes the same total weight
+    warm_start           `fit` continues from the current weights
+    early_stopping       holds out a share `validation_fraction`; training ends after
                          `n_iter_no_change` epochs without improvement, with the best weights
     n_jobs               threads; -1 for all processors
 
@@ -91,7 +91,7 @@ class SpecClassifier(ClassifierMixin, SpecEstimator):
         numbers = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (self.classes_[numbers] != y).any():
             new = sorted(set(np.unique(y).tolist()) - set(self.classes_.tolist()))
-            raise ValueError(f"y has classes that were not there before: {new}")
+            raise ValueError(f"y has classes that earlier data did not have: {new}")
         if self.class_weight is None:
             return numbers, None
         return numbers, compute_sample_weight(self.class_weight, y)
@@ -114,7 +114,7 @@ class SpecClassifier(ClassifierMixin, SpecEstimator):
         return scores if is_chance else softmax(scores)
 
     def predict(self, X) -> np.ndarray:
-        """Return the likeliest class of each example."""
+        """Return the most likely class of each example, `[n]`; or 0 and 1, `[n, labels]`."""
         chances = self.predict_proba(X)
         if self._is_multilabel:
             return (chances > 0.5).astype(int)

@@ -1,8 +1,8 @@
-"""The dense network of an estimator without a model, as texts with open sizes."""
+"""The dense network of an estimator without a model, as texts with symbolic dimensions."""
 
 from __future__ import annotations
 
-DENSE = """# A dense network for a table; `hidden`, `lr` and all else may be overridden.
+DENSE = """# A dense network for a table; all settings, such as `hidden`, may be overridden.
 dim features
 dim {size}
 dim hidden = 128
@@ -22,9 +22,10 @@ train {{
 }}
 """
 NORMALIZED_DECAY = 60.0
-"""Decay of the weights, times the square root of the batch over all examples of a training: few
-examples need more of it (Loshchilov and Hutter, Decoupled weight decay regularization, 2019)."""
-EPOCHS, BATCH = 100, 64  # of `DENSE`
+"""Normalized weight decay: the decay is this times sqrt(batch / (examples * epochs)), so fewer
+examples get more decay (Loshchilov and Hutter, Decoupled weight decay regularization, 2019).
+"""
+EPOCHS, BATCH = 100, 64  # the settings of `DENSE`
 CLASSES = DENSE.format(size="classes", target="class(classes)", loss="cross_entropy(scores, y)")
 LABELS = DENSE.format(
     size="labels", target="float[labels]", loss="mean(softplus(scores) - y * scores)"

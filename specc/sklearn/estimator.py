@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: parameters, the model, training, outputs."""
+"""The common part of the classifier and the regressor: parameters, training, outputs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class SpecEstimator(BaseEstimator):
-    """What `SpecClassifier` and `SpecRegressor` have in common."""
+    """The base class of `SpecClassifier` and `SpecRegressor`."""
 
     def __init__(
         self,
@@ -59,13 +59,14 @@ class SpecEstimator(BaseEstimator):
         for name, value in overrides.items():
             setattr(self, name, value)
 
-    # Parameters: those of the signature, and the overrides that have been set.
+    # Parameters: those of the signature, and overrides of the model's settings.
 
     def _overrides(self) -> dict[str, Any]:
         return dict(vars(self).get("_given", {}))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # overrides are kept apart: an estimator has no attributes but its parameters and results
+        # overrides are kept apart, because an estimator has no attributes except parameters and
+        # results
         if name.startswith("_") or name.endswith("_") or name in self._get_param_names():
             super().__setattr__(name, value)
         else:
@@ -78,24 +79,24 @@ class SpecEstimator(BaseEstimator):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, with the overrides that have been set."""
+        """Return the parameters, including overrides."""
         return {**super().get_params(deep), **self._overrides()}
 
     def set_params(self, **params):
-        """Set parameters; a name that is none of the estimator's overrides something of the model.
+        """Set parameters; a name that the estimator does not have is an override of the model.
 
-        A name that the model does not have either is an error of `fit`.
+        If the model does not have the name either, `fit` raises an error.
         """
         for name, value in params.items():
             if name.endswith("_") or name.startswith("_") or "__" in name:
-                raise ValueError(f"{name!r} is no parameter of {type(self).__name__}")
+                raise ValueError(f"{name!r} is not a parameter of {type(self).__name__}")
             setattr(self, name, value)
         return self
 
     # Training.
 
     def fit(self, X, y, sample_weight=None):
-        """Train on X `[n, features]` and y; with `warm_start`, on from the weights of before."""
+        """Train on X `[n, features]` and y; with `warm_start`, from the current weights."""
         X, y, weight = self._checked(X, y, sample_weight, is_first=True)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         if not (self.warm_start and hasattr(self, "net_")):
@@ -107,7 +108,7 @@ class SpecEstimator(BaseEstimator):
         return self
 
     def partial_fit(self, X, y, sample_weight=None):
-        """Train for one epoch on X and y, on from the weights of before."""
+        """Train for one epoch on X and y, from the current weights."""
         is_first = not hasattr(self, "net_")
         X, y, weight = self._checked(X, y, sample_weight, is_first)
         if is_first:
@@ -119,7 +120,7 @@ class SpecEstimator(BaseEstimator):
         return self
 
     def _checked(self, X, y, sample_weight, is_first: bool):
-        """Return X, y and the weights of the examples as arrays; raises ValueError."""
+        """Return X, y and the weights of the examples as arrays. Raises ValueError for bad data."""
         X, y = validate_data(
             self,
             X,
@@ -144,11 +145,11 @@ class SpecEstimator(BaseEstimator):
         return X, y, weight
 
     def _encoded(self, y, sample_weight, is_first: bool):
-        """Return y as the model takes it, and weights of its classes."""
+        """Return y as the model's target, and the weight of each example's class or None."""
         return y, None
 
     def _text(self) -> str:
-        """Return the model for the kind of y if none is given."""
+        """Return the text of the default model."""
         raise NotImplementedError
 
     def _source(self) -> tuple[Any, dict[str, str]]:
@@ -156,7 +157,7 @@ class SpecEstimator(BaseEstimator):
 
         text = self.model
         if text is None:
-            examples = max(self._examples, 10.0)  # few weights do not stand for no example
+            examples = max(self._examples, 10.0)  # a sum of small weights does not mean no examples
             share = min(BATCH, examples) / (examples * (self.epochs or EPOCHS))
             decay = NORMALIZED_DECAY * share**0.5
             text = self._text().replace("DECAY", f"{decay:.4g}")
@@ -164,7 +165,7 @@ class SpecEstimator(BaseEstimator):
         return source, dict(values)
 
     def _compiled(self, X, y, seed: int) -> Net:
-        """Return the model with the sizes of X and y."""
+        """Compile the model with the sizes of X and y."""
         from specc import driver
 
         source, values = self._source()
@@ -182,7 +183,7 @@ class SpecEstimator(BaseEstimator):
         return driver.compile(weighed(program), min(batch, len(X)), dtype, threads, seed)
 
     def _sizes(self, program: Program, X, y) -> dict[str, int]:
-        """Return the sizes of the model that X and y give."""
+        """Return the symbolic dimensions that X and y determine, by name."""
         found: dict[str, int] = {}
 
         def bind(size: object, value: int) -> None:
@@ -209,7 +210,7 @@ class SpecEstimator(BaseEstimator):
             )
 
     def _learn_scales(self, X, y, weight) -> None:
-        """Learn how a network without a file standardizes its inputs."""
+        """Learn how the default network standardizes its inputs."""
         self._shift = self._scale = None
         self._examples = float(len(X) if weight is None else weight.sum())
         if self.model is None:
@@ -228,7 +229,7 @@ class SpecEstimator(BaseEstimator):
         return np.ascontiguousarray(y.reshape(len(y), *target.shape), dtype)
 
     def _data(self, X, y, weight, seed: int | None) -> Data:
-        """Return the examples in parts; without a `seed` all are to train on."""
+        """Return the training and validation examples; without a `seed`, only training examples."""
         (target,) = _ports(self.net_.program, "target")
         weight = np.ones(len(X)) if weight is None else weight / weight.mean()
         columns = {
@@ -282,7 +283,7 @@ class SpecEstimator(BaseEstimator):
 
 
 def _ports(program: Program, role: str) -> list[Port]:
-    """Return the one input or target of a model; raises ValueError for another number."""
+    """Return the only input or target of a model, in a list. Raises ValueError otherwise."""
     found = [port for port in program.ports if port.role == role and "." not in port.name]
     if len(found) != 1:
         raise ValueError(
@@ -292,12 +293,12 @@ def _ports(program: Program, role: str) -> list[Port]:
 
 
 def _dense(X):
-    """Return a sparse matrix as an array."""
+    """Convert a sparse matrix to an array."""
     return X.toarray() if issparse(X) else X
 
 
 def mean_and_scale(values: np.ndarray, weight) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted mean of each column, and 1 over its deviation (1 of a constant one)."""
+    """Return the weighted mean of each column, and 1 / deviation (1 if it is constant)."""
     values = values.astype(float)
     mean = np.average(values, axis=0, weights=weight)
     deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight))
@@ -307,7 +308,7 @@ def mean_and_scale(values: np.ndarray, weight) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=64)
 def _loaded(name: str, text: str, changes: tuple[tuple[str, str | int], ...]) -> Program:
-    """Return the program of a text; a search over parameters asks for the same ones often."""
+    """Return the program of a text; cached, because parameter searches repeat programs."""
     from specc import driver
 
     return driver.load(Source(name, text), dict(changes))

@@ -1,4 +1,4 @@
-"""A model of numbers as a regressor of scikit-learn."""
+"""The scikit-learn regressor: a model of numbers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from specc.sklearn.estimator import SpecEstimator, mean_and_scale
 
 
 class SpecRegressor(RegressorMixin, SpecEstimator):
-    """A regressor; its parameters are those of `SpecClassifier`, but for `class_weight`.
+    """A scikit-learn regressor, with the parameters of `SpecClassifier` except `class_weight`.
 
-    The model's one target is a number, or a vector of numbers for several at once. Without a model,
-    y is standardized, too.
+    The model's only target is a number or a vector of numbers. The default network also
+    standardizes y.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)
@@ -37,7 +37,7 @@ class SpecRegressor(RegressorMixin, SpecEstimator):
         return super()._targets(y)
 
     def predict(self, X) -> np.ndarray:
-        """Return the predicted number of each example, `[n]`, or `[n, outputs]`."""
+        """Return the predicted numbers, `[n]` or `[n, outputs]`."""
         found = self._outputs(X)
         found = found.reshape(len(found), -1)
         if self._y_shift is not None:

@@ -45,7 +45,7 @@ def test_the_commands_are_listed_in_groups_with_whole_sentences(specc):
 def test_a_command_that_there_is_not_gets_a_suggestion(specc, given, meant):
     status, out, err = specc(given, "x")
     assert (status, out) == (2, "")
-    assert f"there is no command `{given}`; did you mean `{meant}`?" in err
+    assert f"unknown command `{given}`; did you mean `{meant}`?" in err
     assert meant in COMMANDS
 
 

@@ -104,7 +104,7 @@ def test_a_table_becomes_a_model_that_trains(table, monkeypatch, specc, tmp_path
     [
         (["there"], "`there` exists and is not an empty folder"),
         (["x", "--from", "people.csv", "--target", "scor"], "did you mean `score`?"),
-        (["x", "--target", "score"], "--target names a column of the table that --from gives"),
+        (["x", "--target", "score"], "--target needs a table given with --from"),
         (["x", "--from", "one.csv"], "has no column to predict `a` from"),
         (["x", "--from", "said.csv", "--target", "a"], "`b` holds sentences, begin with models/"),
     ],
@@ -167,7 +167,7 @@ def test_a_folder_of_pictures_becomes_a_model_that_trains(monkeypatch, specc, tm
     assert specc("new", "shades", "--from", "photos")[0] == 0
     text = Path("shades/shades.dl").read_text()
     assert 'images("../photos"; size = 16)' in text and "float[1, 16, 16]" in text
-    assert "20 to 39 pixels a side" in text and "dim classes = 2" in text
+    assert "20 to 39 pixels per side" in text and "dim classes = 2" in text
     status, out, _ = specc("check", "shades/shades.dl")
     assert status == 0, out
     assert specc("train", "shades/shades.dl", "epochs=3", "-q")[0] == 0

@@ -154,7 +154,7 @@ Python                       0.100   0.100
 compile                      1.000   0.000
 first step                   0.010   0.010
 
-2 of 3 kernels were compiled, in 2 processes, with 0.64 s of processors:
+2 of 3 kernels were compiled, in 2 processes, in 0.64 s of CPU time:
 lowering 0.11, LLVM's passes 0.21, machine code 0.32
 the longest: contract 0.60, add 0.04
 """

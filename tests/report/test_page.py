@@ -121,7 +121,7 @@ def test_a_training_ends_with_a_report_if_that_is_quick(run, specc, monkeypatch)
     assert [(a, b) for a, b in zip(one, two, strict=True) if a != b] == []
     monkeypatch.setattr(train, "REPORT_SECONDS", 1e-9)
     status, out, err = specc("train", "lines.dl")
-    assert "report: `specc report lines/3` draws it" in out.splitlines()
+    assert "report: to write it, use `specc report lines/3`" in out.splitlines()
     assert not (run / "runs/lines/3/report.html").exists()
     status, out, err = specc("train", "lines.dl", "--quiet")
     assert "report" not in out

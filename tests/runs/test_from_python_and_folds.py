@@ -48,7 +48,7 @@ def test_a_share_of_a_frame_validates_a_text_without_data(tmp_path, monkeypatch)
 def test_one_training_is_asked_for_where_folds_are_many(model, specc):
     for option in ("--dry-run", "--overfit=20"):
         status, _, err = specc("train", model, "folds=4", option)
-        assert status == 2 and "`folds = 4` asks for 4: add fold=1" in err
+        assert status == 2 and "cannot be used with `folds = 4`: add fold=1" in err
     status, out, _ = specc("train", model, "folds=4", "fold=2", "--dry-run")
     assert status == 0 and "150 training, 50 validation" in out
 

@@ -242,7 +242,7 @@ def test_predict_takes_windows_of_text_from_a_table(folder, capfd):
     assert np.load("out.npz")["scores"].shape == (2, 4, 10)
     capfd.readouterr()
     assert status_of(["predict", "runs/m/1", "a.txt", "-o", "out.npz"]) == 2
-    assert "`m` reads texts: give them as the column `text` of a .csv" in capfd.readouterr().err
+    assert "`m` reads texts: put them into the column `text` of a .csv" in capfd.readouterr().err
     (folder / "in.csv").write_text("text\nabxd\n")
     assert status_of(["predict", "runs/m/1", "in.csv", "-o", "out.npz"]) == 1
     assert (
