@@ -37,7 +37,7 @@ class ReaderGone(Exception):
 
 # The module and the name of each command in it; a module is imported when its command runs.
 GROUPS = {
-    "Begin": {
+    "Get started": {
         "new": ("new", "new"),
         "check": ("check", "check"),
         "explain": ("explain", "explain"),

@@ -275,11 +275,14 @@ def test_predictions_take_the_moving_means_of_the_weights(dtype):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("fixed(tower)", "fixed(s)"), "`s` is float[4], and cannot be applied"),
-        (("fixed(tower)", "fixed(slow)"), "`slow` is a copy itself"),
+        (("fixed(tower)", "fixed(s)"), "`s` is float[4], so it cannot be applied"),
+        (("fixed(tower)", "fixed(slow)"), "`slow` is itself a copy"),
         (("fixed(tower)", "fixed(tower, tower)"), "`fixed` copies one layer"),
         (("fixed(tower)", "fixed(towr)"), "unknown layer or function `towr`"),
-        (("rate = 0.1", "rate = 2"), "`rate` is a number above 0 and at most 1, not the number 2"),
+        (
+            ("rate = 0.1", "rate = 2"),
+            "`rate` must be a number above 0 and at most 1, not the number 2",
+        ),
         (("rate = 0.1", "share = 2"), "`running` has no setting `share`"),
         (
             ("let value = tower(s)", "let value = s -> fixed"),

@@ -63,7 +63,10 @@ def test_states_have_shapes_of_their_own_and_rules_see_all_gradients(count, thre
     [
         (("state r: float[n] = 0", "state r: float[k] = 0"), "`k` is not defined"),
         (("next r = r2", "next r = g"), "[5] is needed, not [5, 8]"),
-        (("state count: float[] = 0", "state count: bool = false"), "a state is of type `float`"),
+        (
+            ("state count: float[] = 0", "state count: bool = false"),
+            "a state must have the type `float`",
+        ),
         (("loss mse(z, y)", "loss l2(gradients)"), "only in the rule of an optimizer"),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_softmax_over_steps_is_found_and_no_other():
     assert attention.weights(Made(ports, own))[0].looked_at == "time"
     # over heads, over the features, and over steps where no step looks
     for other in (softmax(scores(x, y, 2), 1), softmax(x, 1), softmax(x, 0)):
-        with pytest.raises(LookupError, match="no step of a sequence looks"):
+        with pytest.raises(LookupError, match="the model has no attention"):
             attention.weights(Made(ports, other))
 
 

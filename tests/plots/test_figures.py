@@ -193,7 +193,7 @@ def test_what_a_subject_lacks_is_said(subject):
     lacks = {kind.name: kind.why_not(subject) for kind in KINDS if kind.why_not(subject)}
     assert lacks["fit"] == "no output is compared with a target of numbers"
     assert lacks["boundary"] == "the model does not have a single input of two numbers"
-    assert lacks["states"] == "no layer gives a vector at each step"
+    assert lacks["states"] == "no layer has a vector at each time step"
     assert lacks["words"] == "no layer embeds the classes of an input"
 
 

@@ -90,7 +90,7 @@ def test_what_cannot_be_drawn_is_said(run, tmp_path):
             run.net.plot(kind, **given)
     with pytest.raises(ValueError, match=r"use a name in \.svg"):
         run.plot("curves").save(tmp_path / "curves.gif")
-    with pytest.raises(ValueError, match="`data` is for a net"):
+    with pytest.raises(ValueError, match="`data` is only for a net"):
         specc.plot(run, "confusion", table())
 
 

@@ -168,7 +168,7 @@ def test_figures_by_themselves(run, specc):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["curvs"], "unknown plot `curvs`; did you mean `curves`?"),
-    (["filters"], "cannot plot `filters` for `lines/1`: no input is an image"),
+    (["filters"], "cannot plot `filters` for `runs/lines/1`: no input is an image"),
     (["fit", "-o", "fit.jpg"], "use a name in .svg, .png or .pdf"),
     (["fit", "-o", "nowhere/fit.svg"], "there is no folder `nowhere`"),
     (["fit", "--layer", "dense1"], "`fit` has no option --layer"),

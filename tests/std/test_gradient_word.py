@@ -157,7 +157,7 @@ def test_a_derivative_that_is_one_for_all_examples_is_a_value_of_each():
         ("gradient(tanh(x); x)", "`gradient` takes one number, not float[3]"),
         ("gradient(sum(x); k)", "this number does not depend on `by`"),
         ("gradient(sum(w * x); w)", "what it is differentiated by is one for all"),
-        ("gradient(sum(x); 2)", "`by` is a value that the model computes, not the number 2"),
+        ("gradient(sum(x); 2)", "`by` must be a value that the model computes, not the number 2"),
         ("gradient(sum(x))", "needs the setting `by`"),
         ("gradient(sum(s); s)", "takes no sequence yet, and `y` is float[time]"),
         ("gradient(sum(mean(s; over=time)); s)", "takes no sequence yet"),

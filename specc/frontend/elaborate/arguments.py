@@ -1,7 +1,7 @@
-"""The arguments of a call, brought together with what the word declares.
+"""Matches the arguments of a call to a definition's signature.
 
-In: the inputs (values) and settings (syntax) of a call. Out: `inputs`, the values in the word's
-order, and `settings`, a value for each setting that is given; None after a mistake.
+In: the inputs (values) and settings (syntax) of a call. Out: `inputs`, the values in the order of
+the signature, and `settings`, a value for each given setting. Both return None after an error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def inputs(
     tree: ast.Call,
     is_stage: bool,
 ) -> list[Given | None] | None:
-    """One value for each input that the word declares (None: an optional one that is left out)."""
+    """Return one value for each declared input; None for an optional one that is left out."""
     places: dict[str, Given] = {}
     rest: list[Given] = []
     declared = signature.inputs
@@ -138,7 +138,7 @@ def _not_an_input(
 
 
 def _semicolon(span: Span) -> list[Fix]:
-    """Return the fix that makes a semicolon of the comma before `span`."""
+    """Return the fix that replaces the comma before `span` with a semicolon."""
     text = span.source.text
     comma = span.start - 1
     while comma >= 0 and text[comma].isspace():
@@ -156,7 +156,7 @@ def settings(
     tree: ast.Call,
     is_stage: bool,
 ) -> dict[str, Given] | None:
-    """Return a value for each setting that the call gives; None after a mistake."""
+    """Return the value of each setting in the call; None after an error."""
     found: dict[str, Given] = {}
     good = True
     position = 0
@@ -241,8 +241,10 @@ def _unknown_setting(
 
 
 def setting_value(frame: BodyFrame, declared: Declared, expression: ast.Expression) -> Value:
-    """Return the value of a setting: a word or a choice is looked up as such, all else is
-    evaluated."""
+    """Return the value of a setting.
+
+    The name of a definition or of a choice is looked up; anything else is evaluated.
+    """
     path = expression if isinstance(expression, ast.Path) and len(expression.names) == 1 else None
     if declared.choices and path is not None:
         name = path.text
@@ -255,7 +257,7 @@ def setting_value(frame: BodyFrame, declared: Declared, expression: ast.Expressi
     if declared.kind == "word" and isinstance(expression, ast.Path | ast.Call):
         value = frame.names.get(path.text) if path is not None else None
         if value is not None and is_static(value):
-            return value  # a number for a word: an initial value that is the same everywhere
+            return value  # a number instead of an initializer: a constant initial value
         if isinstance(expression, ast.Call):
             word = prepared(frame, expression)
         elif path is not None:
@@ -269,8 +271,7 @@ def setting_value(frame: BodyFrame, declared: Declared, expression: ast.Expressi
 
 
 def prepared(frame: BodyFrame, tree: ast.Call) -> Value:
-    """`constant(0.1)` where a word is wanted: the word with its settings, which waits for its
-    inputs."""
+    """Return a definition with its settings but without inputs: `constant(0.1)` as a setting."""
     word = resolve(frame, tree.word)
     if not isinstance(word, Word):
         return word
@@ -286,8 +287,7 @@ def prepared(frame: BodyFrame, tree: ast.Call) -> Value:
 
 
 def _sequence(frame: BodyFrame, declared: Declared, expression: ast.Path) -> Value:
-    """Return the sequence that `seq` declares under a name, or that a setting of this body stands
-    for."""
+    """Return the sequence that a path names: declared by `seq`, or a setting of this body."""
     name = expression.names[0].text
     local = frame.names.get(name)
     if isinstance(local, Sequence) or local is POISON:

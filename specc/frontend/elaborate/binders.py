@@ -1,4 +1,4 @@
-"""The names that a formula binds as indices, and the places in brackets where they stand.
+"""The names that a formula binds as indices, and their occurrences in brackets.
 
 affine(frame, tree of `2 * i + u - 1`, names)     # {i: 2, u: 1}, -1
 """
@@ -28,24 +28,24 @@ _numbers = count()
 
 @dataclass(eq=False)
 class Binder:
-    """A name that a formula binds. `bind` says its range, or is None for one of a condition."""
+    """A name that a formula binds; `bind` has its range, and is None if a condition binds it."""
 
     name: str
     span: Span
     bind: ast.Bind | None
-    is_axis: bool  # bound on the left of a `let`
+    is_axis: bool  # whether it is bound on the left of a `let`
     order: int = field(default_factory=lambda: next(_numbers))
     start: Size = 0
     size: Size | None = None
     sequence: Sequence | None = None
-    source: Occurrence | None = None  # where its size comes from
+    source: Occurrence | None = None  # the occurrence that determines its size
     places: list[Occurrence] = field(default_factory=list)
     index: RunningIndex | None = None
 
 
 @dataclass(eq=False)
 class Occurrence:
-    """An item in brackets that indices stand in: factors of indices, and a number."""
+    """An item in brackets that contains indices: their factors, and an offset."""
 
     terms: dict[Binder | RunningIndex, int | Polynomial]
     constant: Size
@@ -57,7 +57,7 @@ class Occurrence:
 
     @property
     def alone(self) -> Binder | None:
-        """The index that is here alone."""
+        """Return the index if the item is a single index, otherwise None."""
         if len(self.terms) == 1 and self.constant == 0:
             ((name, factor),) = self.terms.items()
             return name if factor == 1 and isinstance(name, Binder) else None
@@ -65,15 +65,16 @@ class Occurrence:
 
 
 class NotAffine(Exception):
-    """An item in brackets that is no sum of indices and numbers."""
+    """Raised for an item in brackets that is not a sum of indices and numbers."""
 
 
 Names = Mapping[str, Any]
-"""The indices of a place in the formula, or their binders; None for a number of a copy."""
+"""The names of indices at a point of a formula, with their binders; None for the number of a copy.
+"""
 
 
 class bound_names:
-    """Within, the names of some binders stand for their indices."""
+    """A context manager in which the names of some binders mean their indices."""
 
     def __init__(self, frame: BodyFrame, binders) -> None:
         self.frame, self.binders = frame, list(binders)
@@ -104,7 +105,7 @@ def counter(frame: BodyFrame, index: RunningIndex, span: Span) -> Tensor:
 
 
 def axes_of(frame: BodyFrame, value: Tensor) -> list[tuple[Size, Sequence | None]]:
-    """Return the axes that brackets after a value name: that of a sequence comes first."""
+    """Return the axes that brackets after a value index; the axis of a sequence comes first."""
     axes: list[tuple[Size, Sequence | None]] = []
     sequence = value.sequence
     if sequence is not None and sequence.name not in frame.hidden:
@@ -114,7 +115,7 @@ def axes_of(frame: BodyFrame, value: Tensor) -> list[tuple[Size, Sequence | None
 
 
 def affine(frame: BodyFrame, item: ast.Expression, names: Names) -> tuple[dict, Size]:
-    """Return an item as factors of indices and a number; raises `NotAffine`."""
+    """Return an item as factors of indices and an offset. Raises `NotAffine`."""
     if not stands_in(item, names):
         value = frame.known.get(item)
         if value is None:

@@ -1,8 +1,8 @@
-"""The inputs and settings of a use, put into the frame of the word's body and checked there.
+"""Binds the inputs and settings of a call to names in the definition's body, and checks them.
 
-    bind(use, values, settings)      # inputs against types, settings against their JSON Schema
+    bind(use, values, settings)      # checks inputs by type, and settings by JSON Schema
 
-What is left out gets its default, which may refer to earlier settings and to sizes.
+Omitted arguments get their default, which may refer to earlier settings and to sizes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from specc.ir.sizes import Polynomial
 from specc.source import Span
 
 LARGEST_WHOLE = 10**12
-"""The largest integer that a setting may be: products of a few are places of arrays."""
+"""The largest integer setting: products of a few settings must still be valid array offsets."""
 
 
 def bind(
@@ -46,7 +46,7 @@ def bind(
     span: Span,
     is_stage: bool,
 ) -> bool:
-    """Give the callee's frame its settings, inputs and sizes; False after a mistake."""
+    """Bind settings, inputs and sizes in the callee's frame. Return False after an error."""
     good = True
     for name, given in settings.items():
         callee.names[name] = given.value
@@ -76,7 +76,7 @@ def bind_settings(
     settings: dict[str, Given],
     span: Span,
 ) -> bool:
-    """Give the callee's frame its settings alone; False after a mistake."""
+    """Bind only the settings in the callee's frame. Return False after an error."""
     for name, given in settings.items():
         callee.names[name] = given.value
     return complete_settings(frame, callee, word, signature, settings, span)
@@ -90,7 +90,7 @@ def complete_settings(
     settings: dict[str, Given],
     span: Span,
 ) -> bool:
-    """Add the defaults of what is not given, and checks all settings; False after a mistake."""
+    """Add default settings and check all settings. Return False after an error."""
     good = True
     for declared in signature.settings:
         if declared.name not in callee.names and not _default(frame, callee, word, declared, span):
@@ -99,8 +99,7 @@ def complete_settings(
 
 
 def _entering(callee: BodyFrame, declared, given: Given) -> Value:
-    """Return an input as the body sees it: in a definition of the user its provenance starts
-    anew."""
+    """Return an input as the body sees it; a user's definition starts a new provenance."""
     value = given.value
     if isinstance(value, Tensor) and callee.call is None and declared.span is not None:
         return replace(
@@ -112,7 +111,7 @@ def _entering(callee: BodyFrame, declared, given: Given) -> Value:
 def _default(
     frame: BodyFrame, callee: BodyFrame, word: Word, declared: Declared, span: Span
 ) -> bool:
-    """Give a setting that the call leaves out its default."""
+    """Bind the default of a setting that the call leaves out."""
     if frame.fans is not None and declared.name in frame.fans and declared.is_required:
         callee.names[declared.name] = frame.fans[declared.name]
     elif declared.is_required:
@@ -135,11 +134,11 @@ def _default(
 
 
 def _model_value(frame: BodyFrame, declared: Declared, value: Value | None, place: Span) -> bool:
-    """Return whether a setting is a value of the model; reports any other."""
+    """Return whether a setting is a tensor of the model; otherwise report an error."""
     if value is not None and not isinstance(value, Tensor | Poison):
         frame.error(
             "bad-setting",
-            f"`{declared.name}` is a value that the model computes, not {describe(value)}",
+            f"`{declared.name}` must be a value that the model computes, not {describe(value)}",
             place,
         )
     return isinstance(value, Tensor)
@@ -153,14 +152,13 @@ def valid_settings(
     given: dict[str, Given],
     span: Span,
 ) -> bool:
-    """Return whether all settings are as declared: by the JSON Schema that follows from the
-    declarations."""
+    """Return whether all settings satisfy the JSON Schema of their declarations."""
     plain: dict[str, Any] = {}
     immense: list[Declared] = []
     good = True
     for declared in signature.settings:
         if declared.name not in callee.names:
-            continue  # an input is wrong, and only the settings that are given are looked at
+            continue  # an input is wrong, so only given settings are checked
         value = callee.names[declared.name]
         place = _setting_place(callee, declared, given, span)
         if declared.kind == "value":
@@ -196,7 +194,7 @@ def valid_settings(
         elif not isinstance(value, Polynomial) and value is not None:
             good = False
             frame.error("bad-setting", f"`{declared.name}` cannot be {describe(value)}", place)
-    # a default that follows a wrong setting is wrong with it
+    # a default computed from a wrong setting is also wrong, so blame the given setting
     for declared in [each for each in immense if each.name in given] or immense:
         good = False
         message = (
@@ -227,7 +225,7 @@ def _is_immense(value: Value | None) -> bool:
 def _setting_place(
     callee: BodyFrame, declared: Declared, given: dict[str, Given], span: Span
 ) -> Span:
-    """Where a setting has its value: in the call, or as the default of a definition of the user."""
+    """Return the span of a setting's value: in the call, or in the user's definition."""
     if declared.name in given:
         return given[declared.name].span
     if callee.call is None and isinstance(declared.default, ast.Node):
@@ -236,13 +234,13 @@ def _setting_place(
 
 
 def setting_help(wrong: Violation, value: Value | None) -> str | None:
-    """What to write where a fraction stands for an integer."""
+    """Return the help for a setting that violates its declaration."""
     if wrong.rule == "type" and isinstance(value, float) and value.is_integer():
-        return f"write `{int(value)}`; `/` gives a fraction, `//` is the whole division"
+        return f"write `{int(value)}`; `/` gives a fraction, `//` is integer division"
     if wrong.setting == "pad" and value == "same":
         return "with `pad = (kernel - 1) // 2` an odd kernel keeps the size"
     if wrong.setting == "pad" and value == "valid":
-        return "`pad = 0`, which it is by default, adds nothing"
+        return "the default `pad = 0` adds nothing"
     return None
 
 
@@ -254,7 +252,7 @@ def _tensor_setting(
         return True
     frame.error(
         "bad-setting",
-        f"`{declared.name}` must be known when compiling, and this is {describe(value)}",
+        f"`{declared.name}` must be known at compile time, but this is {describe(value)}",
         place,
         help="tensors are inputs: put them before the semicolon",
     )
@@ -262,7 +260,7 @@ def _tensor_setting(
 
 
 def _bound_values(callee: BodyFrame, signature: Signature) -> dict[str, dict[int, Any]]:
-    """Return the bounds that are expressions over earlier settings and sizes."""
+    """Return the bounds of settings that depend on earlier settings and sizes."""
     found: dict[str, dict[int, Any]] = {}
     for declared in signature.settings:
         if declared.has_open_bounds:

@@ -1,4 +1,4 @@
-"""The body of a primitive: it is built in Python, and its mistakes are reported here."""
+"""The body of a primitive, which is built in Python; its errors are reported here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from specc.source import Span
 
 @gives_body(Primitive)
 def primitive(use: BoundCall) -> Value:
-    """Return what a primitive builds of its inputs and settings."""
+    """Return the value that a primitive builds from its inputs and settings."""
     definition = use.word.definition
     assert isinstance(definition, Primitive)
     operands = [each.value if each is not None else None for each in use.values]
@@ -23,12 +23,12 @@ def primitive(use: BoundCall) -> Value:
         return definition.build(use.frame, use.span, *operands, **settings)
     except Mistake as mistake:
         return _report(use, mistake)
-    except Undecided as error:  # an open size among the settings
+    except Undecided as error:  # a symbolic dimension among the settings
         return _report(use, undecided(error.size))
 
 
 def _report(use: BoundCall, mistake: Mistake) -> Value:
-    """Report a mistake of a primitive."""
+    """Report an error of a primitive."""
     frame, span = use.caller, use.span
     at = mistake.argument
     place = span
@@ -51,7 +51,7 @@ def _report(use: BoundCall, mistake: Mistake) -> Value:
             if note is not None and note not in notes:
                 notes.append(note)
             if frame.call is not None:
-                break  # the other operands are the library's own
+                break  # the other operands belong to the library
     labels, help_ = frame.open_labels(mistake.open_sizes)
     fixes = _rounding(frame.place(span)) if mistake.name == "window-does-not-fit" else []
     return frame.error(
@@ -66,8 +66,8 @@ def _report(use: BoundCall, mistake: Mistake) -> Value:
 
 
 def _rounding(span: Span) -> list[Fix]:
-    """Return the fix that lets a window leave out what is left over."""
+    """Return the fix that makes a window ignore leftover elements."""
     if span.text.endswith(")"):
         at = Span(span.source, span.end - 1, span.end - 1)
-        return [Fix("leave out what is left over", (Edit(at, ", round=floor"),))]
+        return [Fix("ignore leftover elements", (Edit(at, ", round=floor"),))]
     return []

@@ -1,9 +1,9 @@
-"""Uses of words: `f(x; m=1)` and `x -> f(m=1)`. A word is inlined: its body is walked at each use.
+"""Calls: `f(x; m=1)` and `x -> f(m=1)`. Definitions are inlined: each call walks the body.
 
 call        f(x; m=1)        ->  value
 pipeline    x -> f(m=1)      ->  value
-use         word + arguments ->  value, arguments still being syntax
-invoke      word + values    ->  value
+use         definition + arguments (syntax)  ->  value
+invoke      definition + values  ->  value
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from specc.source import Span
 from specc.system.records import dataclass
 
 MOST_USES = 100_000
-"""Uses of words in one model, within its own definitions too: more is taken for a mistake."""
+"""Largest number of calls in a model and its own definitions; more is probably an error."""
 
 MOST_CALLS = 5 * MOST_USES
-"""The same with those that the library's words make of others."""
+"""Largest number of calls in a model, including calls inside library definitions."""
 
 
 @dataclass(frozen=True)
 class LayerPath:
-    """The path of a layer with one stage, and the layer whose weights are shared."""
+    """The path of a layer with a single stage, and the layer whose weights are shared."""
 
     path: str
     owner: Any
@@ -50,7 +50,7 @@ class LayerPath:
 
 @evaluates(ast.Call)
 def call(frame: BodyFrame, tree: ast.Call) -> Value:
-    """`f(a, b; m=1)`."""
+    """Evaluate `f(a, b; m=1)`."""
     word = resolve(frame, tree.word)
     if tree.word.text in REDUCTIONS and _has_comma_for_colon(frame, tree):
         return POISON
@@ -61,7 +61,7 @@ def call(frame: BodyFrame, tree: ast.Call) -> Value:
 
 
 def _has_comma_for_colon(frame: BodyFrame, tree: ast.Call) -> bool:
-    """Report `sum(i, x[i])`; False of all else."""
+    """Report `sum(i, x[i])`. Return whether it was reported."""
     values = [each.value for each in tree.inputs]
     indices: list[str] = []
     for each in values[:-1]:
@@ -86,7 +86,7 @@ def _has_comma_for_colon(frame: BodyFrame, tree: ast.Call) -> bool:
     at = Span(tree.span.source, comma, comma + 1)
     frame.error(
         "bad-index",
-        "a `:` separates indices from their formula, not a `,`",
+        "indices are separated from their formula by `:`, not `,`",
         at,
         help=f"write `{tree.word}({listed}: ...)`",
         fixes=[Fix("write `:`", (Edit(at, ":"),))],
@@ -110,7 +110,7 @@ def _given(frame: BodyFrame, argument: ast.Argument) -> Given:
 def _stage(
     frame: BodyFrame, value: Value, span: Span, tree: ast.Call, layer: LayerPath | None
 ) -> Value:
-    """`value -> f(b; m=1)`: the value is the first input."""
+    """Evaluate a stage `f(b; m=1)` of a pipeline, with the value as the first input."""
     word = resolve(frame, tree.word)
     given = [_given(frame, each) for each in tree.inputs]
     if word is POISON:
@@ -131,7 +131,7 @@ def stages(
     steps: tuple[ast.Stage, ...],
     layer: LayerPath | None = None,
 ) -> Value:
-    """Return a value led through stages; `layer` is the path of the layer that they are."""
+    """Apply stages to a value; `layer` is the path of the layer that they form."""
     for stage in steps:
         if isinstance(stage, ast.Call):
             value = _stage(frame, value, span, stage, layer)
@@ -143,14 +143,14 @@ def stages(
 
 
 def _repeated(frame: BodyFrame, value: Value, span: Span, stage: ast.Repeat, count: int) -> Value:
-    """Return a value led through copies of stages, which a name may count."""
+    """Apply repeated stages to a value; a name may count the copies."""
     name = stage.index
     if name is not None and (name.text in frame.names or name.text in frame.scope.number_names()):
         return frame.error(
             "duplicate-name",
-            f"`{name}` is already defined, and this hides nothing",
+            f"`{name}` is already defined",
             name.span,
-            help="give the number of the copy another name",
+            help="use another name for the number of the copy",
         )
     for number in range(count):
         if name is not None:
@@ -164,7 +164,7 @@ def _repeated(frame: BodyFrame, value: Value, span: Span, stage: ast.Repeat, cou
 
 
 def repetitions(frame: BodyFrame, stage: ast.Repeat) -> int:
-    """Return how often a repeated stage is applied; 0 after a mistake."""
+    """Return how often a repeated stage is applied; 0 after an error."""
     count = evaluate(frame, stage.count)
     if count is POISON:
         return 0
@@ -174,7 +174,7 @@ def repetitions(frame: BodyFrame, stage: ast.Repeat) -> int:
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 10_000:
         frame.error(
             "bad-number",
-            f"the number of repetitions is an integer from 1 to 10000, not {describe(count)}",
+            f"the number of repetitions must be an integer from 1 to 10000, not {describe(count)}",
             stage.count.span,
         )
         return 0
@@ -189,7 +189,7 @@ def use(
     is_stage: bool,
     layer: LayerPath | None = None,
 ) -> Value:
-    """Return a word with its arguments, whose settings are not evaluated yet."""
+    """Apply a definition to its arguments, whose settings are not evaluated yet."""
     if isinstance(word, SharedLayer):
         return _use_layer(frame, word, given, tree, is_stage)
     signature = signature_of(word.definition)
@@ -214,11 +214,11 @@ def _use_on_weights(
     settings: dict[str, Given],
     span: Span,
 ) -> Value:
-    """Return the sum of the word's values for each of the model's weights."""
+    """Return the sum of a function over all of the model's weights: `l2(weights)`."""
     assert isinstance(weights.value, AllWeights)
     if not weights.value.items:
         if frame.context.report.errors or frame.context.is_incomplete:
-            return POISON  # layers that were not understood may have some
+            return POISON  # layers with errors may have weights
         return frame.error("wrong-kind", "the model has no weights", weights.span)
     total: Value = POISON
     for item in weights.value.items:
@@ -242,14 +242,14 @@ def _use_on_weights(
 def _use_layer(
     frame: BodyFrame, layer: SharedLayer, given: list[Given], tree: ast.Call, is_stage
 ) -> Value:
-    """Return a shared layer applied to one value."""
+    """Apply a shared layer to a value."""
     if tree.settings or len(given) != 1 or given[0].name is not None:
         extra = tree.settings[0] if tree.settings else tree
         return frame.error(
             "wrong-arguments",
             f"the layer `{layer.name}` takes one input and no settings",
             extra.span,
-            help=f"its settings are where it is declared: `layer {layer.name} = ...`",
+            help=f"set them in its declaration: `layer {layer.name} = ...`",
         )
     value, span = given[0].value, given[0].span
     if value is POISON:
@@ -299,8 +299,7 @@ def invoke(
     is_stage: bool = False,
     layer: LayerPath | None = None,
 ) -> Value:
-    """Return the value of a word for inputs in its own order, and for the settings that are
-    given."""
+    """Apply a definition to inputs in the order of its signature, and to given settings."""
     definition = word.definition
     settings = {**word.settings, **settings}
     refused = _refusal(frame, word, span)
@@ -312,7 +311,9 @@ def invoke(
     if frame.call is None:
         context.uses += 1
     if context.uses > MOST_USES or context.calls > MOST_CALLS:
-        return frame.error("too-deep", f"the model uses words more than {MOST_USES:,} times", span)
+        return frame.error(
+            "too-deep", f"the model has more than {MOST_USES:,} calls of layers and functions", span
+        )
     path = ""
     if layer is not None:
         path = layer.path
@@ -322,9 +323,9 @@ def invoke(
     if is_block and frame.namer is None:
         return frame.error(
             "misplaced",
-            f"`{word.name}` has weights, and a {_kind_name(frame)} has none",
+            f"`{word.name}` has weights, but a {_kind_name(frame)} cannot have weights",
             span,
-            help="write a `block`: it may hold layers and parameters",
+            help="use a `block`, which may have layers and parameters",
         )
     owner = None
     if is_block:
@@ -380,7 +381,7 @@ def _concluded(
     before: int,
     is_stage: bool,
 ) -> Value:
-    """What a body gives, as the caller sees it, and listed as a layer if it is one."""
+    """Return the value of a body as the caller sees it, and list it if it is a layer."""
     result = _finished(frame, result, span)
     if frame.call is None and isinstance(result, Tensor):
         _note_meaning(frame.context, facts_of(definition), values, result)
@@ -393,7 +394,7 @@ def _concluded(
 def _note_meaning(
     context: Context, stated: Facts, values: list[Given | None], result: Tensor
 ) -> None:
-    """Remember what the definition of a word states about its first input and its result."""
+    """Record what a definition states about its first input and its result."""
     first = values[0].value if values and values[0] is not None else None
     if stated.not_after and isinstance(first, Tensor):
         context.scores.append(first.node)
@@ -423,13 +424,12 @@ def uses_itself(frame: BodyFrame, name: str, span: Span) -> Value:
         "recursive-definition",
         f"`{name}` uses itself",
         span,
-        help="a definition is written out at each use, so it cannot hold itself",
+        help="definitions are expanded at each use, so they cannot be recursive",
     )
 
 
 def _finished(frame: BodyFrame, value: Value, span: Span) -> Value:
-    """Return the value of a call as the caller sees it: in the user's text, a call is a step of the
-    provenance."""
+    """Return the value of a call; a call in the user's text is a step of its provenance."""
     if frame.call is not None:
         return value
     if isinstance(value, Tensor):
@@ -442,9 +442,9 @@ def _finished(frame: BodyFrame, value: Value, span: Span) -> Value:
 def _list_layer(
     frame: BodyFrame, path: str, span: Span, given: Given | None, result: Tensor, before: int
 ) -> None:
-    """Add a use of a word in the user's model or block to the table of layers.
+    """Add a call in the user's model or block to the table of layers.
 
-    A parameter is listed once: with the innermost use that made it.
+    A parameter is listed only once, with the innermost call that created it.
     """
     context = frame.context
     if not context.lists_layers or frame.call is not None or frame.namer is None:

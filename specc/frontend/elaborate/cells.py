@@ -1,4 +1,4 @@
-"""Cells: a formula for one step, carried over all steps of a sequence.
+"""Cells: a formula for one time step, applied to all steps of a sequence.
 
     cell rnn(x: float[n]; units: int > 0) {
       state h: float[units] = 0
@@ -7,9 +7,10 @@
       return h2
     }
 
-The body is walked once, for one step: its inputs and states are leaves. Then the formula gets the
-axis of the steps in front (`specc.ops.steps`), the leaves become the sequence and what the step
-before has left, and `next` closes the circle (`specc.ops.carry`).
+The body is walked once, for one time step, with its inputs and states as leaves. Then the formula
+is lifted to all steps, with the step axis in front (`specc.ops.steps`). The leaves are replaced by
+the sequence and by the states of the previous step, and `next` closes the cycle
+(`specc.ops.carry`).
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from specc.system.records import dataclass
 
 @dataclass(eq=False)
 class _State:
-    """A state of a cell: its leaf in the formula of one step, and how it begins."""
+    """A state of a cell: its leaf in the formula of one step, and its initial value."""
 
     statement: ast.State
     type: Type
@@ -62,16 +63,15 @@ class _State:
 
 @dataclass(eq=False)
 class _CellWalk:
-    """A body that is being walked."""
+    """The walk through the body of a cell."""
 
-    given: dict[str, Given]  # the first states that the use of the cell gives
-    leaves: dict[Node, Node] = field(default_factory=dict)  # leaf of one step -> the whole sequence
+    given: dict[str, Given]  # initial states passed to the cell
+    leaves: dict[Node, Node] = field(default_factory=dict)  # leaf of one step to the whole sequence
     states: dict[str, _State] = field(default_factory=dict)
     returned: list[Tensor] | None = None
 
     def waits(self, node: Node) -> bool:
-        """Return whether a value belongs to a step: it depends on an input of one, or on a
-        state."""
+        """Return whether a value depends on an input or a state of a time step."""
         own = {*self.leaves, *(each.leaf for each in self.states.values())}
         return any(each in own for each in topological([node]))
 
@@ -82,7 +82,7 @@ def _has_indices(value: Value) -> bool:
 
 @gives_body(ast.Cell)
 def cell(use: BoundCall) -> Value:
-    """Return the values of a cell at every step."""
+    """Return the values of a cell at every time step."""
     caller, frame, values, span = use.caller, use.frame, use.values, use.span
     definition = use.word.definition
     assert isinstance(definition, ast.Cell)
@@ -115,7 +115,7 @@ def cell(use: BoundCall) -> Value:
         if any(each.kind == "cell" for each in callers(caller)):
             return caller.error(
                 "wrong-kind",
-                f"the cell `{name}` runs over a sequence, and in a cell there is one step",
+                f"the cell `{name}` runs over a sequence, but a cell's body sees one time step",
                 place,
                 help=(
                     "apply it to the sequence before or after this cell, or write its formula here"
@@ -123,11 +123,11 @@ def cell(use: BoundCall) -> Value:
             )
         return caller.error(
             "wrong-kind",
-            f"the cell `{name}` runs over a sequence, and this is {what}",
+            f"the cell `{name}` runs over a sequence, but this is {what}",
             place,
             help=(
-                "a sequence has an axis that `seq` names: `seq time = 50`, `input x: float[time,"
-                " 3]`; `along(time)` gives one value to every step"
+                "declare a sequence with `seq`: `seq time = 50`, `input x: float[time, 3]`; or"
+                " repeat a value at every step with `along(time)`"
             ),
         )
     walk = _CellWalk(first_states)
@@ -146,7 +146,7 @@ def cell(use: BoundCall) -> Value:
 
 
 def _statements(frame: BodyFrame, caller: BodyFrame, definition: ast.Cell, walk: _CellWalk) -> bool:
-    """Walk the statements; False after a mistake."""
+    """Walk the statements. Return False after an error."""
     good = True
     nexts: dict[str, ast.Next] = {}
     for statement in definition.body:
@@ -210,13 +210,13 @@ def _returned(frame: BodyFrame, expression: ast.Expression) -> Tensor | None:
     if is_static(value):
         value = as_kind(frame, value, "float", expression.span)
     if not isinstance(value, Tensor):
-        frame.error("wrong-kind", f"a cell gives tensors, not {describe(value)}", expression.span)
+        frame.error("wrong-kind", f"a cell returns tensors, not {describe(value)}", expression.span)
         return None
     return value
 
 
 def _state(frame: BodyFrame, caller: BodyFrame, statement: ast.State, walk: _CellWalk) -> bool:
-    """`state h: float[units] = 0`; the use of the cell may give another start."""
+    """Declare `state h: float[units] = 0`; a call may pass another initial value."""
     name = statement.name
     given = walk.given.get(name.text)
     frame.names.pop(name.text, None)
@@ -253,7 +253,7 @@ def _state_type(frame: BodyFrame, statement: ast.State) -> Type | None:
         return None
     type_ = declared_type(frame, statement.type, batched=True)
     if type_ is not None and type_.kind != "float":
-        frame.error("wrong-kind", "a state is of type `float`", statement.type.span)
+        frame.error("wrong-kind", "a state must have the type `float`", statement.type.span)
         return None
     return type_
 
@@ -266,8 +266,7 @@ def _start(
     given: Given | None,
     walk: _CellWalk,
 ) -> Tensor | None:
-    """Return the value of a state before the first step, as it is declared or as the use gives
-    it."""
+    """Return the initial value of a state: the declared one, or the one passed by the call."""
     name = statement.name.text
     value = given.value if given is not None else evaluate(frame, statement.value)
     at, place = (caller, given.span) if given is not None else (frame, statement.value.span)
@@ -277,15 +276,15 @@ def _start(
         value = as_kind(frame, value, "float", place)
     help_ = None
     if not isinstance(value, Tensor) or value.type.kind != "float":
-        help_ = "it begins as numbers: a constant, a parameter, or a value of the example"
+        help_ = "use a constant, a parameter, or a value of the example"
     elif value.sequence is not None:
-        help_ = "`last(x)` or `first(x)` takes one step of a sequence"
+        help_ = "take one step of a sequence with `last(x)` or `first(x)`"
     elif given is None and walk.waits(value.node):
         at.error(
             "wrong-kind",
             f"the initial value of `{name}` cannot depend on a time step",
             place,
-            help=f"the use of the cell can give its start: `({name}=first(x); ...)`",
+            help=f"pass it when you apply the cell: `({name}=first(x); ...)`",
         )
         return None
     if help_ is not None or not isinstance(value, Tensor):
@@ -301,7 +300,7 @@ def _start(
     except Mistake as mistake:
         what = f"the state `{name}`" + (f" of `{frame.definition.name.text}`" if given else "")
         label = None if frame.call else statement.name.span
-        _differs(at, mistake, what, "begins as", label, type_, value, place)
+        _differs(at, mistake, what, "is initialized to", label, type_, value, place)
         return None
 
 
@@ -315,7 +314,7 @@ def _differs(
     value: Tensor,
     place: Span,
 ) -> None:
-    """Report a value that has not the shape of its state."""
+    """Report a value whose shape differs from its state's."""
     shape = sizes.show(type_.shape)
     note = provenance.story(f"`{provenance.excerpt(place, 32)}`", value.shape, value.provenance)
     frame.error(
@@ -328,7 +327,7 @@ def _differs(
 
 
 def _next(frame: BodyFrame, statement: ast.Next, walk: _CellWalk) -> bool:
-    """`next h = h2`: h at the next step."""
+    """Set the value of a state at the next step: `next h = h2`."""
     name = statement.name.text
     value = evaluate(frame, statement.value)
     state = walk.states.get(name)
@@ -352,7 +351,7 @@ def _next(frame: BodyFrame, statement: ast.Next, walk: _CellWalk) -> bool:
             "wrong-kind",
             f"the state `{name}` cannot become {describe(value)}",
             span,
-            help="a state is of type `float`",
+            help="a state must have the type `float`",
         )
         return False
     try:
@@ -380,11 +379,9 @@ def _unrolled(
     span: Span,
     first_layer: int,
 ) -> Value:
-    """Return the values of one step for all steps, with the states tied to what the step before
-    left.
+    """Lift the values of one step to all steps, and connect the states to the previous step.
 
-    The layers that the cell's body has listed, from `first_layer` on, get their values of all
-    steps.
+    The layers that the cell's body has listed, from `first_layer` on, are lifted too.
     """
     context, size = frame.context, sequence.size
     origin = frame.origin(span)
@@ -440,13 +437,12 @@ def _unrolled(
 
 
 def _of_the_batch(frame: BodyFrame, node: Node, why: str = "") -> Value:
-    """Report what looks at all examples of the batch, which a step of a cell cannot."""
+    """Report an operation over the whole batch, which a cell cannot do."""
     place = node.origin.span
     assert place is not None, "a node of the user's has a place; please report this"
     return frame.error(
         "not-yet",
-        f"`{provenance.excerpt(place, 32)}` looks at the whole batch{why}, which cannot be done in"
-        " a cell yet",
+        f"`{provenance.excerpt(place, 32)}` reads the whole batch{why}, which a cell cannot do yet",
         place,
         help="apply it to the sequence, before or after the cell",
     )

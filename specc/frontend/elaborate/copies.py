@@ -1,11 +1,11 @@
-"""Copies of a layer: the same weights without a gradient, or their moving mean.
+"""Copies of a layer: with the same weights but no gradient, or with their moving mean.
 
     layer critic = dense(64) -> relu -> dense(1)
-    layer judge  = fixed(critic)                   # judge(x) trains x, and not critic
-    layer slow   = running(critic; rate = 0.005)   # weights that follow those of critic
+    layer judge  = fixed(critic)                   # gradients reach x, but not critic
+    layer slow   = running(critic; rate = 0.005)   # weights that follow the weights of critic
 
-A copy applies the stages of its original. Each parameter that they ask for is seen through the
-copy: detached, or as a state that `Program.averages` moves after each step.
+A copy applies the stages of its original, with each parameter replaced: detached, or by a state
+that `Program.averages` updates after each training step.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ WORDS = ("fixed", "running")
 
 
 def copied(frame: BodyFrame, statement: ast.Layer) -> SharedLayer | Poison | None:
-    """Return the copy that a layer is declared to be; None of a layer that is none."""
+    """Return the copy that a layer is declared to be; None if it is not a copy."""
     stages = statement.stages
     call = stages[0]
     if len(stages) > 1 or not isinstance(call, ast.Call) or call.word.text not in WORDS:
         return None
     word = frame.scope.word(call.word.text)
     if word is None or not isinstance(word.definition, Primitive):
-        return None  # the user's own
+        return None  # a definition of the user with that name
     kind = call.word.text
     original = _original(frame, call, kind)
     if original is None:
@@ -50,7 +50,7 @@ def copied(frame: BodyFrame, statement: ast.Layer) -> SharedLayer | Poison | Non
 
 
 def _original(frame: BodyFrame, call: ast.Call, kind: str) -> SharedLayer | None:
-    """Return the layer that is copied; None after a mistake."""
+    """Return the layer that is copied; None after an error."""
     given = [each for each in (*call.inputs, *call.settings) if each.name is None]
     if len(given) != 1 or (kind == "fixed" and len(call.inputs) + len(call.settings) > 1):
         rate = "; rate = 0.005" if kind == "running" else ""
@@ -70,13 +70,13 @@ def _original(frame: BodyFrame, call: ast.Call, kind: str) -> SharedLayer | None
             "wrong-kind",
             f"`{kind}` copies a layer, not {describe(value)}",
             tree.span,
-            help="a layer with a name is declared so: `layer tower = dense(64) -> relu`",
+            help="declare a layer with a name: `layer tower = dense(64) -> relu`",
         )
         return None
     if value.copy is not None:
         frame.error(
             "wrong-kind",
-            f"`{value.name}` is a copy itself",
+            f"`{value.name}` is itself a copy",
             tree.span,
             help=f"copy its original: `{kind}({value.copy.original.name})`",
         )
@@ -85,7 +85,7 @@ def _original(frame: BodyFrame, call: ast.Call, kind: str) -> SharedLayer | None
 
 
 def _rate(frame: BodyFrame, call: ast.Call) -> float | None:
-    """Return the share of the way that a moving mean goes in a step; None after a mistake."""
+    """Return the update rate of a moving mean; None after an error."""
     rate = 0.005
     for each in (*call.inputs, *call.settings):
         if each.name is None:
@@ -104,7 +104,7 @@ def _rate(frame: BodyFrame, call: ast.Call) -> float | None:
         if not is_number(value) or not 0 < value <= 1:
             frame.error(
                 "bad-setting",
-                f"`rate` is a number above 0 and at most 1, not {describe(value)}",
+                f"`rate` must be a number above 0 and at most 1, not {describe(value)}",
                 each.value.span,
             )
             return None
@@ -113,7 +113,7 @@ def _rate(frame: BodyFrame, call: ast.Call) -> float | None:
 
 
 def copy_of(owner: SharedLayer | None) -> LayerCopy | None:
-    """Return the copy that the parameters of a body belong to, if a layer around it is one."""
+    """Return the copy that encloses a body, or None."""
     while owner is not None:
         if owner.copy is not None:
             return owner.copy
@@ -123,7 +123,7 @@ def copy_of(owner: SharedLayer | None) -> LayerCopy | None:
 
 
 def parameter(frame: BodyFrame, path: str) -> Node:
-    """Return a parameter as the body sees it: itself, or through a copy of its layer."""
+    """Return a parameter as the body sees it: itself, or replaced by a copy of its layer."""
     node = frame.context.leaves[path]
     copy = copy_of(frame.naming.owner)
     if copy is None:
@@ -142,13 +142,13 @@ def parameter(frame: BodyFrame, path: str) -> Node:
 
 
 def copy_span(frame: BodyFrame):
-    """Return where the layer of a body is declared."""
+    """Return the span of the declaration of a body's layer."""
     owner = frame.naming.owner
     return owner.statement.span if owner is not None else None
 
 
 def state_path(frame: BodyFrame, name: str) -> str:
-    """Return the path of a running state: a moving mean has statistics of its own."""
+    """Return the path of a running statistic; a `running` copy has separate statistics."""
     path = frame.naming.within(name)
     copy = copy_of(frame.naming.owner)
     if copy is None or copy.kind == "fixed":
@@ -157,8 +157,7 @@ def state_path(frame: BodyFrame, name: str) -> str:
 
 
 def advanced(state: State, node: Node, origin: Origin) -> Node:
-    """Return a state as a further use of its layer sees it: while training, what the use before
-    has left."""
+    """Return a state as the next use of its layer sees it: in training, already updated."""
     if state.next is None:
         return node
     mode: Node = leaf(Input(Role.MODE, "training", Type("bool")), origin)
@@ -168,10 +167,10 @@ def advanced(state: State, node: Node, origin: Origin) -> Node:
 
 
 def averages(parameters: list[Parameter], share: float) -> tuple[list[State], list[Average]]:
-    """Return the moving means of parameters, for evaluation: those of `average = 0.999`.
+    """Return the moving means of parameters for evaluation: `average = 0.999`.
 
     mean <- mean + rate * (w - mean), with the rate (1 - share) / (1 - share^t) at step t = 1, 2,
-    ..., so that the weights before the first step do not count (as in Kingma and Ba, Adam, 2015).
+    ..., so the initial weights do not contribute (as in Kingma and Ba, Adam, 2015).
     """
     from specc.ops.elementwise import add, div, sub
     from specc.ops.functions import power

@@ -1,6 +1,6 @@
 """Bodies of definitions, and the statements that models and blocks share: let, layer, param, state.
 
-value(frame, block)      # walks the statements, gives what `return` says
+value(frame, block)      # walks the statements, and returns the value of `return`
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from specc.ops.peers import BATCH
 
 @gives_body(ast.Fn, ast.Block)
 def written(use: BoundCall) -> Value:
-    """Return the value of a body that is written in the language: a formula, or statements."""
+    """Return the value of a body written in the language: a formula, or statements."""
     definition = use.word.definition
     assert isinstance(definition, ast.Fn | ast.Block)
     return value(use.frame, definition)
 
 
 def value(frame: BodyFrame, definition: ast.Fn | ast.Block) -> Value:
-    """Return the value of a definition whose inputs and settings have their names in `frame`."""
+    """Return the value of a definition whose inputs and settings are bound in `frame`."""
     if isinstance(definition, ast.Fn) and definition.value is not None:
         return evaluate(frame, definition.value)
     result: Value = POISON
@@ -71,15 +71,14 @@ def value(frame: BodyFrame, definition: ast.Fn | ast.Block) -> Value:
 
 
 def broken(frame: BodyFrame, statement: ast.Broken) -> None:
-    """A statement that was not understood: its names are known, and nothing else is said of
-    them."""
+    """Declare the names of a statement with a syntax error, so that their uses are not reported."""
     for name in statement.names:
         frame.names.setdefault(name.text, POISON)
         frame.places.setdefault(name.text, name.span)
 
 
 def let(frame: BodyFrame, statement: ast.Let) -> None:
-    """`let a = x`, `let a, b = split(x; 2)`."""
+    """Evaluate `let a = x` or `let a, b = split(x; 2)`."""
     if statement.indices:
         let_with_indices(frame, statement)
         return
@@ -92,7 +91,7 @@ def let(frame: BodyFrame, statement: ast.Let) -> None:
         return
     items: tuple[Value, ...] = (POISON,) * len(names)
     if isinstance(value, Tensor) and value.finals:
-        # the values of a cell at every step, and its last states
+        # the values of a cell at every step, followed by its last states
         value = Several((replace(value, finals=()), *value.finals))
     if isinstance(value, Several) and len(value.items) == len(names):
         items = value.items
@@ -100,12 +99,12 @@ def let(frame: BodyFrame, statement: ast.Let) -> None:
         help_ = None
         if isinstance(value, Tensor) and value.sequence is not None:
             help_ = (
-                "only a cell gives its last states, too: `let hs, h = x -> gru(64)`, and then `hs"
+                "only a cell also returns its last states: `let hs, h = x -> gru(64)`, and then `hs"
                 " -> ...`"
             )
         frame.error(
             "wrong-arguments",
-            f"this gives {describe(value)}, but there are {len(names)} names for it",
+            f"this is {describe(value)}, but there are {len(names)} names for it",
             statement.value.span,
             help=help_,
         )
@@ -118,13 +117,13 @@ def let(frame: BodyFrame, statement: ast.Let) -> None:
 def _depends_on_batch(
     frame: BodyFrame, type_: Type, what: str, statement: ast.Param | ast.State
 ) -> bool:
-    """Return whether a type has the number of examples in its shape, which is an error."""
+    """Return whether a type depends on the batch size, which is reported as an error."""
     names: set[str] = set().union(*map(sizes.open_names, type_.shape))
     if names.isdisjoint(sizes.open_names(BATCH)):
         return False
     frame.error(
         "wrong-kind",
-        f"a {what} cannot be {sizes.show(type_.shape)}: the batch has no fixed size",
+        f"a {what} cannot be {sizes.show(type_.shape)}: the batch size is not fixed",
         statement.type.span if statement.type is not None else statement.name.span,
         help="`mean(peers(x); axis=0)` has the shape of one example",
     )
@@ -132,11 +131,11 @@ def _depends_on_batch(
 
 
 def layer(frame: BodyFrame, statement: ast.Layer) -> None:
-    """`layer tower = dense(64) -> relu`: nothing is built before its first use."""
+    """Declare `layer tower = dense(64) -> relu`, which is built at its first use."""
     if frame.namer is None:
         frame.error(
             "misplaced",
-            f"a {frame.kind} has no weights",
+            f"a {frame.kind} cannot have weights",
             statement.span,
             help="write a `block`: it may hold layers and parameters",
         )
@@ -149,19 +148,19 @@ def layer(frame: BodyFrame, statement: ast.Layer) -> None:
 
 
 def param(frame: BodyFrame, statement: ast.Param) -> None:
-    """`param W: float[n] = he`. With `= false` there is no such parameter, and its name is 0."""
+    """Declare `param W: float[n] = he`. With `= false` there is no parameter, and W is 0."""
     name = statement.name
     if frame.namer is None:
         frame.error(
             "misplaced",
-            f"a {frame.kind} has no weights",
+            f"a {frame.kind} cannot have weights",
             statement.span,
             help="write a `block`: it may hold layers and parameters",
         )
         return
     type_ = declared_type(frame, statement.type, batched=False)
     if type_ is not None and type_.kind != "float":
-        frame.error("wrong-kind", "a parameter is of type `float`", statement.type.span)
+        frame.error("wrong-kind", "a parameter must have the type `float`", statement.type.span)
         type_ = None
     elif type_ is not None and _depends_on_batch(frame, type_, "parameter", statement):
         type_ = None
@@ -202,11 +201,11 @@ def param(frame: BodyFrame, statement: ast.Param) -> None:
 
 
 NO_WEIGHTS = ("bias", "gamma", "beta")
-"""Parameters that are no weights however they start: biases and normalization factors."""
+"""Names of parameters that never count as weights: biases and normalization factors."""
 
 
 def _is_shared(frame: BodyFrame, path: str, statement) -> bool:
-    """Return whether a path that is taken is meant to be shared; reports the clash otherwise."""
+    """Return whether an existing parameter path is shared; otherwise report the conflict."""
     context = frame.context
     if _same_layer(context.owners.get(path), frame.naming.owner):
         return True
@@ -216,14 +215,16 @@ def _is_shared(frame: BodyFrame, path: str, statement) -> bool:
         f"there are two parameters `{path}`",
         statement.span,
         labels=[Label(earlier, "the first one")] if earlier else [],
-        help="layers without a name are numbered (`dense1`): give your own another name",
+        help="layers without a name are numbered (`dense1`): use another name for yours",
     )
     return False
 
 
 def _same_layer(one: SharedLayer | None, other: SharedLayer | None) -> bool:
-    """Return whether two shared layers have the same weights: a layer that a shared block declares
-    is the same one at each use of the block."""
+    """Return whether two shared layers have the same weights.
+
+    A layer declared in a shared block is the same at each use of the block.
+    """
     if one is None or other is None:
         return False
     one, other = one.base, other.base
@@ -252,10 +253,10 @@ def _different_shapes(
 
 
 def state(frame: BodyFrame, statement: ast.State) -> None:
-    """`state mean: float[c] = 0` of a block: carried from one training step to the next."""
+    """Declare `state mean: float[c] = 0` of a block, kept from one training step to the next."""
     name = statement.name
     if frame.kind != "block":
-        frame.error("misplaced", f"a {frame.kind} has no state", statement.span)
+        frame.error("misplaced", f"a {frame.kind} cannot have a state", statement.span)
         return
     if statement.type is None:
         frame.error(
@@ -293,7 +294,7 @@ def state(frame: BodyFrame, statement: ast.State) -> None:
 
 
 def _advance(frame: BodyFrame, definition: ast.Block) -> None:
-    """Take up what `next` says of each state. It may stand before or after `return`'s values."""
+    """Set the next value of each state; `next` may come before or after the values of `return`."""
     context = frame.context
     nexts: dict[str, ast.Next] = {}
     for statement in definition.body:
@@ -316,7 +317,7 @@ def _advance(frame: BodyFrame, definition: ast.Block) -> None:
         value = evaluate(frame, statement.value)
         path = copies.state_path(frame, name)
         if _is_fixed(frame):
-            continue  # a copy that is fixed leaves the statistics as they are
+            continue  # a fixed copy does not change the statistics
         if path in context.states and value is not POISON:
             current = context.states[path]
             tensor = next_value(frame, statement, value, current.type)
@@ -339,7 +340,7 @@ def _is_fixed(frame: BodyFrame) -> bool:
 
 
 def next_value(frame: BodyFrame, statement: ast.Next, value: Value, type_: Type) -> Tensor | None:
-    """Return the value of `next` as a tensor of the state's type; None after a mistake."""
+    """Return the value of `next` as a tensor of the state's type; None after an error."""
     span = statement.value.span
     if is_static(value):
         try:

@@ -1,10 +1,11 @@
-"""The two ways into the rules: the value of an expression, and the value of a word's body.
+"""The two entry points of elaboration: the value of an expression, and of a definition's body.
 
-    evaluate(frame, tree)       # a number, a tensor, several values, a word, or POISON
-    body(use)                   # what the body of the word gives, its arguments being bound
+    evaluate(frame, tree)       # a number, a tensor, several values, a definition, or POISON
+    body(use)                   # the value of the definition's body, with bound arguments
 
-Expressions hold calls, calls walk bodies, bodies hold expressions: here the files that know the
-rules meet, so that they need not import each other. `specc.frontend.elaborate` imports all of them.
+Expressions contain calls, calls walk bodies, and bodies contain expressions. The files with the
+rules register here, so that they need not import each other; `specc.frontend.elaborate` imports all
+of them.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoundCall:
-    """A use of a word: `frame` is the body's, where its arguments have their names already."""
+    """A call with bound arguments: `frame` is the frame of the body."""
 
     caller: BodyFrame
     frame: BodyFrame
     word: Word
-    values: list[Given | None]  # the inputs, in the word's order
+    values: list[Given | None]  # the inputs, in the order of the signature
     span: Span
 
 
@@ -35,7 +36,7 @@ _BODIES: dict[type, Callable[[BoundCall], Value]] = {}
 
 
 def evaluate(frame: BodyFrame, expression: ast.Expression) -> Value:
-    """Return the value of an expression; POISON after an error, which is reported."""
+    """Return the value of an expression; POISON after an error, which was reported."""
     return _RULES[type(expression)](frame, expression)
 
 
@@ -50,7 +51,7 @@ def evaluates(*classes: type[ast.Node]) -> Callable[[Callable[..., Value]], Call
 
 
 def body(use: BoundCall) -> Value:
-    """Return what the body of a word gives; POISON after an error, which is reported."""
+    """Return the value of a definition's body; POISON after an error, which was reported."""
     return _BODIES[type(use.word.definition)](use)
 
 

@@ -1,6 +1,7 @@
-"""Expressions: from a syntax tree and the names around it to a value.
+"""The values of expressions, from their syntax trees and the names around them.
 
-Every error is reported through the frame; its value is POISON, of which nothing more is said.
+Every error is reported through the frame. Its value is POISON, about which nothing more is
+reported.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def literal(frame: BodyFrame, expression: ast.Number | ast.Boolean | ast.String)
 
 @evaluates(ast.Path)
 def path(frame: BodyFrame, expression: ast.Path) -> Value:
-    """Return a name, or a parameter: `tower.dense1.weight`."""
+    """Return the value of a name, or of a parameter: `tower.dense1.weight`."""
     if len(expression.names) > 1:
         return parameter(frame, expression)
     name = expression.names[0].text
@@ -56,7 +57,7 @@ def unary(frame: BodyFrame, expression: ast.Unary) -> Value:
 
 @evaluates(ast.Binary)
 def binary(frame: BodyFrame, expression: ast.Binary) -> Value:
-    """`a + b`. A long sum is a tree that leans to the left: it is walked without recursion."""
+    """Evaluate `a + b`, without recursion because a long sum is a deep left-leaning tree."""
     spine = [expression]
     while isinstance(spine[-1].left, ast.Binary):
         spine.append(spine[-1].left)
@@ -86,7 +87,7 @@ def _operate(frame: BodyFrame, expression: ast.Binary, left: Value) -> Value:
 
 @evaluates(ast.Conditional)
 def conditional(frame: BodyFrame, expression: ast.Conditional) -> Value:
-    """`if c then a else b`: where c is known, only the branch that it chooses is looked at."""
+    """Evaluate `if c then a else b`; if c is known, only the chosen branch is evaluated."""
     condition = evaluate(frame, expression.condition)
     if isinstance(condition, bool):
         return evaluate(frame, expression.value if condition else expression.otherwise)
@@ -99,7 +100,7 @@ def conditional(frame: BodyFrame, expression: ast.Conditional) -> Value:
             "wrong-kind",
             f"`if` needs a boolean, not {describe(condition)}",
             expression.condition.span,
-            help="a comparison gives one: `x > 0`",
+            help="use a comparison: `x > 0`",
         )
     try:
         return arithmetic.select(frame, condition, value, otherwise, expression.span)
@@ -134,5 +135,5 @@ def index(frame: BodyFrame, expression: ast.Index) -> Value:
     except Mistake as mistake:
         at = mistake.argument
         span = expression.items[at].span if at is not None else expression.span
-        mistake.argument = None  # the span says it
+        mistake.argument = None  # the span already locates it
         return report(frame, mistake, span, [(expression.value, value)])

@@ -1,4 +1,4 @@
-"""A walk through a formula that notes its indices, and where they stand."""
+"""Collects the indices of a formula and their occurrences."""
 
 from __future__ import annotations
 
@@ -26,20 +26,22 @@ from specc.source import Span
 from specc.system.records import dataclass
 
 KEEPING = ("softmax", "log_softmax")
-"""Reductions that keep their index: it is bound outside of them."""
+"""Reductions whose result has the index too, such as `cumsum`; it is bound outside of them."""
 
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
 @dataclass(eq=False)
 class FormulaWalk:
-    """The indices of a formula: those of its `let`, and of the reductions in it."""
+    """The indices of a formula: those of its `let` and of its reductions."""
 
     frame: BodyFrame
     axes: list[Binder] = field(default_factory=list)
     of: dict[ast.Over, list[Binder]] = field(default_factory=dict)
     places: list[Occurrence] = field(default_factory=list)
-    pairs: list[tuple[Binder, Binder]] = field(default_factory=list)  # compared with each other
+    pairs: list[tuple[Binder, Binder]] = field(
+        default_factory=list
+    )  # indices compared in a condition
     waiting: list[tuple[ast.Index, Names]] = field(default_factory=list)
     is_good: bool = True
 
@@ -53,10 +55,10 @@ class FormulaWalk:
         for each in self.of.values():
             yield from each
 
-    # The formula
+    # Walking the formula
 
     def walk(self, node: ast.Node, names: Names) -> None:
-        """Note the indices that a formula binds, and where they stand."""
+        """Collect the indices that a formula binds, and their occurrences."""
         if isinstance(node, ast.Over):
             self._over(node, names)
         elif isinstance(node, ast.Index):
@@ -77,7 +79,7 @@ class FormulaWalk:
                 self.walk(each, names)
 
     def _compared(self, node: ast.Binary, names: Names) -> None:
-        """Note two indices that are compared with each other."""
+        """Collect two indices that are compared with each other."""
         sides = [
             names.get(each.names[0].text)
             for each in (node.left, node.right)
@@ -88,7 +90,7 @@ class FormulaWalk:
             self.pairs.append((one, other))
 
     def known(self, expression: ast.Expression) -> Value:
-        """Return the value of a part of the formula, which is carried out once."""
+        """Return the value of a part of the formula, evaluated only once."""
         values = self.frame.known
         if expression not in values:
             values[expression] = evaluate(self.frame, expression)
@@ -117,10 +119,10 @@ class FormulaWalk:
         if not own and node.word.text not in (*KEEPING, "concat"):
             self.error(
                 "bad-index",
-                f"`{node.word.text}` binds no index: all names in front of the `:` are bound"
+                f"`{node.word.text}` binds no index: all names before the `:` are already bound"
                 " already",
                 node.span,
-                help=f"`{node.word.text}(j <= i: x[j])` binds `j` where `i` is known",
+                help=f"for example, `{node.word.text}(j <= i: x[j])` binds `j` if `i` is known",
             )
         self.of[node] = own
         for each in node.indices:
@@ -137,11 +139,11 @@ class FormulaWalk:
                     "bad-index",
                     f"the index `{binder.name}` is not used in the formula of `{node.word.text}`",
                     binder.span,
-                    help="leave it out, or put it in brackets: `x[" + binder.name + "]`",
+                    help="remove it, or use it in brackets: `x[" + binder.name + "]`",
                 )
 
     def _kept(self, node: ast.Over, bind: ast.Bind, names: Names) -> bool:
-        """Return whether an index that a reduction keeps is bound outside of it."""
+        """Return whether the index of a reduction that keeps it is bound outside; else report."""
         name, word = bind.name.text, node.word.text
         if names.get(name) is None:
             known = self.frame.names.get(name)
@@ -149,7 +151,7 @@ class FormulaWalk:
                 return True
             self.error(
                 "bad-index",
-                f"`{word}` keeps its index, and `{name}` is bound nowhere outside of it",
+                f"`{word}` keeps its index, but `{name}` is not bound outside of it",
                 bind.span,
                 help=f"bind it on the left: `let p[{name}] = {word}({name}: ...)`",
             )
@@ -157,7 +159,7 @@ class FormulaWalk:
         if bind.start is not None:
             self.error(
                 "bad-index",
-                f"`{word}` keeps its index, whose range is that of `{name}` outside of it",
+                f"`{word}` keeps its index, so its range is the range of `{name}` outside of it",
                 bind.span,
                 help=f"write `{word}({name}: ...)`",
             )
@@ -166,7 +168,7 @@ class FormulaWalk:
     def bound(
         self, name: str, span: Span, bind: ast.Bind | None, names: Names, is_axis: bool
     ) -> Binder:
-        """Return a new index; reports a name that exists already."""
+        """Bind a new index; report an error if the name exists already."""
         frame = self.frame
         place = frame.places.get(name)
         known = frame.names.get(name)
@@ -178,20 +180,20 @@ class FormulaWalk:
                 f"the index `{name}` is bound twice",
                 span,
                 labels=labels,
-                help="give one of them another name",
+                help="use another name for one of them",
             )
         elif name in frame.names or name in frame.scope.number_names():
             labels = [Label(place, "first here")] if place is not None else []
             self.error(
                 "duplicate-name",
-                f"`{name}` is already defined, and an index hides nothing",
+                f"`{name}` is already defined, so it cannot be an index",
                 span,
                 labels=labels,
-                help="give the index another name",
+                help="use another name for the index",
             )
         return Binder(name, span, bind, is_axis)
 
-    # Places
+    # Occurrences
 
     def _index(self, node: ast.Index, names: Names) -> None:
         for each in node.items:
@@ -211,7 +213,7 @@ class FormulaWalk:
             self._read(node, self.known(node.value), names)
 
     def _read(self, node: ast.Index, value: Value, names: Names) -> None:
-        """Note where indices are used in the brackets of a value."""
+        """Collect the indices in the brackets after a value."""
         if value is POISON:
             self.is_good = False
             return
@@ -246,19 +248,19 @@ class FormulaWalk:
                     each.places.append(place)
 
     def _not_affine(self, item: ast.Expression, reason: NotAffine) -> None:
-        """Tell what may stand in brackets, unless it is a class that is read somewhere."""
+        """Report an item in brackets that is not affine, unless it may be a class index."""
         if any(isinstance(each, ast.Index | ast.Call | ast.Over) for each in ast.walk(item)):
-            return  # it may be a class: the reading tells
+            return  # it may be a class index, which is checked later
         self.error(
             "bad-index",
-            f"`{excerpt(item.span, 32)}` is no sum of indices with whole factors: {reason}",
+            f"`{excerpt(item.span, 32)}` is not a sum of indices with integer factors: {reason}",
             item.span,
-            help="brackets hold sums such as `2 * i + u - 1`, numbers, slices and classes",
+            help="use sums such as `2 * i + u - 1`, numbers, slices or classes in brackets",
         )
 
 
 def _new_names(frame: BodyFrame, condition: ast.Expression, names: Names) -> list[ast.Path]:
-    """Return the names in a condition that stand for nothing yet: it binds them."""
+    """Return the names in a condition that have no meaning yet; the condition binds them."""
     words = {call.word for call in ast.walk(condition) if isinstance(call, ast.Call)}
     found: dict[str, ast.Path] = {}
     for each in paths_in(condition):
@@ -272,7 +274,7 @@ def _about_steps(frame: BodyFrame, value: Tensor) -> str | None:
     sequence = value.sequence
     if sequence is not None and sequence.name in frame.hidden:
         return (
-            f"here it is one step of `{sequence.name}`: a word whose input is declared with one"
-            " axis more gets all steps"
+            f"here it is one time step of `{sequence.name}`; a function whose input has one more"
+            " axis gets all steps"
         )
     return None

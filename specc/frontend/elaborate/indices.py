@@ -1,8 +1,8 @@
 """Formulas with indices: `let y[k] = sum(i: W[k, i] * x[i])`.
 
-An index is an axis in front of a value, as that of a sequence is: what a formula says of elements
-is said for all values of its indices at once, and a word is applied for each of them, with the same
-weights. `ranges` finds out what each index runs through before the formula is carried out.
+An index is an axis in front of a value, like the axis of a sequence. A formula over elements is
+evaluated for all values of its indices at once, and a layer is applied for each of them with the
+same weights. `ranges` determines the range of each index before the formula is evaluated.
 """
 
 from __future__ import annotations
@@ -51,8 +51,7 @@ MOST_COPIES = 10_000
 def _formula(
     frame: BodyFrame, tree: ast.Expression, binds: Sequence_[ast.Bind] = ()
 ) -> Iterator[list[Binder] | None]:
-    """Within, the indices of a formula are known, and those of `binds` have their names; None after
-    a mistake."""
+    """A context manager in which the indices of a formula are bound; yields None after an error."""
     ranges = Ranges(frame)
     before = len(frame.context.report)
     names: dict[str, Binder | None] = {}
@@ -77,7 +76,7 @@ def _formula(
 
 
 def let_with_indices(frame: BodyFrame, statement: ast.Let) -> None:
-    """`let y[k, i] = ...`: the indices are the first axes of the result, in this order."""
+    """Evaluate `let y[k, i] = ...`; the indices become the first axes of the result."""
     (name,) = statement.names
     result: Value = POISON
     with _formula(frame, statement.value, statement.indices) as axes:
@@ -94,7 +93,7 @@ def let_with_indices(frame: BodyFrame, statement: ast.Let) -> None:
 def _finished(
     frame: BodyFrame, statement: ast.Let, value: Value, indices: tuple[RunningIndex, ...]
 ) -> Value:
-    """Return a value whose indices have become its axes."""
+    """Return a value with its indices turned into axes."""
     span = statement.value.span
     if is_static(value):
         value = as_kind(frame, value, "float", span)
@@ -105,13 +104,13 @@ def _finished(
     wrong = excess((*(each.size for each in indices), *value.shape))
     if wrong is not None:
         return frame.error("too-large", wrong, span)
-    # indices of the formula that uses this word stay, in front of those of the `let`
+    # indices of an enclosing formula stay, in front of those of the `let`
     outer = tuple(each for each in value.indices if each not in indices)
     node = widened(value, value.sequence, outer + indices)
     sequence, rest = value.sequence, indices
     if sequence is None and indices and indices[0].sequence is not None:
         sequence, rest = indices[0].sequence, indices[1:]
-        if outer:  # the axis of a sequence comes first
+        if outer:  # the axis of a sequence must come first
             count = len(outer)
             order = (count, *range(count), *range(count + 1, node.type.rank))
             node = apply(Transpose(order), node, origin=frame.origin(span))
@@ -120,8 +119,8 @@ def _finished(
             assert each.sequence is not None
             return frame.error(
                 "bad-index",
-                f"`{each.name}` runs over `{each.sequence.name}`, whose length varies: a result"
-                " with it is a sequence, whose axis comes first",
+                f"`{each.name}` runs over `{each.sequence.name}`, whose length varies, so it must"
+                " be the first axis of the result",
                 bind.span,
                 help=f"put it first: `{statement.names[0]}[{each.name}, ...]`",
             )
@@ -138,9 +137,9 @@ def _finished(
 
 @evaluates(ast.Over)
 def over(frame: BodyFrame, tree: ast.Over) -> Value:
-    """`sum(i, j; i != j: x[i, j])`."""
+    """Evaluate a reduction over indices: `sum(i, j; i != j: x[i, j])`."""
     if tree.word.text not in REDUCTIONS:
-        return POISON  # which was reported
+        return POISON  # the error was reported
     if tree.word.text == "concat":
         return _concat(frame, tree)
     if tree in frame.bound:
@@ -165,9 +164,9 @@ def _reduced(frame: BodyFrame, tree: ast.Over, binders: list[Binder]) -> Value:
                 is_good = False
                 frame.error(
                     "wrong-kind",
-                    f"a condition is a boolean, not {describe(condition)}",
+                    f"a condition must be a boolean, not {describe(condition)}",
                     each.span,
-                    help="a comparison gives one: `j <= i`",
+                    help="use a comparison: `j <= i`",
                 )
         indices = tuple(each.index for each in binders if each.index is not None)
         if tree.word.text in KEEPING:
@@ -186,7 +185,7 @@ def _reduced(frame: BodyFrame, tree: ast.Over, binders: list[Binder]) -> Value:
             if not isinstance(value, Tensor):
                 raise Mistake(
                     "wrong-kind",
-                    f"`{tree.word.text}` works on numbers, not on {describe(value)}",
+                    f"`{tree.word.text}` takes numbers, not {describe(value)}",
                     argument=0,
                 )
             return reduced(frame, tree.word.text, value, indices, conditions, tree.span)
@@ -195,20 +194,18 @@ def _reduced(frame: BodyFrame, tree: ast.Over, binders: list[Binder]) -> Value:
 
 
 def _concat(frame: BodyFrame, tree: ast.Over) -> Value:
-    """`concat(h in 0:heads: head(x))`: the formula is written out for each number."""
+    """Evaluate `concat(h in 0:heads: head(x))`: the formula is expanded for each number."""
     first = tree.indices[0]
     if len(tree.indices) != 1 or tree.conditions or not isinstance(first, ast.Bind):
         return frame.error(
             "bad-index",
-            "`concat` writes its formula out for the numbers of one name",
+            "`concat` needs one name with a range",
             tree.span,
             help="write `concat(h in 0:4: head(x))`",
         )
     name = first.name
     if name.text in frame.names or name.text in frame.scope.number_names():
-        return frame.error(
-            "duplicate-name", f"`{name}` is already defined, and this hides nothing", name.span
-        )
+        return frame.error("duplicate-name", f"`{name}` is already defined", name.span)
     ends = [evaluate(frame, each) for each in (first.start, first.stop) if each is not None]
     if any(each is POISON for each in ends):
         return POISON
@@ -219,7 +216,7 @@ def _concat(frame: BodyFrame, tree: ast.Over) -> Value:
     if len(numbers) != 2 or not 0 < numbers[1] - numbers[0] <= MOST_COPIES:
         return frame.error(
             "bad-index",
-            f"`{name}` needs a range of 1 to {MOST_COPIES} whole numbers here",
+            f"`{name}` needs a range of 1 to {MOST_COPIES} integers here",
             first.span,
             help=f"write `concat({name} in 0:4: ...)`",
         )
@@ -252,7 +249,7 @@ def _concat(frame: BodyFrame, tree: ast.Over) -> Value:
 
 
 def reads_indices(frame: BodyFrame, tree: ast.Index, value: Value) -> bool:
-    """Return whether indices stand in brackets, or belong to the value before them."""
+    """Return whether brackets contain indices, or the value before them depends on indices."""
     names = frame.running
     if isinstance(value, Tensor) and value.within:
         return True
@@ -260,7 +257,7 @@ def reads_indices(frame: BodyFrame, tree: ast.Index, value: Value) -> bool:
 
 
 def read_with_indices(frame: BodyFrame, tree: ast.Index, value: Value) -> Value:
-    """`x[c, 2 * i + u, :]`, `E[text[t], i]`."""
+    """Evaluate brackets with indices: `x[c, 2 * i + u, :]`, `E[text[t], i]`."""
     names = frame.running
     if value is POISON:
         return POISON
@@ -286,7 +283,7 @@ def read_with_indices(frame: BodyFrame, tree: ast.Index, value: Value) -> Value:
 def _item(
     frame: BodyFrame, item: ast.Expression | ast.Slice, names: Mapping[str, RunningIndex]
 ) -> positions.Item | None:
-    """Return the item in brackets; None after a mistake."""
+    """Return an item in brackets; None after an error."""
     if isinstance(item, ast.Slice):
         parts = (item.start, item.stop, item.step)
         ends = tuple(evaluate(frame, part) if part else None for part in parts)
@@ -304,7 +301,7 @@ def _item(
         return value
     frame.error(
         "bad-index",
-        "brackets hold indices, sums of them with whole factors, numbers, slices and classes,"
+        "use indices, their sums with integer factors, numbers, slices or classes in brackets,"
         f" not `{provenance.excerpt(item.span, 32)}`",
         item.span,
         help="as in `x[c, 2 * i + u - 1, :]` and `E[word[t], i]`",

@@ -1,9 +1,9 @@
-"""Initial values of parameters and states: a number, a word such as `he`, or an expression.
+"""Initial values of parameters and states: a number, an initializer, or an expression.
 
-    param W: float[10, 784] = he                 # the word, applied to W
-    param W: float[10, 784] = normal(std=0.01)   # the word with settings, applied to W
-    param W: float[10, 784] = 0.01 * normal(W)   # W stands for its own shape
-    param bias: float[10] = if bias then zeros else false      # `false`: there is no such parameter
+    param W: float[10, 784] = he                 # the initializer, applied to W
+    param W: float[10, 784] = normal(std=0.01)   # the initializer with settings, applied to W
+    param W: float[10, 784] = 0.01 * normal(W)   # W means its own shape
+    param bias: float[10] = if bias then zeros else false      # `false`: no such parameter
 
 In: the parameter's type and expression. Out: an unbatched node over constants and random numbers.
 """
@@ -31,8 +31,9 @@ from specc.source import Span
 def initial_value(
     frame: BodyFrame, path: str, type_: Type, node: Node, name: str, expression: ast.Expression
 ) -> tuple[Node, bool] | None:
-    """Return the node that a parameter starts from, and whether chance has a part in it; None after
-    a mistake."""
+    """Return the node of a parameter's initial value, and whether it is random; None after an
+    error.
+    """
     draws = 0
 
     def draw(distribution: str, like: Tensor) -> Tensor:
@@ -63,9 +64,9 @@ def initial_value(
     if not isinstance(value, Tensor) or value.type.kind != "float":
         frame.error(
             "wrong-kind",
-            f"`{name}` cannot start as {describe(value)}",
+            f"`{name}` cannot be initialized to {describe(value)}",
             span,
-            help="give a number, or a word such as `he`",
+            help="use a number, or an initializer such as `he`",
         )
         return None
     for each in topological([value.node]):
@@ -104,7 +105,7 @@ def _value(frame: BodyFrame, expression: ast.Expression, self: Tensor) -> Value:
 
 
 def _word(frame: BodyFrame, path: ast.Path) -> Word | None:
-    """Return the word that a path names, if it names one."""
+    """Return the definition that a path names, or None."""
     name = path.text
     known = frame.names.get(name)
     if known is None:
@@ -113,7 +114,7 @@ def _word(frame: BodyFrame, path: ast.Path) -> Word | None:
 
 
 def _has_settings_alone(call: ast.Call, word: Word) -> bool:
-    """`normal(std=0.1)`: no input is given, and every setting by its name."""
+    """Return whether a call has only named settings and no inputs: `normal(std=0.1)`."""
     names = signature_of(word.definition).setting_names
     return (
         bool(call.inputs)
@@ -123,11 +124,11 @@ def _has_settings_alone(call: ast.Call, word: Word) -> bool:
 
 
 def _applied(frame: BodyFrame, word: Word, self: Tensor, span: Span) -> Value:
-    """Return the word's value for the parameter, which is all that it is given."""
+    """Apply an initializer to the parameter, its only input."""
     signature = signature_of(word.definition)
     needed = [each for each in signature.inputs if not each.is_optional]
     if isinstance(word.definition, (ast.Block, ast.Cell)):
-        reason = "it has weights or a state of its own"
+        reason = "it has weights or a state"
     elif isinstance(word.definition, ast.Optimizer):
         reason = "it is an optimizer"
     elif len(needed) != 1:
@@ -146,7 +147,7 @@ def _applied(frame: BodyFrame, word: Word, self: Tensor, span: Span) -> Value:
 
 
 def chosen(frame: BodyFrame, expression: ast.Expression) -> ast.Expression | None:
-    """Return the branch of an initial value whose condition is known now; None after a mistake."""
+    """Return the chosen branch of a conditional initial value; None after an error."""
     while isinstance(expression, ast.Conditional):
         condition = evaluate(frame, expression.condition)
         if condition is POISON:
@@ -158,9 +159,9 @@ def chosen(frame: BodyFrame, expression: ast.Expression) -> ast.Expression | Non
 
 
 def fans(shape: sizes.Shape) -> dict[str, Value]:
-    """Return how many values meet at one output (`fan_in`), and how many outputs one value reaches.
+    """Return `fan_in` and `fan_out`: inputs per output, and outputs per input.
 
-    By the layout of weights, [outputs, inputs, window...]; a vector or scalar has fan_in 1.
+    Weights are [outputs, inputs, window...]; a vector or scalar has fan_in 1.
     """
     return {
         "fan_in": sizes.product(shape[1:]),

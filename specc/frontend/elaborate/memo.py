@@ -1,14 +1,14 @@
-"""Uses of library words that repeat an earlier use: written out from its nodes, not from its body.
+"""Repeated calls of library definitions: copied from the nodes of an earlier, equal call.
 
-    let a = x -> dense(32)      # walks the body of `dense`, and keeps what came of it
-    let b = a -> dense(32)      # the same nodes over `a`, for `dense2`, at this place
+    let a = x -> dense(32)      # walks the body of `dense`, and keeps the result as a template
+    let b = a -> dense(32)      # the same nodes over `a`, for `dense2`, with this span
 
-What a library word becomes depends on its definition, on the types of its inputs and on its
-settings, which make the key. The path of the layer stands in labels alone, and the place in origins
-alone. A use that does more is walked each time: one that reports something, or draws random numbers
-at each step.
+The result of a library call depends on its definition, the types of its inputs and its settings,
+which form the key. The path of the layer appears only in labels, and the span only in origins.
+Calls that do more are walked each time: those that report something, or draw random numbers at each
+step.
 
-A model of 5,000 lines, each a `dense` and a `relu`, is walked in 0.3 s, without this in 1.8 s.
+A model of 5,000 lines, each a `dense` and a `relu`, takes 0.3 s, and 1.8 s without templates.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from specc.source import Span
 from specc.system.records import dataclass
 
 ROOM = 20
-"""Levels of definitions that a use must have left: those of the library take fewer."""
+"""Number of nesting levels that must be left for a template; library definitions need fewer."""
 
 
 def key_of(
     frame: BodyFrame, word: Word, values: list[Given | None], settings: dict[str, Given]
 ) -> Hashable | None:
-    """What the value of a use depends on; None for a use that is always walked."""
+    """Return a key of everything that a call's value depends on; None if it is always walked."""
     if (
         frame.call is not None
         or not word.is_library
@@ -60,7 +60,7 @@ def key_of(
             if value.provenance is None or value.indices or value.within:
                 return None
             node, sequence = value.node, value.sequence
-            first = seen.setdefault(node, len(inputs))  # f(x, x) is another use than f(x, y)
+            first = seen.setdefault(node, len(inputs))  # f(x, x) differs from f(x, y)
             named = id(sequence) if sequence is not None else None
             inputs.append((node.type, first, named, bool(value.finals)))
         elif value is None:
@@ -86,8 +86,7 @@ def _settings_key(settings: Mapping[str, Given]) -> Hashable | None:
 
 
 def _static_key(value: Value) -> Hashable | None:
-    """Return a key for a value that is no tensor: 1, 1.0 and `true` differ, and so do 0.0 and
-    -0.0."""
+    """Return a key of a constant; 1, 1.0 and `true` differ, and so do 0.0 and -0.0."""
     kind = type(value)
     if kind is int or kind is str or kind is bool or kind is Polynomial:
         return kind, value
@@ -101,7 +100,7 @@ def _static_key(value: Value) -> Hashable | None:
 
 @dataclass(slots=True, eq=False)
 class Before:
-    """How much a context holds before a use."""
+    """The numbers of entries in a context before a call."""
 
     calls: int
     parameters: int
@@ -125,41 +124,41 @@ class Before:
 
 @dataclass(slots=True, eq=False)
 class Making:
-    """A node of a use: its inputs are places in the list of all, `label` follows the path."""
+    """A node of a template: inputs are indices of other nodes, `label` is relative to the path."""
 
     op: Op
     inputs: tuple[int, ...]
     type: Type
     label: str | None
-    origin: str | Origin  # a name, or where the steps of a sequence come from
+    origin: str | Origin  # a name, or the origin of a sequence's steps
 
 
 @dataclass(slots=True, eq=False)
 class MadeTensor:
-    """A tensor that a use gives; `provenance` is the input whose provenance goes on."""
+    """A tensor in the result; `provenance` is the input whose provenance it continues."""
 
-    node: int  # its place in the list of all
-    notes: tuple[tuple[str, Shape, str], ...]  # of the hidden steps, the first one first
+    node: int  # its index among the nodes
+    notes: tuple[tuple[str, Shape, str], ...]  # the hidden steps of the provenance, in order
     provenance: int | None
     sequence: Sequence | None
-    finals: tuple[tuple[int, str, Shape], ...]  # the last states: node, name and shape
+    finals: tuple[tuple[int, str, Shape], ...]  # the last states: node, name, shape
 
 
 @dataclass(slots=True, eq=False)
 class Template:
-    """A use of a word, from which those with the same key are made."""
+    """The recorded result of a call, from which calls with the same key are made."""
 
     calls: int
-    kept: list[Node]  # of the sequences that its inputs are
-    sequences: list[Sequence]  # kept alive, for the key has their identity
+    kept: list[Node]  # nodes of the input sequences
+    sequences: list[Sequence]  # kept alive, because the key contains their identity
     nodes: list[Making]
     parameters: list[tuple[str, Type, int, bool, int]]  # label, type, initial, is_weight, leaf
     states: list[tuple[str, Type, int, int | None]]  # label, type, initial value, next
-    carries: list[tuple[str, int, str | None]]  # label, next, where its stream begins anew
+    carries: list[tuple[str, int, str | None]]  # label, next, input that resets its stream
     result: MadeTensor | tuple[MadeTensor, ...]
 
     def fits(self, context: Context, path: str, most_calls: int) -> bool:
-        """Return whether the layer at `path` is a new one, and there is room for its calls."""
+        """Return whether the layer at `path` is new, and the limit on calls is not exceeded."""
         if context.calls + self.calls > most_calls:
             return False
         own = (
@@ -172,8 +171,7 @@ class Template:
     def written_out(
         self, context: Context, path: str, owner: Any, values: list[Given | None], origin: Origin
     ) -> Value:
-        """Return the value of a use of the same key, whose parameters and states the context takes
-        up."""
+        """Build the value of a call from this template, and add its parameters and states."""
         span = origin.span
         assert span is not None, "a use has a place; please report this"
         inputs = _tensors(values)
@@ -224,7 +222,7 @@ def _tensors(values: list[Given | None]) -> list[Tensor]:
 
 
 class _Singular(Exception):
-    """A use that another one cannot be made from."""
+    """Raised if a call cannot become a template."""
 
 
 def template(
@@ -235,13 +233,13 @@ def template(
     result: Value,
     origin: Origin,
 ) -> Template | None:
-    """What a use that was walked has made; None where its nodes do not follow from its key."""
+    """Return the template of a walked call; None if its nodes do not only depend on the key."""
     now = Before.of(context)
     if now.others != before.others:
         return None
     inputs = _tensors(values)
     if any(_is_of(origin, each.node.origin) for each in inputs):
-        return None  # which nodes are new could not be told
+        return None  # new nodes could not be distinguished from old ones
     paths = context.paths[before.parameters :]
     states = _last(context.states, now.states - before.states)
     carries = _last(context.carries, now.carries - before.carries)
@@ -254,12 +252,12 @@ def template(
 
 
 def _last(found: dict[str, Any], count: int) -> list[str]:
-    """Return the last names of a table, in their order."""
+    """Return the last `count` names of a table, in order."""
     return list(islice(reversed(found), count))[::-1]
 
 
 class _Recording:
-    """The nodes of a use, found from what it gives."""
+    """Records the nodes of a call, starting from its result."""
 
     def __init__(
         self, context: Context, path: str, inputs: list[Tensor], own: set[str], origin: Origin
@@ -296,7 +294,7 @@ class _Recording:
         carried = []
         for each in carries:
             if "#" in each:
-                raise _Singular  # a number that this path alone has
+                raise _Singular  # a parameter number that is specific to this path
             place = self._place(context.carries[each])
             carried.append((self._label(each), place, context.streams.get(each)))
         made: MadeTensor | tuple[MadeTensor, ...]
@@ -320,7 +318,7 @@ class _Recording:
             notes.append((step.text, step.shape, step.note))
             step = step.previous
         if step is not None and sources.count(step) != 1:
-            raise _Singular  # it is a step of the word itself, or it could be that of either input
+            raise _Singular  # the provenance is new, or could come from either input
         provenance = sources.index(step) if step is not None else None
         finals = tuple(self._final(each) for each in value.finals)
         return MadeTensor(
@@ -337,7 +335,7 @@ class _Recording:
         return self._place(value.node), step.text, step.shape
 
     def _place(self, root: Node) -> int:
-        """Return the place of a node, once all that it needs have theirs."""
+        """Return the index of a node, after adding all nodes that it depends on."""
         waiting = [root]
         while waiting:
             node = waiting[-1]
@@ -372,12 +370,12 @@ class _Recording:
 
 
 def _is_of(origin: Origin, other: Origin) -> bool:
-    """Return whether two origins differ in the name alone."""
+    """Return whether two origins differ only in the name."""
     return other.span == origin.span and other.word == origin.word
 
 
 def _has_path(op: Op) -> TypeGuard[Input | Random | Carry]:
-    """Return whether the label of an op begins with the path of its layer."""
+    """Return whether the label of an op starts with the path of its layer."""
     is_own = isinstance(op, Input) and op.role in (Role.PARAM, Role.STATE)
     return is_own or isinstance(op, (Random, Carry))
 

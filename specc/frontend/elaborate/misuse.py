@@ -1,4 +1,4 @@
-"""Operands that do not go together: the diagnostic, with their shapes and how these came about."""
+"""Reports operands that do not fit together, with their shapes and the origin of the shapes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from specc.source import Span
 def report(
     frame: BodyFrame, mistake: Mistake, span: Span, operands: list[tuple[ast.Expression, Value]]
 ) -> Value:
-    """Report a mistake of an operation, with the shapes of its operands and how they came
-    about."""
+    """Report an error of an operation, with the shapes of its operands and their origin."""
     if mistake.name in ("wrong-kind", "bad-number") and mistake.argument is not None:
         at = mistake.argument
         return frame.error(mistake.name, mistake.message, operands[at][0].span, help=mistake.help)
@@ -47,15 +46,17 @@ def report(
     )
     if isinstance(mistake, Misfit) and mistake.along and frame.call is None and place is not None:
         call = f"along({provenance.excerpt(place, 32)}; {mistake.along})"
-        help_ = f"`{call}` gives it to every step"
-        fixes = [Fix("give it to every step", wrapped(place, "along(", f"; {mistake.along})"))]
+        help_ = f"`{call}` repeats it at every time step"
+        fixes = [
+            Fix("repeat it at every time step", wrapped(place, "along(", f"; {mistake.along})"))
+        ]
     return frame.error(
         mistake.name, mistake.message, span, labels=labels, notes=notes, help=help_, fixes=fixes
     )
 
 
 def padding(operands: list[tuple[ast.Expression, Value]]) -> list[Fix]:
-    """Fixes for two images of different size: `pad` for a convolution that made one smaller."""
+    """Return fixes for two images of different size: `pad` for a convolution that shrank one."""
     tensors = [value for _, value in operands if isinstance(value, Tensor)]
     if len(operands) != 2 or len(tensors) != 2:
         return []
@@ -95,7 +96,7 @@ def shape_label(value: Tensor) -> str:
 
 
 def stories(frame: BodyFrame, operands: list[tuple[ast.Expression, Tensor]]) -> list[str]:
-    """Return how each operand got its shape."""
+    """Return a note for each operand about the origin of its shape."""
     notes = []
     for tree, value in operands:
         note = provenance.story(

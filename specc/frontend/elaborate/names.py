@@ -1,8 +1,8 @@
-"""Names: what they stand for, and what is said of a name without a meaning.
+"""Resolves names, and reports unknown ones.
 
 outer_name(frame, "weights", path)      # a name that the body itself does not declare
 parameter(frame, path)                  # `tower.dense1.weight`
-resolve(frame, path)                    # the word or layer that is to be applied
+resolve(frame, path)                    # the definition or layer to apply
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ SCHEDULE = {
     " and in its rule.",
     "epoch": "The number of epochs so far, with a fractional part; in the settings of an optimizer:"
     " `sgd(lr = 0.1 * 0.5 ^ floor(epoch / 5))`.",
-    "progress": "The share of the training that is done, from 0 to 1; in the settings of an"
+    "progress": "The fraction of training that is done, from 0 to 1; in the settings of an"
     " optimizer: `sgd(lr = 0.1 * (1 - progress))`.",
     "stale": "The number of epochs since the best one so far; in the settings of an optimizer:"
     " `plateau` uses it.",
 }
-"""Names that have a meaning in the settings of an optimizer, and which."""
+"""Names with a meaning in the settings of an optimizer, with their documentation."""
 
 MEANINGS = {
     "weights": "All parameters except biases and normalization factors; in a loss or metric:"
     " `loss penalty = 1e-4 * l2(weights)`.",
     "training": "Whether the model is being trained, as a boolean; in a model or block: `if"
     " training then noisy else x`.",
-    "search": "Values that `specc sweep` tries, in the place of a number or a word:"
-    " `search(64, 128)` is one of its values, `search(1e-4, 0.1; log)` a number of a range. A range"
-    " is `log`, `linear` or has a `step`; between integers it is one of integers."
-    " `optimizer search(adam, momentum)(lr = 0.01)` chooses a word. A search in a branch of `if`,"
-    " or in the value of another search, is asked only where that is taken.",
-    "inf": "The number that is larger than all others: `if u <= t then s[t, u] else -inf`.",
-    "itself": "Which of its peers an example is, as a class with as many classes as the batch has"
-    " examples: `peers(x)[itself]` is x, and `cross_entropy(peers(y) @ x, itself)` asks for the"
-    " right partner of each example.",
-    "gradients": "The gradients of all parameters that an optimizer changes, in its rule:"
+    "search": "Values that `specc sweep` tries, instead of a number or a name:"
+    " `search(64, 128)` is one of the values, `search(1e-4, 0.1; log)` a number in a range. A range"
+    " is `log`, `linear` or has a `step`; between integers, its values are integers."
+    " `optimizer search(adam, momentum)(lr = 0.01)` selects an optimizer. A search in a branch of"
+    " `if`, or in a value of another search, is used only if that branch or value is selected.",
+    "inf": "Infinity: `if u <= t then s[t, u] else -inf`.",
+    "itself": "The index of an example in its batch, as a class with as many classes as the batch"
+    " has examples: `peers(x)[itself]` is x, and `cross_entropy(peers(y) @ x, itself)` is the loss"
+    " for finding each example's partner.",
+    "gradients": "The gradients of all parameters that an optimizer updates, in its rule:"
     " `sqrt(l2(gradients))` is their norm.",
     **SCHEDULE,
 }
-"""Names that have a meaning of their own, and which."""
+"""Predefined names, with their documentation."""
 
 
 def outer_name(frame: BodyFrame, name: str, expression: ast.Path) -> Value:
-    """What a name stands for that the body itself does not declare."""
+    """Return the value of a name that the body itself does not declare."""
     found = frame.scope.definitions.get(name)
     if found is not None:
         definition, scope = found
@@ -75,7 +75,7 @@ def outer_name(frame: BodyFrame, name: str, expression: ast.Path) -> Value:
             "misplaced",
             f"`{name}` has a meaning only in the settings of an optimizer",
             expression.span,
-            help="a schedule is a setting of it: `optimizer sgd(lr = 0.1 / (1 + epoch))`",
+            help="for example, `optimizer sgd(lr = 0.1 / (1 + epoch))`",
         )
     if name == "training":
         if any(each.kind in ("block", "model") for each in callers(frame)):
@@ -97,7 +97,7 @@ def outer_name(frame: BodyFrame, name: str, expression: ast.Path) -> Value:
 
 
 def _all(frame: BodyFrame, name: str, span: Span) -> Value:
-    """Return all weights, in a loss, or all gradients, in the rule of an optimizer."""
+    """Return all weights in a loss, or all gradients in the rule of an optimizer."""
     found = frame.weights if name == "weights" else frame.gradients
     if found is not None:
         return found()
@@ -106,17 +106,17 @@ def _all(frame: BodyFrame, name: str, span: Span) -> Value:
 
 
 def _misplaced_search(frame: BodyFrame, span: Span) -> Value:
-    """Report a search without values, or in a file that another one uses."""
+    """Report a search without values, or in an imported file."""
     return frame.error(
         "misplaced",
-        "a `search` has values in parentheses, and is in the file that is trained",
+        "a `search` needs values in parentheses, and must be in the file that is trained",
         span,
-        help="such as `dim hidden = search(64, 128)`; a file that is named by `use` has none",
+        help="write `dim hidden = search(64, 128)`; imported files cannot have a `search`",
     )
 
 
 def _itself(frame: BodyFrame, expression: ast.Path) -> Value:
-    """Return which of its peers an example is."""
+    """Return the index of each example in its batch."""
     if all(each.kind not in ("block", "model") for each in callers(frame)):
         return frame.error(
             "misplaced", "`itself` has a meaning only in a model or block", expression.span
@@ -127,7 +127,7 @@ def _itself(frame: BodyFrame, expression: ast.Path) -> Value:
 
 
 def unknown(frame: BodyFrame, name: str, span: Span) -> Value:
-    """Report a name without a meaning."""
+    """Report an unknown name."""
     if frame.scope.is_incomplete:
         return POISON
     if declares(frame, name):
@@ -137,7 +137,7 @@ def unknown(frame: BodyFrame, name: str, span: Span) -> Value:
             f"`{name}` has no value yet",
             span,
             labels=[Label(later.span, "defined here")],
-            help="a value is declared above the lines that use it",
+            help="declare a value above the lines that use it",
         )
     named = next(
         (
@@ -155,7 +155,7 @@ def unknown(frame: BodyFrame, name: str, span: Span) -> Value:
             f"`{name}` is not defined",
             span,
             labels=[Label(named.span, "names a result, not a value")],
-            help=f"give the value its name first: `let {name} = ...`",
+            help=f"name the value first: `let {name} = ...`",
         )
     if not frame.suggests:
         return frame.error("unknown-name", f"`{name}` is not defined", span)
@@ -166,7 +166,7 @@ def unknown(frame: BodyFrame, name: str, span: Span) -> Value:
 
 
 def is_unbound(frame: BodyFrame, item: ast.Node) -> bool:
-    """Report an index in brackets that nothing binds; False if there is none."""
+    """Report an unbound index in brackets; return whether there is one."""
     words = {id(each.word) for each in ast.walk(item) if isinstance(each, ast.Call | ast.Over)}
     inner = {
         each.name.text
@@ -188,11 +188,10 @@ def is_unbound(frame: BodyFrame, item: ast.Node) -> bool:
             continue
         frame.error(
             "bad-index",
-            f"the index `{name}` is used, and bound nowhere",
+            f"the index `{name}` is not bound",
             each.span,
             help=(
-                f"bind it on the left, `let y[{name}] = ...`, or in front of a colon,"
-                f" `sum({name}: ...)`"
+                f"bind it on the left, `let y[{name}] = ...`, or before a colon, `sum({name}: ...)`"
             ),
         )
         return True
@@ -200,7 +199,7 @@ def is_unbound(frame: BodyFrame, item: ast.Node) -> bool:
 
 
 def declared_names(body: tuple[ast.Statement, ...]) -> list[ast.Name]:
-    """Return the names that the statements of a body give a meaning to."""
+    """Return the names that the statements of a body declare."""
     names: list[ast.Name] = []
     for statement in body:
         if isinstance(statement, (ast.Let, ast.Broken)):
@@ -211,8 +210,7 @@ def declared_names(body: tuple[ast.Statement, ...]) -> list[ast.Name]:
 
 
 def declares(frame: BodyFrame, name: str) -> bool:
-    """Return whether a statement of the body gives a meaning to a name; a long body is looked
-    through once."""
+    """Return whether a statement of the body declares a name; the declared names are cached."""
     known = frame.context.declared
     if id(frame.body) not in known:
         names = frozenset(each.text for each in declared_names(frame.body))
@@ -248,7 +246,7 @@ def parameter(frame: BodyFrame, expression: ast.Path) -> Value:
             )
     elif isinstance(owner, Tensor):
         return frame.error(
-            "wrong-kind", f"`{first.text}` is {describe(owner)}: it has no parts", first.span
+            "wrong-kind", f"`{first.text}` is {describe(owner)}, which has no parts", first.span
         )
     prefix = f"{namer.path}." if namer is not None and namer.path else ""
     known = [each.removeprefix(prefix) for each in context.parameters if each.startswith(prefix)]
@@ -267,7 +265,7 @@ def parameter(frame: BodyFrame, expression: ast.Path) -> Value:
 
 
 def resolve(frame: BodyFrame, path: ast.Path) -> Word | SharedLayer | Any:
-    """Return the word or layer that a name stands for; POISON where there is none."""
+    """Return the definition or layer that a name means; POISON after an error."""
     name = path.names[0].text
     local = frame.names.get(name)
     if local is POISON:
@@ -292,7 +290,7 @@ def resolve(frame: BodyFrame, path: ast.Path) -> Word | SharedLayer | Any:
         return POISON
     if local is not None or found is not None:
         what = describe(local) if local is not None else "a number"
-        return frame.error("wrong-kind", f"`{name}` is {what}, and cannot be applied", path.span)
+        return frame.error("wrong-kind", f"`{name}` is {what}, so it cannot be applied", path.span)
     if frame.scope.is_incomplete:
         return POISON
     if declares(frame, name):

@@ -1,6 +1,6 @@
-"""Dimensions and constants of a file: `dim n = 2 * m`, evaluated when they are first asked for.
+"""Dimensions and constants of a file: `dim n = 2 * m`, evaluated when they are first needed.
 
-The command line's `n=10` takes the place of the value that the file gives.
+`n=10` on the command line overrides the value in the file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from specc.ir.sizes import Polynomial, open_size
 
 
 def number_value(scope: Scope, definition: ast.Dim | ast.Seq | ast.Const) -> Value:
-    """Return the number behind a name of the file; POISON after a mistake."""
+    """Return the value of a dimension or constant of the file; POISON after an error."""
     name = definition.name.text
     if name in scope.numbers:
         return scope.numbers[name]
@@ -22,7 +22,7 @@ def number_value(scope: Scope, definition: ast.Dim | ast.Seq | ast.Const) -> Val
     frame = BodyFrame(context, scope, "file")
     if name in scope.evaluating:
         return frame.error(
-            "recursive-definition", f"`{name}` is defined by itself", definition.name.span
+            "recursive-definition", f"`{name}` is defined in terms of itself", definition.name.span
         )
     scope.evaluating.add(name)
     override = context.overrides.get(name)
@@ -47,7 +47,7 @@ def _checked(frame: BodyFrame, definition, expression: ast.Expression, value: Va
             return value
         return frame.error(
             "wrong-kind",
-            f"the constant `{name}` is a number, not {describe(value)}",
+            f"the constant `{name}` must be a number, not {describe(value)}",
             expression.span,
         )
     if isinstance(value, Polynomial):
@@ -55,15 +55,15 @@ def _checked(frame: BodyFrame, definition, expression: ast.Expression, value: Va
     if isinstance(value, bool) or not isinstance(value, int):
         help_ = None
         if isinstance(value, float) and "/" in expression.span.text:
-            help_ = "`/` gives a fraction; `//` is the whole division"
+            help_ = "`/` gives a fraction; use `//` for integer division"
         return frame.error(
             "wrong-kind",
-            f"the size `{name}` is an integer, not {describe(value)}",
+            f"the size `{name}` must be an integer, not {describe(value)}",
             expression.span,
             help=help_,
         )
     if value < 1:
         return frame.error(
-            "bad-number", f"the size `{name}` is at least 1, not {value}", expression.span
+            "bad-number", f"the size `{name}` must be at least 1, not {value}", expression.span
         )
     return value

@@ -1,11 +1,9 @@
-"""Types in signatures are patterns: `x: float[c, h, w]` takes an image and gives names to its
-sizes.
+"""Types in signatures are patterns: `x: float[c, h, w]` takes an image and binds its sizes.
 
-    match(callee, input, value)      # binds c, h and w in the callee's frame, or reports it
+    match(callee, input, value)      # binds c, h and w in the callee's frame, or reports an error
 
-A name that has a value already (a dimension, a setting, an earlier input's size) must agree. `t:
-like(y)` takes a float of the shape that the input `y` has; a number without a batch fits all
-shapes.
+A name that already has a value (a dimension, a setting, an earlier input's size) must agree. `t:
+like(y)` takes a float with the shape of the input `y`; a constant fits all shapes.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ LIKE = "like"
 
 @dataclass(eq=False)
 class Match:
-    """The inputs of one call being matched: `caller` is where mistakes belong."""
+    """Matches the inputs of one call; errors are reported in the frame `caller`."""
 
     caller: BodyFrame
     callee: BodyFrame
@@ -55,11 +53,11 @@ class Match:
     call: Span
     is_stage: bool
     binders: dict[str, Given] = field(default_factory=dict)
-    given: dict[str, Given] = field(default_factory=dict)  # inputs that were accepted, by name
-    whole: set[str] = field(default_factory=set)  # sequences that an input names the axis of
+    given: dict[str, Given] = field(default_factory=dict)  # accepted inputs, by name
+    whole: set[str] = field(default_factory=set)  # sequences whose axis an input declares
 
     def accepts(self, declared: InputDeclared, given: Given) -> bool:
-        """Return whether the value fits the input's type; reports where it does not."""
+        """Return whether the value fits the input's type; otherwise report an error."""
         value, type_ = given.value, declared.type
         if isinstance(value, (Several, SharedLayer, AllWeights, Word, str)):
             return self._wrong_kind(declared, given)
@@ -91,9 +89,10 @@ class Match:
         return True
 
     def _like(self, declared: InputDeclared, given: Given) -> bool:
-        """Return whether the value is a float with as many elements as the input that `like` names,
-        or a constant. Other shapes that differ are the business of the formula, which says
-        where."""
+        """Return whether the value is a float that fits the input named by `like`, or a constant.
+
+        Only different numbers of elements are reported here; the formula reports other differences.
+        """
         value, type_ = given.value, declared.type
         assert type_ is not None and isinstance(type_.classes, ast.Path)
         name = type_.classes.text
@@ -121,8 +120,7 @@ class Match:
             labels=[Label(first.span, shapes[0]), *self._stage_label()],
             notes=[*_story(first), *_story(given)],
             help=(
-                f"take one element, `{texts[ranks.index(max(ranks))]}[0]`, or give the other one an"
-                " element for each"
+                f"take one element, `{texts[ranks.index(max(ranks))]}[0]`, or make the shapes equal"
             ),
         )
         return False
@@ -137,7 +135,7 @@ class Match:
             value.sequence is not None
             and len(axes) == value.type.rank + 1
             and has_indices(self.callee.definition)
-        ):  # the word sees all steps: its formulas have an index for them
+        ):  # the function sees all time steps, because its formulas index them
             if not self._size(declared, given, axes[0].size, value.sequence.size, 0):
                 return False
             self.whole.add(value.sequence.name)
@@ -157,7 +155,7 @@ class Match:
         size: Size,
         axis: int | None,
     ) -> bool:
-        """One size of a value against the pattern; a new name is bound to it."""
+        """Match one size of a value against the pattern; bind a new name to it."""
         name = None
         if isinstance(wanted, ast.Path) and len(wanted.names) == 1:
             name = wanted.names[0].text
@@ -172,7 +170,7 @@ class Match:
             return False
         if isinstance(value, bool) or not isinstance(value, (int, Polynomial)):
             self.callee.error(
-                "wrong-kind", f"a size is an integer, not {describe(value)}", wanted.span
+                "wrong-kind", f"a size must be an integer, not {describe(value)}", wanted.span
             )
             return False
         equal = sizes.same(value, size)
@@ -191,7 +189,7 @@ class Match:
     def _wrong_kind(self, declared: InputDeclared, given: Given) -> bool:
         help_ = None
         if isinstance(given.value, Several):
-            help_ = "give each of them a name: `let a, b = ...`"
+            help_ = "name each of them: `let a, b = ...`"
         elif isinstance(given.value, Word):
             help_ = f"apply it: `{given.value.name}(x)`"
         elif (
@@ -199,13 +197,13 @@ class Match:
             and declared.type is not None
             and declared.type.kind.text == "float"
         ):
-            help_ = "`one_hot` or `embed(16)` makes a vector of a class"
+            help_ = "turn a class into a vector with `one_hot` or `embed(16)`"
         elif (
             declared.type is not None
             and declared.type.kind.text == "class"
             and isinstance(given.value, Tensor)
         ):
-            help_ = "a class is declared so: `input word: class(50)`, `target label: class(10)`"
+            help_ = "declare a class: `input word: class(50)`, `target label: class(10)`"
         self.caller.error(
             "wrong-kind",
             f"`{self.word}` takes {_wanted(declared)}, not {describe(given.value)}",
@@ -229,11 +227,11 @@ class Match:
                 if self.caller.call is None:
                     fixes = [Fix("flatten it first", wrapped(given.span, "flatten("))]
         if not axes and value.type.rank == 1 and value.type.kind != "float":
-            help_ = f"`{text}[0]` is the first of them, and so on"
+            help_ = f"`{text}[0]` is the first of them"
         elif not axes and value.shape == (1,):
-            help_ = f"`sum({text})` or `{text}[0]` is the one number in it"
+            help_ = f"`sum({text})` or `{text}[0]` is its only number"
         elif len(axes) == 3 and value.type.rank == 1:
-            help_ = "`-> reshape(channels, height, width)` makes an image of a vector"
+            help_ = "turn a vector into an image with `-> reshape(channels, height, width)`"
         what = "it is given" if self.is_stage else f"`{text}` is"
         actual = describe_type(value.type) + (" at each step" if value.sequence is not None else "")
         self.caller.error(
@@ -297,7 +295,7 @@ class Match:
 
 @cache
 def has_indices(definition: ast.Node) -> bool:
-    """Return whether formulas with indices stand in a definition."""
+    """Return whether a definition has formulas with indices."""
     return any(
         isinstance(each, ast.Over) or (isinstance(each, ast.Let) and bool(each.indices))
         for each in ast.walk(definition)
@@ -305,7 +303,7 @@ def has_indices(definition: ast.Node) -> bool:
 
 
 def is_like(type_: ast.Type) -> bool:
-    """Return whether a type is `like(y)`: that of another input."""
+    """Return whether a type is `like(y)`, the shape of another input."""
     return type_.kind.text == LIKE and isinstance(type_.classes, ast.Path) and type_.axes is None
 
 
@@ -315,12 +313,12 @@ def _is_class(value: Value) -> bool:
 
 def _wanted(declared: InputDeclared) -> str:
     if declared.type is None:
-        return f"a value as `{declared.name}`"
+        return f"a value like `{declared.name}`"
     return f"`{declared.name}: {' '.join(declared.type.span.text.split())}`"
 
 
 def _type_of(given: Given) -> str:
-    """Return the type of a given tensor, as the language writes it."""
+    """Return the type of a given tensor in the language's syntax."""
     assert isinstance(given.value, Tensor), "only tensors have sizes; please report this"
     return describe_type(given.value.type)
 
@@ -351,7 +349,7 @@ def unknown_like(frame: BodyFrame, tree: ast.Type) -> None:
     assert isinstance(name, ast.Path), "`like` names an input; please report this"
     frame.error(
         "unknown-name",
-        f"`like` names an earlier input, and there is none called `{name.text}`",
+        f"`like` must name an earlier input, but there is no `{name.text}`",
         name.span,
     )
 
@@ -369,9 +367,9 @@ def sequence_name(frame: BodyFrame, axis: ast.Axis) -> str | None:
 def declared_type(
     frame: BodyFrame, tree: ast.Type, batched: bool, sequences: bool = False
 ) -> Type | None:
-    """Return the type that a declaration (an input, a parameter) states; None after a mistake.
+    """Return the type of a declaration (an input, a parameter); None after an error.
 
-    The axis of a sequence is part of its shape, and allowed with `sequences` alone.
+    The axis of a sequence is part of the shape, and is allowed only with `sequences`.
     """
     kind = KINDS.get(tree.kind.text)
     if kind is None:
@@ -380,7 +378,7 @@ def declared_type(
     good = True
     if (tree.kind.text == "class") != (tree.classes is not None):
         message = (
-            "a `class` says how many there are: `class(10)`"
+            "a `class` needs the number of classes: `class(10)`"
             if tree.classes is None
             else f"`{tree.kind.text}` takes its sizes in brackets: `{tree.kind.text}[...]`"
         )
@@ -392,9 +390,9 @@ def declared_type(
         if name is not None and not sequences:
             frame.error(
                 "misplaced",
-                f"`{name}` is a sequence: only inputs and targets are one",
+                f"`{name}` is a sequence, which only inputs and targets can be",
                 axis.span,
-                help=f"this is the same, or carried on, at each step: leave `{name}` out",
+                help=f"remove `{name}`: this is the same at each time step, or carried to the next",
             )
             good = False
             continue
@@ -410,10 +408,10 @@ def declared_type(
         if axis.at_most and name is None:
             frame.error(
                 "misplaced",
-                "only a sequence varies in length",
+                "only a sequence can vary in length",
                 axis.span,
                 help=(
-                    "`seq time = 50` declares one, and `[<= time]` is a sequence of at most so"
+                    "declare one with `seq time = 50`; `[<= time]` is a sequence of at most that"
                     " many steps"
                 ),
             )
@@ -431,7 +429,7 @@ def declared_type(
         classes = _declared_size(frame, tree.classes, evaluate(frame, tree.classes))
         good = classes is not None
     if good and (wrong := excess(tuple(shape))) is not None:
-        # the largest axis is at fault; within the library the user's call is
+        # report the largest axis; within the library, report the user's call
         _, largest = max((size, at) for at, size in enumerate(shape) if isinstance(size, int))
         axis = (tree.axes or ())[min(largest, len(tree.axes or ()) - 1)]
         frame.error(
@@ -448,7 +446,7 @@ def declared_type(
     elif good and tree.classes and isinstance(classes, int) and classes > MOST_ELEMENTS:
         frame.error(
             "too-large",
-            f"there are at most {MOST_ELEMENTS:,} classes, not {classes:,}",
+            f"a class can have at most {MOST_ELEMENTS:,} classes, not {classes:,}",
             tree.classes.span,
         )
         good = False
@@ -461,9 +459,9 @@ def _declared_size(frame: BodyFrame, tree: ast.Expression, value: Value) -> Size
     if isinstance(value, Polynomial):
         return value
     if isinstance(value, bool) or not isinstance(value, int):
-        frame.error("wrong-kind", f"a size is an integer, not {describe(value)}", tree.span)
+        frame.error("wrong-kind", f"a size must be an integer, not {describe(value)}", tree.span)
         return None
     if value < 1:
-        frame.error("bad-number", f"a size is at least 1, not {value}", tree.span)
+        frame.error("bad-number", f"a size must be at least 1, not {value}", tree.span)
         return None
     return value

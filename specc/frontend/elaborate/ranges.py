@@ -1,9 +1,10 @@
-"""Which positions each index of a formula runs through, found before the formula is carried out.
+"""Determines the range of each index of a formula before the formula is evaluated.
 
     ranges(frame, binders, formula)     # binds i to 0 .. 7 in `let y[i] = x[i] + 1` of x [8]
 
-An index runs through the axis that it is used alone for. Where there is none, it runs as far as the
-sums that it is part of stay on their axes; or its range is written. At last every place is checked.
+An index runs through the axis for which it is used alone. If there is none, it runs as far as the
+sums that contain it stay on their axes. A range can also be written. Finally every occurrence is
+checked.
 """
 
 from __future__ import annotations
@@ -63,10 +64,9 @@ class Ranges(FormulaWalk):
             if isinstance(value, bool) or not isinstance(value, (int, Polynomial)):
                 self.error(
                     "wrong-kind",
-                    f"the range of an index goes from one whole number to another, not to"
-                    f" {describe(value)}",
+                    f"the range of an index must end at an integer, not at {describe(value)}",
                     tree.span,
-                    help="`i in 0:n` runs from 0 to n - 1",
+                    help="for example, `i in 0:n` runs from 0 to n - 1",
                 )
                 return
             ends.append(value)
@@ -82,7 +82,7 @@ class Ranges(FormulaWalk):
         binder.start, binder.size = ends[0], size
 
     def _from_axes(self) -> None:
-        """Give indices the range of the axis that they stand alone in."""
+        """Give indices the range of the axis for which they are used alone."""
         for binder in self.binders:
             alone = [each for each in binder.places if each.alone is binder]
             if not alone:
@@ -111,7 +111,7 @@ class Ranges(FormulaWalk):
                     f" `{shown(named[0])}`, and over `{each.sequence.name}` in `{shown(each)}`",
                     each.span,
                     labels=[Label(named[0].span, f"over `{named[0].sequence.name}`")],
-                    help="two sequences have an index each",
+                    help="use a separate index for each sequence",
                 )
                 return
 
@@ -138,12 +138,11 @@ class Ranges(FormulaWalk):
             both,
             other.span,
             labels=labels,
-            help=f"`{binder.name} in 0:{least}` runs through a part of them",
+            help=f"use a common part: `{binder.name} in 0:{least}`",
         )
 
     def _as_far_as_possible(self) -> None:
-        """Give an index that is used alone nowhere the range in which its places stay on their
-        axes."""
+        """Give an index that is never alone the range that keeps its occurrences on their axes."""
         changed = True
         while changed:
             changed = False
@@ -161,32 +160,31 @@ class Ranges(FormulaWalk):
                 binder.size, changed = size, True
 
     def _from_comparisons(self) -> None:
-        """Give an index without brackets the range of one that it is compared with."""
+        """Give an index without brackets the range of an index that it is compared with."""
         for one, other in (*self.pairs, *((b, a) for a, b in self.pairs)):
             if one.size is None and other.size is not None and not one.places:
                 one.start, one.size, one.sequence = other.start, other.size, other.sequence
 
     def _unknown(self, binder: Binder) -> None:
         if not binder.places:
-            where = "on the left" if binder.is_axis else "in front of the `:`"
+            where = "on the left" if binder.is_axis else "before the `:`"
             self.error(
                 "bad-index",
-                f"the index `{binder.name}` is bound {where}, and not used in brackets",
+                f"the index `{binder.name}` is bound {where}, but not used in brackets",
                 binder.span,
-                help=f"`{binder.name} in 0:n` says what it runs through",
+                help=f"give its range: `{binder.name} in 0:n`",
             )
             return
         place = binder.places[0]
         self.error(
             "bad-index",
-            f"the range of `{binder.name}` is not known: in `{shown(place)}` it does not stand"
-            " alone",
+            f"the range of `{binder.name}` is not known: in `{shown(place)}` it is not alone",
             binder.span,
-            help=f"`{binder.name} in 0:n` says what it runs through",
+            help=f"give its range: `{binder.name} in 0:n`",
         )
 
     def _check(self) -> None:
-        """Refuse places that leave their axis."""
+        """Report occurrences that leave their axis."""
         for place in self.places:
             low, high = place.constant, place.constant
             for each, factor in place.terms.items():
@@ -211,7 +209,7 @@ class Ranges(FormulaWalk):
                 f"cannot prove that `{place.span.text}` stays on {axis}: it runs from {low} to"
                 f" {high}",
                 place.span,
-                help=f"give `{sorted(names)[0]}` a number" if names else None,
+                help=f"set `{sorted(names)[0]}` to a number" if names else None,
             )
             return
         assert isinstance(low, int) and isinstance(beyond, int)
@@ -229,7 +227,7 @@ class Ranges(FormulaWalk):
         )
 
     def _refuse_varying(self, place: Occurrence) -> None:
-        """Over a sequence of varying length an index is alone: where it ends differs."""
+        """Report a sum of indices over a variable-length sequence, which may end earlier."""
         sequence = place.sequence
         if sequence is None or sequence.mask is None:
             return
@@ -239,21 +237,23 @@ class Ranges(FormulaWalk):
             return
         self.error(
             "bad-index",
-            f"`{sequence.name}` varies in length, and `{place.span.text}` could lie past its end",
+            f"`{sequence.name}` varies in length, so `{place.span.text}` could be past its end",
             place.span,
-            help=f"over `{sequence.name}` an index is used alone, and runs through all steps",
+            help=f"use an index over `{sequence.name}` alone, without a sum",
         )
 
     def indices(self) -> None:
-        """Make the indices, once all ranges are known."""
+        """Create the indices, once all ranges are known."""
         for each in self.binders:
             assert each.size is not None
             each.index = RunningIndex(each.name, each.size, each.start, each.order, each.sequence)
 
 
 def _room(binder: Binder, place: Occurrence) -> Size | None:
-    """Return how many positions an index may have, from 0 on, so that a place stays on its axis;
-    None while another index of it is unknown."""
+    """Return the largest range of an index, from 0 on, for which an occurrence stays on its axis.
+
+    Return None if the range of another index in it is not known yet.
+    """
     if place.alone is binder:
         return None
     factor = place.terms[binder]
@@ -284,7 +284,7 @@ def _are_numbers(*values: Size) -> bool:
 
 
 def _mending(place: Occurrence, before: int, after: int) -> str | None:
-    """Return which range keeps a place on its axis, and that padding would do as well."""
+    """Return the help for an occurrence that leaves its axis: another range, or padding."""
     help_ = []
     for each, factor in place.terms.items():
         assert each.size is not None

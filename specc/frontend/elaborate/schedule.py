@@ -1,6 +1,6 @@
 """Schedules: settings of an optimizer that are formulas over `step`, `epoch`, `progress`, `stale`.
 
-names = schedule(frame, span)                  # what these four stand for in a setting
+names = schedule(frame, span)                  # the values of these four names
 value_at(topological([node]), {"epoch": 2.0})  # 0.1 * 0.9 ^ epoch: 0.081
 """
 
@@ -24,9 +24,9 @@ def schedule(frame: BodyFrame, span: Span) -> dict[str, Value]:
 
 
 def value_at(nodes: Sequence[Node], point: Mapping[str, float]) -> float:
-    """Return the value of the last node, a formula over the schedule, at a point of a training.
+    """Return the value of the last node, a formula over the schedule, at a point of training.
 
-    NaN if it has no value there, or is not made of elementwise ops and constants alone.
+    Return NaN if it is undefined there, or has nodes other than elementwise ops and constants.
     """
     values: dict[Node, float] = {}
     try:
@@ -43,5 +43,5 @@ def value_at(nodes: Sequence[Node], point: Mapping[str, float]) -> float:
             else:
                 return math.nan
         return float(values[nodes[-1]])
-    except (ArithmeticError, ValueError, TypeError):  # a power of a negative number is complex
+    except (ArithmeticError, ValueError, TypeError):  # e.g. a complex power of a negative number
         return math.nan

@@ -178,7 +178,7 @@ def _usage(name: str, source: DataSource) -> str:
 
 
 def _settings_of_sources() -> Iterator[Topic]:
-    """One topic for each setting of sources, for all sources that have it."""
+    """Yield one topic for each setting of sources, for all sources that have it."""
     owners: dict[str, dict[str, list[str]]] = {}
     for name, source in SOURCES.items():
         for setting in source.settings:

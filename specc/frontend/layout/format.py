@@ -254,7 +254,7 @@ class _FileWriter:
             at = stop
 
     def _column_kind(self, node, pieces: list[Piece], indent: int) -> tuple[type, str] | None:
-        """Which neighbours a statement of one line shares a column with, and the sign at it."""
+        """Return the aligned neighbours of a one-line statement, and the sign in their column."""
         if self._has_comment(node) or len(self._laid(node, pieces, indent)) > 1:
             return None
         cls = SIZES[0] if isinstance(node, SIZES) else type(node)

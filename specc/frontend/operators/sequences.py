@@ -205,7 +205,7 @@ def previous(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
 
 
 def along(frame: BodyFrame, x: Value, sequence: Sequence, span: Span) -> Tensor:
-    """One value at every step."""
+    """Return one value at every step."""
     if is_static(x):
         x = as_kind(frame, x, "float", span)
     if not isinstance(x, Tensor) or x.sequence is not None:

@@ -71,7 +71,7 @@ def check(
 
 
 def draft(file: ast.File, mistakes: Iterable[Diagnostic]) -> Program | None:
-    """What a file with mistakes says of its ports and its data: None where a mistake may lie in
+    """Return what a file with mistakes says of its ports and its data: None where a mistake may lie in
     that.
 
     Its graphs may be incomplete.

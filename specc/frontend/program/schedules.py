@@ -32,7 +32,7 @@ MOST_POINTS = 256
 
 
 def limits(frame: BodyFrame, rule: UpdateRule, call: ast.Call, epochs: int) -> list[Limit]:
-    """The bounds of the settings that are schedules.
+    """Return the bounds of the settings that are schedules.
 
     Reports a setting that leaves them for certain.
     """
@@ -72,7 +72,7 @@ def _bounds(frame: BodyFrame, declared: Declared) -> tuple[tuple[str, float], ..
 
 
 def _first_wrong(root: Node, bounds: tuple[tuple[str, float], ...], epochs: int) -> str | None:
-    """What is said of the first point of a training at which the schedule leaves its bounds."""
+    """Return the error at the first point of training where the schedule leaves its bounds."""
     nodes = topological([root])
     if not all(isinstance(each.op, (Const, Input, Elementwise)) for each in nodes):
         return None

@@ -129,7 +129,7 @@ class BodyFrame:
         return len(self.context.report) <= MOST_SUGGESTIONS
 
     def closest(self, name: str, candidates: Iterable[str]) -> str | None:
-        """What a name was probably meant to be."""
+        """Return what a name was probably meant to be."""
         return closest(name, candidates, SYNONYMS) if self.suggests else None
 
     def suggestion(self, name: str, candidates: Iterable[str]) -> str | None:

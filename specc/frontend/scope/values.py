@@ -154,7 +154,7 @@ def is_number(value: Value) -> TypeGuard[int | float]:
 
 
 def beyond_float(value: Value | None) -> str | None:
-    """What is said of a number that float32 cannot hold; None of all others."""
+    """Return the error about a number that float32 cannot hold; None for all others."""
     if not isinstance(value, (int, float)) or -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
         return None
     if isinstance(value, float) and not math.isfinite(value):
@@ -179,7 +179,7 @@ LONGEST_SHAPE = 20
 
 
 def excess(shape: sizes.Shape) -> str | None:
-    """What is said of a shape with more elements than any machine holds; None of all others."""
+    """Return the error about a shape too large for any machine; None for all others."""
     elements = sizes.product(shape)
     if not isinstance(elements, int) or elements <= MOST_ELEMENTS:
         return None
@@ -192,7 +192,7 @@ def excess(shape: sizes.Shape) -> str | None:
 
 
 def describe(value: Value) -> str:
-    """What a value is, for messages."""
+    """Return a description of a value for messages."""
     match value:
         case bool():
             return f"the boolean {str(value).lower()}"

@@ -439,7 +439,7 @@ def _deeper(node: ast.Node, limit: int) -> bool:
 
 
 def broken(node: Any) -> ast.Broken:
-    """What stands for a node that was read but may not be kept."""
+    """Return a placeholder for a node that was read but may not be kept."""
     names = getattr(node, "names", None) or (getattr(node, "name", None),)
     return ast.Broken(keyword_of(type(node)), tuple(n for n in names if n), node.span)
 

@@ -156,7 +156,7 @@ def mistakes(
     values: Mapping[str, Any],
     bounds: Mapping[str, Mapping[int, Any]] = {},
 ) -> list[Violation]:
-    """What the schema of `settings` finds wrong with `values`; each of them is plain data for JSON.
+    """Return what the schema of `settings` finds wrong with `values`; each of them is plain data for JSON.
 
     A setting that is absent from `values` is not looked at: its value is no plain data (an open
     size, or a tensor), or it was found missing before.

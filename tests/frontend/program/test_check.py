@@ -245,7 +245,7 @@ def test_overrides_change_sizes_constants_and_settings():
         (
             {"classes": "2.5"},
             "wrong-kind",
-            "the size `classes` is an integer, not the number 2.5",
+            "the size `classes` must be an integer, not the number 2.5",
         ),
         (
             {"classes": "1 dim x = 3"},
