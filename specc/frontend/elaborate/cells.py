@@ -163,7 +163,7 @@ def _statements(frame: BodyFrame, caller: BodyFrame, definition: ast.Cell, walk:
                         "duplicate-name",
                         f"`next {name}` is already defined",
                         statement.name.span,
-                        labels=[Label(nexts[name].name.span, "first here")],
+                        labels=[Label(nexts[name].name.span, "first defined here")],
                     )
                     good = False
                 nexts[name] = statement

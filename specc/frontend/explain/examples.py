@@ -1,5 +1,4 @@
-"""A small program for each word, which shows it at work; `specc explain` prints it and what it
-gives.
+"""A small example program for each function and layer, as `specc explain` prints it.
 
     sample("conv")
     # model example {
@@ -8,9 +7,9 @@ gives.
     #   output y
     # }
 
-A sample follows from the word's signature and the library file that defines it. Where these do not
-tell enough, the word's doc comment has an example: "Example: `x -> flatten` of `x: float[3, 8,
-8]`." The tests check every one.
+A sample is made from the function's signature and the library file that defines it. Where these do
+not suffice, the function's doc comment has an example: "Example: `x -> flatten` of `x: float[3, 8,
+8]`." The tests check every sample.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from specc.frontend.words import library
 from specc.frontend.words.facts import facts_of
 from specc.frontend.words.signatures import InputDeclared, signature_of
 
-# Lengths of axes, and values of settings, by their names; others are 8 and 2.
+# Lengths of axes and values of settings, by name; the defaults are 8 and 2.
 LENGTHS = {"channels": 3, "c": 3, "classes": 10, "vocab": 50, "time": 20, "seq": 20}
 VALUES = {
     "kernel": "3",
@@ -47,7 +46,7 @@ SCHEDULES = ("schedules",)
 
 
 def sample(name: str) -> str:
-    """Return the text of a program that uses a word. Raises KeyError if there is no such word."""
+    """Return a program that uses a function or layer. Raises KeyError for an unknown name."""
     definition = library.lookup(name) or PRIMITIVES[name]
     if (example := facts_of(definition).example) is not None:
         if len(example.lines) > 1:
@@ -76,7 +75,7 @@ def sample(name: str) -> str:
         )
     inputs = [f"input {_input(each)}" for each in signature.inputs]
     if isinstance(definition, ast.Cell):
-        inputs = [inputs[0].replace("[", "[time, ", 1)]  # the states need not be given
+        inputs = [inputs[0].replace("[", "[time, ", 1)]  # the initial states are optional
     names = [each.name for each in signature.inputs][: len(inputs)]
     if kind in ("losses", "metrics"):
         inputs = [
@@ -144,7 +143,7 @@ def _model(
 
 
 def _program(lines: Sequence[str]) -> str:
-    """Return a model of these statements."""
+    """Return the text of a model with these statements."""
     head = "seq time = 20\n\n" if any("time" in line for line in lines) else ""
     return head + "model example {\n" + "".join(f"  {line}\n" for line in lines) + "}\n"
 

@@ -1,4 +1,4 @@
-"""What `specc explain` says of a name: every page on it, one after the other.
+"""The text of `specc explain` about a name: all of its pages, one after the other.
 
 explanation("conv")             # a layer: its formula, settings, shapes, an example
 explanation("patience")         # a setting of `train`
@@ -30,12 +30,14 @@ from specc.recipe.sources import SETTING_SYNONYMS as SETTINGS_OF_SOURCES
 from specc.recipe.words import SYNONYMS as SYNONYMS_OF_COLUMNS
 
 RULE = "\n" + "-" * 60 + "\n\n"
-"""What divides two pages on one name."""
+"""The separator of two pages about one name."""
 
 
 def explanation(name: str, further: Iterable[Topic] = ()) -> str | None:
-    """Return the text on a name; None if nothing has it. `further` are topics besides the
-    language's: the commands."""
+    """Return the text about a name; None if there is none.
+
+    `further` are topics beyond the language's own: the commands.
+    """
     found = [*topics().get(name, ()), *(each for each in further if each.name == name)]
     found = found or settings_of_words(name)
     return RULE.join(each.page() for each in found) if found else None

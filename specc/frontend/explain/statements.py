@@ -1,14 +1,14 @@
-"""What the docstrings of the syntax tree say of statements, types and operators.
+"""Pages about statements, types and operators, from the docstrings of the syntax tree.
 
     keywords()["let"]          # (Documented(name="let", kind="statement", ...),)
     operators()["->"]          # the row of `->` in the docstring of `Pipeline`, and all of it
 
-The grammar says which words and signs each rule has, and a class of the tree is named like its
-rule. A docstring is a summary, text, rows of what each sign means, and an example:
+The grammar tells which keywords and operators each rule has, and a class of the tree is named after
+its rule. A docstring has a summary, text, rows with the meaning of each operator, and an example:
 
     Everything before the first blank line is the summary.
 
-        x -> f   a row: what the sign in the formula on the left means
+        x -> f   a row: the meaning of the operator in the formula on the left
 
     Example:
 
@@ -27,7 +27,7 @@ from specc.frontend.syntax.build import PLACES
 from specc.system.records import dataclass
 
 PUNCTUATION = frozenset("(){}[],=.")
-"""Signs that only enclose or divide: no page is about one of them."""
+"""Brackets and separators, which have no page."""
 _RULE = re.compile(r"^\??([a-z_]+)(?:\{\w+\})?:((?:.*\n)(?:[ \t]+\|?.*\n)*)", re.MULTILINE)
 _ALIAS = re.compile(r"->\s*(\w+)\s*$")
 _SIGNS = re.compile(r"[^\w\s()\[\]]+|[()\[\]]|\w{2,}")
@@ -36,7 +36,7 @@ _LITERAL = re.compile(r'"([^"]+)"')
 
 @dataclass(frozen=True)
 class Documented:
-    """A docstring in its parts. `rows` are formulas and what their sign means."""
+    """The parts of a docstring. `rows` are formulas with the meaning of their operator."""
 
     name: str
     kind: str
@@ -44,11 +44,11 @@ class Documented:
     text: str
     rows: tuple[tuple[str, str], ...] = ()
     example: str = ""
-    places: tuple[str, ...] = ()  # the bodies in which a statement may be
+    places: tuple[str, ...] = ()  # the bodies in which the statement is allowed
 
 
 def documented(name: str, kind: str, node: type[ast.Node]) -> Documented:
-    """Return what the docstring of a class of the tree says."""
+    """Return the parts of the docstring of a class of the tree."""
     doc, _, example = inspect.cleandoc(node.__doc__ or "").partition("Example:\n")
     summary, *paragraphs = re.split(r"\n\n+", doc.strip())
     texts, rows = [], []
@@ -75,7 +75,7 @@ def _row(line: str) -> tuple[str, str]:
 
 @cache
 def literals() -> dict[str, tuple[type[ast.Node], ...]]:
-    """Return the words and signs of the grammar, with the classes whose rules have them."""
+    """Return the keywords and operators of the grammar, with the classes that use them."""
     found: dict[str, list[type[ast.Node]]] = {}
     for rule, body in _RULE.findall(grammar.text()):
         for line in re.split(r"\n\s*\|", body):
@@ -91,7 +91,7 @@ def literals() -> dict[str, tuple[type[ast.Node], ...]]:
 
 @cache
 def keywords() -> dict[str, tuple[Documented, ...]]:
-    """Return the pages on reserved words, by word."""
+    """Return the pages about reserved words, by word."""
     found: dict[str, tuple[Documented, ...]] = {}
     for word, nodes in literals().items():
         if not word.isalpha():
@@ -104,13 +104,13 @@ def keywords() -> dict[str, tuple[Documented, ...]]:
 
 
 def _begins(node: type[ast.Node], word: str) -> bool:
-    """Return whether statements or definitions of a class begin with the word."""
+    """Return whether the statements or definitions of a class start with the word."""
     is_whole = "body" in node.__annotations__ or "doc" in node.__annotations__
     return is_whole and node.__name__.casefold().endswith(word)
 
 
 def _of_row(page: Documented) -> Documented | None:
-    """Return a page whose summary is the row of its own sign; None if there is no such row."""
+    """Return the page with the row of its operator as summary; None if there is no such row."""
     row = next((row for row in page.rows if page.name in _SIGNS.findall(row[0])), None)
     if row is None:
         return None
@@ -120,7 +120,7 @@ def _of_row(page: Documented) -> Documented | None:
 
 @cache
 def operators() -> dict[str, tuple[Documented, ...]]:
-    """Return the pages on signs, by sign; the summary is the row of the sign."""
+    """Return the pages about operators, by operator, with its row as summary."""
     found: dict[str, tuple[Documented, ...]] = {}
     for sign, nodes in literals().items():
         pages = []
@@ -134,7 +134,7 @@ def operators() -> dict[str, tuple[Documented, ...]]:
 
 @cache
 def types() -> dict[str, Documented]:
-    """Return the pages on the types of values, by the type's name."""
+    """Return the pages about the types of values, by the type's name."""
     page = documented("type", "type", ast.Type)
     text = f"{page.summary}\n\n{page.text}"
     return {

@@ -1,11 +1,11 @@
-"""Everything that `specc explain` knows, by name: one name may be of several things.
+"""All topics of `specc explain`, by name; a name may have several topics.
 
     topics()["csv"]        # [Topic("csv", "source", "A table as text, ...", ...)]
-    topics()["train"]      # the statement; the command joins it in the command line
+    topics()["train"]      # the statement; the command line adds the command
 
-Nothing here lists anything by hand. Statements, operators and types come from the grammar and the
-docstrings of the syntax tree; settings, sources and names from the tables that the checker uses;
-words from the library; errors and warnings from `specc/pages`.
+No topic is listed by hand. Statements, operators and types come from the grammar and the docstrings
+of the syntax tree; settings, sources and names from the checker's tables; functions and layers from
+the library; errors and warnings from `specc/pages`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from specc.system.records import dataclass
 PAGES = words.PACKAGE / "pages"
 OF_SOURCES = "setting of the source"
 OF_COLUMNS = "word of a column's formula"
-"""How the kind of a setting of sources begins."""
+"""The kind of a setting of sources starts with this."""
 PORTS = "NAME: text"
-"""What the signature of a source says of the settings that are called like inputs and targets."""
+"""The part of a source's signature for settings named after inputs and targets."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """Something that can be explained. `page` gives its text for a terminal."""
+    """A topic of `specc explain`. `page` returns its text for a terminal."""
 
     name: str
     kind: str
@@ -45,18 +45,18 @@ class Topic:
 
 @cache
 def pages() -> dict[str, str]:
-    """Return the pages on errors and warnings, by their names."""
+    """Return the pages about errors and warnings, by name."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(PAGES.glob("*.md"))}
 
 
 def page_summary(name: str) -> str:
-    """Return the first sentence of the page on an error or a warning."""
+    """Return the first sentence of the page about an error or a warning."""
     return " ".join(pages()[name].split("\n\n")[1].split())
 
 
 @cache
 def topics() -> dict[str, tuple[Topic, ...]]:
-    """Return all that the language has, by name."""
+    """Return all topics of the language, by name."""
     found: dict[str, list[Topic]] = {}
     for topic in all_topics():
         found.setdefault(topic.name, []).append(topic)
@@ -65,7 +65,7 @@ def topics() -> dict[str, tuple[Topic, ...]]:
 
 @cache
 def all_topics() -> tuple[Topic, ...]:
-    """Return all that the language has, kind by kind."""
+    """Return all topics of the language, kind by kind."""
     return tuple(_all())
 
 
@@ -149,7 +149,7 @@ def _rows(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def source_signature(name: str, source: DataSource) -> str:
-    """Return how a source is called: `csv(FILE; NAME: text, scale: number = 1, ...)`."""
+    """Return the signature of a source: `csv(FILE; NAME: text, scale: number = 1, ...)`."""
     files = ", ".join(
         f"{each.removeprefix('the ').replace('name of a file', 'file')}" for each in source.files
     )
@@ -162,7 +162,7 @@ def source_signature(name: str, source: DataSource) -> str:
 
 def _source_page(name: str, source: DataSource) -> Callable[[], str]:
     def page() -> str:
-        own = [(PORTS, "Where to find the input or target `NAME`, if not under its own name.")]
+        own = [(PORTS, "The location of the input or target `NAME`, if it is not its name.")]
         rows = own * source.names_ports + [(str(each), each.doc) for each in source.settings]
         parts = [name, "source", _filled(source.doc), _usage(name, source)]
         return "\n\n".join([*parts, "Settings\n" + _rows(rows)]) + "\n"
@@ -171,14 +171,14 @@ def _source_page(name: str, source: DataSource) -> Callable[[], str]:
 
 
 def _usage(name: str, source: DataSource) -> str:
-    files = [each + ", which may be left out" * (at >= len(source.files) - source.optional)
+    files = [each + ", which is optional" * (at >= len(source.files) - source.optional)
              for at, each in enumerate(source.files)]  # fmt: skip
     takes = " and ".join(files) or "no file"
     return f"`{name}(...)` takes {takes}{', any number of them' * source.more_files}."
 
 
 def _settings_of_sources() -> Iterator[Topic]:
-    """Yield one topic for each setting of sources, for all sources that have it."""
+    """Yield one topic per setting of sources, which covers all sources that have it."""
     owners: dict[str, dict[str, list[str]]] = {}
     for name, source in SOURCES.items():
         for setting in source.settings:
@@ -207,12 +207,12 @@ def _column_page(word: ColumnWord) -> Callable[[], str]:
 
 
 def _default(setting: Setting) -> str:
-    return "required" if setting.default is REQUIRED else "may be left out"
+    return "required" if setting.default is REQUIRED else "optional"
 
 
 @cache
 def word_settings() -> dict[str, dict[str, str]]:
-    """Return the settings of words, by name: the words that have it, and how each declares it."""
+    """Return, by the name of a setting, the functions that have it and their declarations."""
     found: dict[str, dict[str, str]] = {}
     for word in (each for names in words.groups().values() for each in names):
         for setting in signature_of(words.definition_of(word)).settings:
@@ -221,10 +221,11 @@ def word_settings() -> dict[str, dict[str, str]]:
 
 
 def settings_of_words(name: str) -> list[Topic]:
-    """Return a topic for a setting that words of the library have; none if no word has it."""
+    """Return a topic for a setting of functions of the library; none if no function has it."""
     declared = word_settings().get(name)
     if declared is None:
         return []
-    summary = f"`specc explain {next(iter(declared))}` says what it does there."
-    text = f"{name}\n\nsetting\n\nThese words have it; {summary}\n\n{_rows(declared.items())}\n"
+    summary = f"`specc explain {next(iter(declared))}` describes it."
+    note = f"These functions and layers have it; {summary}"
+    text = f"{name}\n\nsetting\n\n{note}\n\n{_rows(declared.items())}\n"
     return [Topic(name, "setting", summary, lambda: text)]

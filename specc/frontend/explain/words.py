@@ -1,4 +1,4 @@
-"""The page of a word: a function, layer, cell or optimizer of the library.
+"""The page of a function, layer, cell or optimizer of the library.
 
 word_page("conv")     # its formula, settings, shapes, an example, where it is defined
 """
@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parents[2]
 
 
 def groups() -> dict[str, list[str]]:
-    """Return the words of the language, by the file of the library that defines them."""
+    """Return the names in the library, by the file that defines them."""
     found: dict[str, list[str]] = {}
     for name in library.words():
         found.setdefault(Path(library.source_of(name).name).stem, []).append(name)
@@ -37,19 +37,19 @@ def is_word(name: str) -> bool:
 
 
 def definition_of(name: str) -> Any:
-    """Return the definition of a word, a node of the syntax tree or a `Primitive`."""
+    """Return the definition of a name: a node of the syntax tree or a `Primitive`."""
     return library.lookup(name) or PRIMITIVES[name]
 
 
 def doc_of(name: str) -> str:
-    """Return the doc comment of a word, without its example."""
+    """Return the doc comment of a definition, without its example."""
     definition = definition_of(name)
     doc = without_example(definition.doc or "")
     return unwrapped(doc) if isinstance(definition, Primitive) else doc
 
 
 def place_of(name: str) -> tuple[str, int]:
-    """Return the file and line that define a word."""
+    """Return the file and line that define a name."""
     definition = definition_of(name)
     if isinstance(definition, Primitive):
         code = definition.build.__code__
@@ -59,13 +59,13 @@ def place_of(name: str) -> tuple[str, int]:
 
 
 def kind_of(name: str) -> str:
-    """Return what a word is: "fn", "block", "cell", "optimizer" or "primitive"."""
+    """Return the kind of a definition: "fn", "block", "cell", "optimizer" or "primitive"."""
     definition = definition_of(name)
     return "primitive" if isinstance(definition, Primitive) else type(definition).__name__.lower()
 
 
 def word_page(name: str) -> str:
-    """Return the text on a word."""
+    """Return the page about a definition of the library."""
     definition = definition_of(name)
     signature = signature_of(definition)
     file, line = place_of(name)
@@ -94,7 +94,7 @@ def head(name: str, signature: Signature) -> str:
 
 
 def wrapped(head: str, names: list[str]) -> list[str]:
-    """Return names in lines of at most 100 columns, the first of which begins with `head`."""
+    """Return names in lines of at most 100 columns; the first line starts with `head`."""
     lines = [head]
     for name in names:
         if len(lines[-1]) + 1 + len(name) > 100:
@@ -104,7 +104,7 @@ def wrapped(head: str, names: list[str]) -> list[str]:
 
 
 def _compact(rule: dict[str, Any]) -> str:
-    """Return a JSON object, a property a line."""
+    """Return the text of a JSON object, one property per line."""
     lines = []
     for key, value in rule.items():
         if key == "properties" and value:
@@ -124,26 +124,20 @@ def indented(text: str) -> str:
 
 
 def _settings(settings: tuple[Declared, ...]) -> str:
-    """Return a line for each setting: its name, what it may be, and its default."""
+    """Return one line per setting: its name, its type and its default."""
     rows = []
     for each in settings:
         text = str(each)
         head, equals, default = text.partition(" = ")
         name, _, kind = head.partition(": ")
-        given = (
-            "required"
-            if each.is_required
-            else f"default {default}"
-            if equals
-            else "may be left out"
-        )
+        given = "required" if each.is_required else f"default {default}" if equals else "optional"
         rows.append((name, kind or "any", given))
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     return "\n".join(f"  {a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in rows)
 
 
 def result(text: str) -> str:
-    """Return the shapes of a program's outputs, parameters and states, one a line."""
+    """Return the shapes of a program's outputs, parameters and states, one per line."""
     from specc.frontend.program.check import check
     from specc.frontend.syntax.parse import parse
     from specc.ir import sizes

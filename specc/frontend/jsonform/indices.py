@@ -11,7 +11,7 @@ from specc.frontend.syntax import ast
 
 
 class RecordWriter(Protocol):
-    """What checks records and writes their values."""
+    """A checker of records that writes their values as text."""
 
     def wrong(self, pointer: str, message: str) -> SpecError: ...
 
@@ -23,17 +23,17 @@ class RecordWriter(Protocol):
 
 
 def bind(writer: RecordWriter, record: Any, pointer: str) -> str:
-    """Return an index, with its range where it has one: `i`, `i in 0:3`."""
+    """Return the text of an index, with its range if it has one: `i`, `i in 0:3`."""
     writer.fields(record, pointer, (ast.Bind,))
     ends = [name for name in ("start", "stop") if name in record]
     if len(ends) == 1:
-        raise writer.wrong(pointer, "a range has a `start` and a `stop`")
+        raise writer.wrong(pointer, "a range needs a `start` and a `stop`")
     shown = [writer.value(record, name, pointer, SUM) for name in ends]
     return f"{record['name']} in {shown[0]}:{shown[1]}" if ends else record["name"]
 
 
 def over(writer: RecordWriter, record: Any, pointer: str) -> str:
-    """Return a reduction over indices: `sum(i, j; i != j: formula)`."""
+    """Return the text of a reduction over indices: `sum(i, j; i != j: formula)`."""
     lists: list[list[str]] = []
     for name in ("indices", "conditions"):
         lists.append([])
@@ -49,6 +49,6 @@ def let(writer: RecordWriter, record: Any, pointer: str) -> str:
     found = enumerate(record.get("indices", ()))
     indices = [bind(writer, each, f"{pointer}/indices/{place}") for place, each in found]
     if indices and len(record["names"]) > 1:
-        raise writer.wrong(f"{pointer}/indices", "a value with indices has one name")
+        raise writer.wrong(f"{pointer}/indices", "a value with indices must have one name")
     axes = f"[{', '.join(indices)}]" if indices else ""
     return f"let {', '.join(record['names'])}{axes} = {writer.value(record, 'value', pointer)}"

@@ -1,10 +1,11 @@
-"""From the JSON form of a file to its .dl text, checked on the way.
+"""From the JSON form of a file to its .dl text, with checks.
 
     to_text({"kind": "File", "definitions": [{"kind": "Dim", "name": "n", "value": 3}]})
     # "dim n = 3\\n"
-    read(text, "m.json")        # the source that a text of JSON stands for
+    read(text, "m.json")        # the source of a file in JSON form
 
-What is wrong is told with a JSON pointer: `/definitions/0/value: expected the name of a value`.
+Errors name their location with a JSON pointer: `/definitions/0/value: expected the name of a
+value`.
 """
 
 from __future__ import annotations
@@ -47,11 +48,10 @@ STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def read(text: str, name: str) -> Source:
-    """Return the source that a text of JSON stands for. Raises SpecError where it is no JSON form
-    of a file."""
+    """Return the .dl source of a file in JSON form. Raises SpecError for an invalid one."""
 
     def refused(constant: str) -> Any:
-        raise ValueError(f"`{constant}` is no number")
+        raise ValueError(f"`{constant}` is not a number")
 
     source = Source(name, text)
     try:
@@ -69,7 +69,7 @@ def read(text: str, name: str) -> Source:
 
 
 def _refuse_surrogates(source: Source) -> None:
-    """Refuse `"\\ud800"`: half of a character, which no file can hold."""
+    """Refuse `"\\ud800"`, half of a character, which cannot be written to a file."""
     for match in STRING.finditer(source.text) if "\\u" in source.text else ():
         try:
             json.loads(match[0]).encode()
@@ -82,8 +82,7 @@ def _refuse_surrogates(source: Source) -> None:
 
 
 def to_text(record: Any, name: str = "model.json") -> str:
-    """Return the .dl text of a JSON form. Raises SpecError with the place in the record that is
-    wrong."""
+    """Return the .dl text of a JSON form. Raises SpecError, which names the wrong field."""
     with recursion(20 * DEEPEST):
         text = _TextWriter(name).file(record)
     return formatted(Source(f"{name} (as .dl)", text))
@@ -325,10 +324,10 @@ class _TextWriter:
         return f"{self.value(record, 'value', pointer, POSTFIX)}[{', '.join(items)}]"
 
     def call(self, record: Any, pointer: str) -> str:
-        """Return a call in a formula: `word(inputs; settings)`."""
+        """Return the text of a call in a formula: `word(inputs; settings)`."""
         for name in ("comment", "comments", "empty_parens", "options"):
             if name in record:
-                raise self.wrong(f"{pointer}/{name}", "only a call in a pipeline has this")
+                raise self.wrong(f"{pointer}/{name}", "only a call in a pipeline may have this")
         inputs, settings = (
             self._arguments(record, name, pointer) for name in ("inputs", "settings")
         )
@@ -336,8 +335,7 @@ class _TextWriter:
         return f"{record['word']}({inputs}{sign}{settings})"
 
     def stage(self, record: Any, pointer: str) -> str:
-        """Return a call in a pipeline: `word(settings)`, `word(inputs; settings)`, or `word`
-        alone."""
+        """Return the text of a stage: `word`, `word(settings)` or `word(inputs; settings)`."""
         if self.fields(record, pointer, (ast.Call, ast.Repeat)) is ast.Repeat:
             count = self.value(record, "count", pointer, POSTFIX)
             if not isinstance(record["count"], (int, str)) and not count.startswith("("):
@@ -356,7 +354,7 @@ class _TextWriter:
         return word if is_bare else f"{word}({settings})"
 
     def source(self, record: Any, pointer: str) -> str:
-        """Return a source of data, which is a call in any case."""
+        """Return the text of a data source, which is always a call."""
         self.fields(record, pointer, (ast.Call,))
         return self.call(record, pointer)
 
@@ -386,12 +384,14 @@ class _TextWriter:
                     + ("\n-> " if is_broken else " -> ")
                 )
             elif comments:
-                raise self.wrong(f"{at}/comments", "the first stage of a layer has none of its own")
+                raise self.wrong(
+                    f"{at}/comments", "the first stage of a layer cannot have comments"
+                )
             text += stage
         if "comment" in record["stages"][-1]:
             raise self.wrong(
                 f"{pointer}/stages/{len(record['stages']) - 1}/comment",
-                "the comment behind the last stage is the statement's",
+                "the comment after the last stage belongs to the statement",
             )
         return text
 
@@ -421,7 +421,7 @@ def _of(word: str) -> Callable[[_TextWriter, Any, str], str]:
 
 def _fn(writer: _TextWriter, record: Any, pointer: str) -> str:
     if ("value" in record) == ("body" in record):
-        raise writer.wrong(pointer, "`Fn` has either a `value` or a `body`")
+        raise writer.wrong(pointer, "`Fn` needs either a `value` or a `body`")
     return writer._head(record, pointer, "fn")
 
 
@@ -430,7 +430,7 @@ def _source_or_split(cls: type) -> Callable[[_TextWriter, Any, str], str]:
 
     def text(writer: _TextWriter, record: Any, pointer: str) -> str:
         if ("source" in record) == ("split" in record):
-            raise writer.wrong(pointer, f"`{cls.__name__}` has either a `source` or a `split`")
+            raise writer.wrong(pointer, f"`{cls.__name__}` needs either a `source` or a `split`")
         if "split" in record:
             return f"{word} split = {writer.value(record, 'split', pointer)}"
         return f"{word} {writer.source(record['source'], f'{pointer}/source')}"

@@ -1,7 +1,7 @@
-"""What the JSON form of a file may hold, derived from the classes of the tree; and its JSON Schema.
+"""The fields of the JSON form, derived from the classes of the tree, and its JSON Schema.
 
 shapes(ast.Let)     # {"names": Shape(pattern=NAME, is_list=True, least=1), "value": ...}
-schema()            # the JSON Schema of such records; see `write.py` for what they look like
+schema()            # the JSON Schema of such records, which `write.py` describes
 """
 
 from __future__ import annotations
@@ -82,13 +82,12 @@ OPERATORS: dict[type, tuple[str, ...]] = {
     ast.Bound: ("<", "<=", ">", ">="),
 }
 RENAMED = {"kind": "of"}
-"""Fields of the tree that have another name here: `kind` is taken."""
+"""Fields of the tree with another name in JSON, where `kind` is already in use."""
 ASIDE: dict[type, tuple[str, ...]] = {ast.File: ("span", "comments", "doc", "source")}
-"""Fields that are told otherwise, or not at all; of all other classes: `span`, `comments` and
-`doc`."""
+"""Fields with another form, or left out. Those of all other classes: `span`, `comments`, `doc`."""
 DEEPEST = 300
 
-# How tightly a value binds; where a looser one is put, it takes parentheses.
+# The precedence of values; a value of lower precedence than its location needs parentheses.
 PIPELINE, CONDITIONAL, OR, AND, NOT, COMPARISON, SUM, PRODUCT, SIGN, POWER, POSTFIX = range(11)
 BINDING = {
     "or": (OR, OR, AND),
@@ -98,13 +97,13 @@ BINDING = {
     **dict.fromkeys(("*", "/", "//", "%", "@"), (PRODUCT, PRODUCT, SIGN)),
     "^": (POWER, POSTFIX, SIGN),
 }
-"""Of each operator: how it binds itself, and how its two sides must."""
+"""The precedence of each operator, and the least precedence of its two operands."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a field may hold: one of `classes`, or a text of a `pattern`, or one of `words`, or a
-    truth value."""
+    """The values of a field: one of `classes`, a string of a `pattern`, one of `words`, or a
+    boolean."""
 
     classes: tuple[type, ...] = ()
     pattern: str | None = None
@@ -116,7 +115,7 @@ class Shape:
 
 @cache
 def shapes(cls: type) -> dict[str, Shape]:
-    """Return the fields of a class of the tree, and what is kept beside it."""
+    """Return the fields of a class of the tree, and those of its comments and layout."""
     hints = typing.get_type_hints(cls)
     found: dict[str, Shape] = {}
     for field in fields(cls):
@@ -268,12 +267,11 @@ def _union(classes: tuple[type, ...]) -> str | None:
     return classes[0].__name__ if len(classes) == 1 else None
 
 
-# How values bind
+# Precedence
 
 
 def least(parent: Any, name: str) -> int:
-    """Return how tightly the value in a field of `parent` must bind to stand without
-    parentheses."""
+    """Return the least precedence that needs no parentheses in a field of `parent`."""
     return least_of(type(parent), name, getattr(getattr(parent, "operator", None), "text", ""))
 
 
@@ -296,7 +294,7 @@ def least_of(cls: type, name: str, operator: str) -> int:
 
 
 def binding(node: Any) -> int:
-    """Return how tightly a value of the tree binds."""
+    """Return the precedence of a value of the tree."""
     return binding_of(type(node), getattr(getattr(node, "operator", None), "text", ""))
 
 

@@ -1,18 +1,18 @@
-"""The JSON form of a file: the syntax tree as plain data, for programs that write or read models.
+"""The JSON form of a file: its syntax tree as plain data, for programs that process models.
 
     to_json(file)
     # {"kind": "File", "definitions": [{"kind": "Dim", "name": "n", "value": 3}]}
 
-`read.py` goes the other way. A class of `ast.py` is an object with its name as `kind` and its
-fields; a field that is empty, absent or false is left out. Four things are shorter: a name, path or
-operator is a string ("tower.dense1"), a path that stands for a value too; numbers and truth values
-are JSON's own; a text is {"kind": "String", "value": ..}.
+`read.py` is the inverse. A node becomes an object with the class name as `kind` and the fields of
+the node; a field that is empty, absent or false is left out. Some nodes have a shorter form: a
+name, a path or an operator is a string ("tower.dense1"), also as a value; numbers and booleans are
+JSON's own; a string is {"kind": "String", "value": ..}.
 
-What the tree leaves out goes along, so that .dl -> JSON -> .dl gives the same file: comments above
-(`comments`, a line each, "" for a blank line), behind (`comment`, `body_comment` behind `{`) and at
-the end (`end_comments`), and those of the stages of a pipeline; `parens`, redundant pairs about a
-value; `breaks`, the stages that start a line; `empty_parens`. A comment elsewhere within a
-statement goes above it.
+Comments and layout are kept too, so that .dl -> JSON -> .dl restores the file: comments above
+(`comments`, one per line, "" for a blank line), after (`comment`; `body_comment` after `{`) and at
+the end (`end_comments`), and those of pipeline stages; `parens`, the number of redundant
+parentheses; `breaks`, the stages that start a line; `empty_parens`. A comment at another location
+in a statement is moved above it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from specc.frontend.syntax.lex import lex
 
 
 def to_json(file: ast.File) -> dict[str, Any]:
-    """Return the JSON form of a file without mistakes in its syntax."""
+    """Return the JSON form of a file without syntax errors."""
     with recursion(20 * DEEPEST):
         return _Reader(file).file()
 
@@ -51,7 +51,7 @@ class _Reader:
         self.tokens = lex(tree.source, Report()).tokens
         self.starts = [token.start for token in self.tokens]
         self.next_comment = 0
-        self.taken: set[ast.Comment] = set()  # those of stages
+        self.taken: set[ast.Comment] = set()  # the comments of stages
         self.end = 0
 
     def file(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class _Reader:
     # Statements with their comments
 
     def _commented(self, node: Any) -> dict[str, Any]:
-        """Return a statement or definition with the comments above and behind it."""
+        """Return a statement or definition with the comments above and after it."""
         before = self._comments_before(node.span.start)
         if self._is_blank(node.span.start):
             before.append("")
@@ -131,7 +131,7 @@ class _Reader:
     # Nodes
 
     def _put(self, record: dict[str, Any], node: Any, name: str) -> None:
-        """The field of a node, unless it is empty."""
+        """Add the field of a node to its record, unless it is empty."""
         if name in ASIDE.get(type(node), ("span", "comments", "doc")):
             return
         value = getattr(node, name)
@@ -180,7 +180,7 @@ class _Reader:
         return record
 
     def _put_breaks(self, record: dict[str, Any], node: ast.Pipeline | ast.Layer) -> None:
-        """Which stages start a line; the first stage of a layer stands behind its `=`."""
+        """Record which stages start a line; the first stage of a layer follows its `=`."""
         stages = list(enumerate(node.stages))[isinstance(node, ast.Layer) :]
         breaks = [place for place, stage in stages if self._starts_line(stage)]
         if breaks:
@@ -193,8 +193,7 @@ class _Reader:
                 record["stages"][place]["comments"] = above
 
     def _stage_comments(self, stage: ast.Node) -> tuple[str | None, list[str]]:
-        """Return the comment behind what comes before the arrow of a stage, and those above the
-        arrow."""
+        """Return the comment at the end of the line before a stage's arrow, and those above it."""
         arrow = bisect_left(self.starts, stage.span.start) - 1
         end, start = self.tokens[arrow - 1].end, self.tokens[arrow].start
         behind, above = None, []
@@ -228,17 +227,17 @@ class _Reader:
         return {**record, "parens": extra}
 
     def _parens(self, node: Any) -> int:
-        """Return how many pairs of parentheses stand about a value."""
+        """Return the number of pairs of parentheses around a value."""
         first = bisect_left(self.starts, node.span.start) - 1
         last = bisect_left(self.starts, node.span.end)
         count = 0
         while first >= 0 and self.tokens[first].kind == "(" and self.tokens[last].kind == ")":
             if first and self.tokens[first - 1].kind == "NAME":
-                break  # those of a call
+                break  # the parentheses of a call
             count, first, last = count + 1, first - 1, last + 1
         return count
 
 
 def _is_implied(call: ast.Call) -> bool:
-    """Return whether a call has its semicolon anyway."""
+    """Return whether a call has a semicolon in any case."""
     return bool(call.inputs and call.settings)

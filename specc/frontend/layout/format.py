@@ -1,16 +1,16 @@
-"""The one layout of a .dl file: what `specc fmt` writes.
+"""The canonical layout of a .dl file, as `specc fmt` writes it.
 
-In: a source without syntax errors. Out: the same tokens and comments, laid out anew.
+In: a source without syntax errors. Out: the same tokens and comments in the canonical layout.
 
     formatted(Source("a.dl", "dim n=3   const  margin = 1"))
     # "dim   n      = 3\nconst margin = 1\n"
 
-- Two spaces a level; a statement a line; at most one blank line, where the author left one, and one
-  about every definition of several lines.
-- `name=value` in calls, `name = value` in signatures and in `train`; `1/255` of two whole numbers.
-- Within `model` and `train`, and for sizes, keywords, `=` and types of neighbouring lines stand in
-  columns.
-- A comment stays where it is; a statement with a comment in it keeps its lines.
+- Two spaces per level; one statement per line; at most one blank line, where the author left one,
+and one around every definition of several lines.
+- `name=value` in calls, `name = value` in signatures and in `train`; `1/255` for two integers.
+- In `model` and `train`, and for sizes, the keywords, `=` and types of neighbouring lines are
+aligned.
+- A comment stays where it is; a statement with a comment inside keeps its line breaks.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from specc.source import Source
 from specc.system.records import dataclass
 
 WORDS = (ast.Fn, ast.Block, ast.Cell, ast.Optimizer)
-# Statements whose keywords stand in one column with those of their neighbours.
+# Statements whose keywords are padded to the same width as those of their neighbours.
 FAMILIES = (
     (ast.Input, ast.Target, ast.Stream),
     (ast.Output, ast.Loss, ast.Metric),
@@ -57,23 +57,23 @@ NAMED = (
 """Statements of the form `name = value`."""
 PORTS = FAMILIES[0]
 FARTHEST = 40
-"""Columns that a comment behind a line is moved at most to stand below another."""
+"""The most columns by which an end-of-line comment is moved to align it with another."""
 
 
 def formatted(source: Source) -> str:
-    """Return the source's text in the one layout. Raises SpecError if its syntax has mistakes."""
+    """Return the source's text in the canonical layout. Raises SpecError for syntax errors."""
     file, diagnostics = parse(source)
     if any(each.severity == "error" for each in diagnostics):
         raise SpecError(diagnostics)
     text = _FileWriter(file).written()
     assert says_the_same(source, Source(source.name, text)), (
-        f"formatting {source.name} would change what it says; please report this"
+        f"formatting {source.name} would change its meaning; please report this"
     )
     return text
 
 
 def says_the_same(one: Source, other: Source) -> bool:
-    """Return whether two texts have the same tokens and comments, line ends and spaces aside."""
+    """Return whether two texts differ only in spaces and line breaks."""
     tokens, comments = [], []
     for source in (one, other):
         lexed = lex(source, Report())
@@ -89,7 +89,7 @@ class _Line:
 
 
 class _FileWriter:
-    """Writes a file from its first token to its last; comments are taken as they come."""
+    """A writer of a file from its first token to its last, with comments as they occur."""
 
     def __init__(self, file: ast.File) -> None:
         self.file = file
@@ -99,7 +99,7 @@ class _FileWriter:
         self.comments = file.comments
         self.next_comment = 0
         self.lines: list[_Line] = []
-        self.end = 0  # of what was written last, in the text
+        self.end = 0  # of the last token that was written, in the text
         self.tight, self.unary, self.counted = _signs(file)
 
     def written(self) -> str:
@@ -158,7 +158,7 @@ class _FileWriter:
         )
 
     def _comments_before(self, offset: int, indent: int, first: int = 0) -> None:
-        """Write the comments up to an offset, each on its line."""
+        """Write the comments up to an offset, each on its own line."""
         while self._next_comment_before(offset):
             comment = self.comments[self.next_comment]
             if len(self.lines) > first:
@@ -174,8 +174,8 @@ class _FileWriter:
             self.lines.append(_Line(""))
 
     def _put(self, lines: list[str], end: int, indent: int) -> None:
-        """Write lines that end at an offset of the text, and the comment behind them."""
-        while self._next_comment_before(end):  # it is in the lines
+        """Write lines that end at an offset of the text, and the comment after them."""
+        while self._next_comment_before(end):  # it is part of the lines
             self.next_comment += 1
         self.lines += [_Line(line) for line in lines]
         self.end = end
@@ -190,11 +190,11 @@ class _FileWriter:
     # Statements
 
     def _columns(self, nodes, indent: int, is_model: bool = True) -> list[list[str]]:
-        """Return the lines of statements or definitions, those of neighbours set in columns."""
+        """Return the lines of statements or definitions, with neighbours aligned."""
         parts = [self._pieces(node) for node in nodes]
         if not is_model:
             return [self._laid(n, p, indent) for n, p in zip(nodes, parts, strict=True)]
-        # A definition of several lines gets blank lines about it, and so is no one's neighbour.
+        # A definition of several lines has blank lines around it, so it has no neighbours.
         is_long = [
             indent == 0 and (self._has_comment(n) or len(self._laid(n, p, indent)) > 1)
             for n, p in zip(nodes, parts, strict=True)
@@ -234,7 +234,7 @@ class _FileWriter:
             yield run
 
     def _keyword_column(self, nodes, parts: list[list[Piece]]) -> None:
-        """Pads the keywords of neighbours of one family to the width of the longest."""
+        """Pad the keywords of neighbours of one family to the width of the longest."""
         at = 0
         while at < len(nodes):
             family = _family(nodes[at])
@@ -275,11 +275,11 @@ class _FileWriter:
         return self.comments[first:stop]
 
     def _head_end(self, node) -> int:
-        """Where a statement ends, or the body of a definition begins."""
+        """Return the offset where a statement ends, or where the body of a definition starts."""
         return self._opening(node) if getattr(node, "body", None) is not None else node.span.end
 
     def _opening(self, definition) -> int:
-        """Where the brace of a definition's body opens."""
+        """Return the offset of the opening brace of a definition's body."""
         at = bisect_left(self.starts, definition.span.start)
         while self.tokens[at].kind != "{":
             at += 1
@@ -323,7 +323,7 @@ class _FileWriter:
         return stack[0]
 
     def _space(self, before: Token, token: Token, in_index: bool) -> int:
-        """Return how many spaces stand between two tokens."""
+        """Return the number of spaces between two tokens."""
         sign, kind = before.kind, token.kind
         if kind in (")", "]", ",", ";", ".", "[") or sign in ("(", "[", "."):
             return 0
@@ -336,7 +336,7 @@ class _FileWriter:
         return 1
 
     def _kept(self, node, indent: int) -> list[str]:
-        """Return the lines of a statement as the author broke them: there are comments in it."""
+        """Return the lines of a statement with comments inside, with the author's line breaks."""
         comments = self._comments_within(node.span.start, self._head_end(node))
         parts: list[Token | ast.Comment] = [*self._tokens(node), *comments]
         parts.sort(key=lambda part: part.start if isinstance(part, Token) else part.span.start)
@@ -372,8 +372,10 @@ class _FileWriter:
 
 
 def _word(pieces: list[Piece], room: int) -> list[str]:
-    """Return the head of a definition, and for `fn name(x) = value` the value; `room` is for its
-    brace."""
+    """Return the lines of a definition's head, with the value of `fn name(x) = value`.
+
+    `room` is the number of columns for its brace.
+    """
     signature, rest = pieces[2], pieces[3:]
     text = flat(pieces)
     arrows_kept = any(piece.kind == "->" and piece.is_broken for piece in rest)
@@ -406,8 +408,7 @@ def _word(pieces: list[Piece], room: int) -> list[str]:
 
 
 def _signs(file: ast.File) -> tuple[set[int], set[int], set[int]]:
-    """Return the offsets of signs without spaces about them, of those with one value, and of names
-    that count the copies of stages."""
+    """Return offsets of operators without spaces, of unary ones, and of names of copy counts."""
     tight: set[int] = set()
     unary: set[int] = set()
     counted: set[int] = set()
@@ -433,7 +434,7 @@ def _signs(file: ast.File) -> tuple[set[int], set[int], set[int]]:
 
 
 def _next_sign(text: str, at: int, sign: str) -> int:
-    """Where a sign behind a name or a formula stands."""
+    """Return the offset of the next `sign` from `at` on."""
     while text[at] != sign:
         at = text.index("\n", at) if text[at] == "#" else at + 1
     return at
@@ -444,7 +445,7 @@ def _family(node) -> tuple[type, ...] | None:
 
 
 def _align_sign(parts: list[list[Piece]], sign: str, indent: int) -> None:
-    """Put the first `=`, or what follows the first `:`, of all parts into one column."""
+    """Align the first `=`, or the token after the first `:`, of all parts."""
     places: list[tuple[list[Piece], int]] = []
     for part in parts:
         at = next((i for i, piece in enumerate(part) if piece.kind == sign), None)
@@ -464,7 +465,7 @@ def _align_sign(parts: list[list[Piece]], sign: str, indent: int) -> None:
 
 
 def _with_comments(lines: list[_Line]) -> list[str]:
-    """Return the lines with the comments behind them, those of neighbours in one column."""
+    """Return the lines with their end-of-line comments, aligned with those of neighbours."""
     out: list[str] = []
     at = 0
     while at < len(lines):

@@ -1,13 +1,14 @@
-"""How a statement is broken into lines where it does not fit into one.
+"""Line breaks in a statement that does not fit on one line.
 
-In: the tokens of a statement as `Piece`s, brackets nested. Out: its lines.
+In: the tokens of a statement as `Piece`s, with nested brackets. Out: its lines.
 
     let scores = image
       -> conv(6, kernel=5, pad=2) -> relu -> maxpool(2)
       -> conv(16, kernel=5)       -> relu -> maxpool(2)
 
-A pipeline is broken before `->`, where the author did, or else where lines are full; a conditional
-before `else`; a formula before its loosest operator; a call behind its opening parenthesis.
+A pipeline is broken before `->`, where the author broke it, or else where lines are full; a
+conditional before `else`; a formula before its operator of lowest precedence; a call after its
+opening parenthesis.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from dataclasses import field
 from specc.system.records import dataclass
 
 WIDTH = 100
-"""Columns that a line takes at most, where it can be broken."""
+"""The most columns of a line that can be broken."""
 STEP = 2
 MOST_SPACE = 12
-"""Spaces at most that put an arrow below another one."""
+"""The most spaces that are added to align an arrow with another one."""
 
-# Where a formula is broken, the loosest first; each of the first two starts a line of its own.
+# Where a formula is broken, lowest precedence first; the first two always start a line.
 LEVELS = (
     ("else",),
     ("then",),
@@ -38,9 +39,9 @@ LEVELS = (
 
 @dataclass(slots=True)
 class Piece:
-    """A token, or a bracket with what stands in it.
+    """A token, or a bracket with its content.
 
-    `space` is the number of spaces before it; `is_broken` says that the author put it on a new
+    `space` is the number of spaces before it; `is_broken` is true if the author put it on a new
     line.
     """
 
@@ -59,7 +60,7 @@ class Piece:
 
 
 def flat(pieces: Iterable[Piece]) -> str:
-    """Return the pieces in one line."""
+    """Return the pieces on one line."""
     return "".join(" " * p.space * (number > 0) + p.flat for number, p in enumerate(pieces))
 
 
@@ -72,10 +73,10 @@ def lay(
     is_statement: bool = False,
     is_stage: bool = False,
 ) -> list[str]:
-    """Return the lines of some pieces: the first goes on at `column`, the others have their
-    indentation.
+    """Return the lines of some pieces: the first starts at `column`, the others are indented.
 
-    `room` is how many columns what follows takes in the last line. In a whole statement, a pipeline
+    `room` is the number of columns that the last line needs for what follows. In a whole statement,
+    a pipeline
     is broken where the author broke it.
     """
     arrows = [i for i, p in enumerate(pieces) if i and p.kind == "->"]
@@ -111,7 +112,7 @@ def _filled(
     room: int,
     is_each_alone: bool,
 ) -> list[str]:
-    """Return the first part goes on at `column`, the others fill lines, or have one each."""
+    """Return the lines of parts: the first at `column`, the others filling lines or one each."""
     lines = lay(parts[0], column, indent)
     for number, part in enumerate(parts[1:], start=2):
         behind = room if number == len(parts) else 0
@@ -126,7 +127,7 @@ def _filled(
 
 
 def _opened(pieces: Sequence[Piece], at: int, column: int, indent: int, room: int) -> list[str]:
-    """With a break behind an opening bracket; what stands in it fills lines."""
+    """Return the lines with a break after an opening bracket, whose content fills lines."""
     bracket = pieces[at]
     assert bracket.inside
     before = flat(pieces[:at]) + " " * bracket.space * (at > 0) + bracket.text
@@ -141,7 +142,7 @@ def _opened(pieces: Sequence[Piece], at: int, column: int, indent: int, room: in
 
 
 def fill(pieces: Sequence[Piece], indent: int, room: int = 0) -> list[str]:
-    """Arguments in as few lines as they need."""
+    """Return arguments in as few lines as possible."""
     cuts = [i + 1 for i, p in enumerate(pieces) if p.kind in (",", ";") and i + 1 < len(pieces)]
     parts = _split(pieces, cuts) if cuts else [pieces]
     lines: list[str] = []
@@ -162,7 +163,7 @@ def fill(pieces: Sequence[Piece], indent: int, room: int = 0) -> list[str]:
 def _pipeline(
     parts: Sequence[Sequence[Piece]], column: int, indent: int, room: int, kept: bool
 ) -> list[str]:
-    """Lines of stages; each of `parts` but the first starts with its arrow."""
+    """Return the lines of stages; each of `parts` but the first starts with its arrow."""
     if kept:
         rows: list[list[Sequence[Piece]]] = [[parts[0]]]
         for part in parts[1:]:
@@ -190,7 +191,7 @@ def _first_row(row: list[Sequence[Piece]], column: int, indent: int, room: int) 
 
 
 def _full_rows(row: list[Sequence[Piece]], indent: int, room: int) -> list:
-    """Return a row of stages in as many lines as it needs; a line starts with a stage that has
+    """Return a row of stages in as few lines as possible; a line starts with a stage with
     settings."""
     groups: list[list[Sequence[Piece]]] = []
     for part in row:
@@ -223,7 +224,7 @@ def _width(row: Iterable[Sequence[Piece]]) -> int:
 
 
 def _aligned(lines: list[str | list[Sequence[Piece]]], indent: int) -> list[str]:
-    """Return the lines as text, arrows below arrows where lines start with the same words."""
+    """Return the lines as text, with arrows aligned where lines start with the same names."""
     texts = [[flat(part) for part in line] if isinstance(line, list) else [] for line in lines]
     words = [[_word(part) for part in line] if isinstance(line, list) else [] for line in lines]
     _align(texts, words, 0, len(lines), 0, indent)
@@ -258,5 +259,5 @@ def _align(
 
 
 def _word(part: Sequence[Piece]) -> str:
-    """Return the word of a stage, with its arrow."""
+    """Return the name of a stage, with its arrow."""
     return flat(piece for piece in part if piece.inside is None)

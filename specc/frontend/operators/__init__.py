@@ -1,10 +1,10 @@
-"""The operators of the language: known numbers are calculated, tensors become ops.
+"""The operators of the language: known numbers are computed, tensors become ops.
 
 arithmetic      `+ - * / ^`, comparisons, conditionals; broadcasting of scalars
 products        `W @ x`, indices and slices
-windows         convolutions, and windows that are moved over an image
+windows         convolutions and pooling windows
 sums            sums over indices: a sum of products is a contraction
-reductions      the other reductions over indices, conditions, steps that an example does not have
+reductions      the other reductions over indices; conditions, and steps past an example's end
 positions       values read at indices: `x[c, 2 * i + u]`
-sequences       what looks at all steps of a sequence: sums over steps, the last step, the reverse
+sequences       functions of whole sequences: sums over time steps, the last step, the reverse
 """

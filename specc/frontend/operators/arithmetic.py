@@ -1,10 +1,10 @@
-"""Operators: on numbers that are known they are calculated now, on tensors they become ops.
+"""Operators: known numbers are computed while compiling, tensors become ops.
 
     binary(frame, "+", 2, 3, span)               # 5
-    binary(frame, "*", 0.5, x, span)             # a tensor: Mul of a constant, spread over x, and x
+    binary(frame, "*", 0.5, x, span)             # a tensor: Mul of a broadcast constant and x
 
 Numbers follow Python: `/` gives a float, `//` the floor, `%` the remainder, `^` the power. A scalar
-combines with anything; truth values count as 0 and 1 in arithmetic. All functions raise `Mistake`.
+combines with anything; booleans count as 0 and 1 in arithmetic. All functions raise `Mistake`.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from specc.ops.leaf import Const, leaf
 from specc.source import Span
 
 LARGEST_BITS = 256
-"""Whole numbers beyond this many bits are refused: a size never needs them."""
+"""The most bits of an integer; a size never needs more."""
 
 
 LONGEST_SIZE = 500
-"""The parts of a formula of open sizes beyond which it is refused: `(n + 1) * (m + 2)` has 9."""
+"""The most parts of a formula of symbolic sizes: `(n + 1) * (m + 2)` has 9."""
 
 
 def power(a, b):
@@ -94,7 +94,7 @@ def binary(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) -
 
 
 def fold(sign: str, left, right):
-    """Return the number `left sign right`; None where it is none yet (half of an open size)."""
+    """Return the number `left sign right`; None if it is not known (half of a symbolic size)."""
     if isinstance(left, Polynomial) or isinstance(right, Polynomial):
         return fold_sizes(sign, left, right)
     if sign in ("==", "!="):
@@ -118,7 +118,7 @@ def checked(number):
 
 
 def fold_sizes(sign: str, left, right):
-    """Calculation with open sizes; None where the result is no size."""
+    """Compute with symbolic sizes; return None if the result is not a size."""
     if any(isinstance(each, (float, bool)) for each in (left, right)):
         return None
     try:
@@ -141,12 +141,12 @@ def fold_sizes(sign: str, left, right):
 
 
 def _brief(sign: str, size):
-    """Return a size that is not too long to calculate with; raises Mistake."""
+    """Return `size`. Raises Mistake if its formula is too long to compute with."""
     if isinstance(size, Polynomial) and sizes.extent(size) > LONGEST_SIZE:
         names = sizes.open_names(size)
         raise Mistake(
             "bad-number",
-            f"the result of `{sign}` is a formula of open sizes with more"
+            f"the result of `{sign}` is a formula of symbolic sizes with more"
             f" than {LONGEST_SIZE} parts",
             open_sizes=names,
         )
@@ -154,8 +154,7 @@ def _brief(sign: str, size):
 
 
 def compare(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) -> Tensor:
-    """Return a comparison, element by element: classes with classes or whole numbers, else as
-    numbers."""
+    """Return an elementwise comparison: of classes with classes or integers, or of numbers."""
     left, right = _as_class(left, right), _as_class(right, left)
     kinds = {each.type.kind for each in (left, right) if isinstance(each, Tensor)}
     if kinds == {"int"}:
@@ -187,7 +186,7 @@ def compare(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) 
 
 
 def _as_class(value: Value, other: Value) -> Value:
-    """Return an index that is compared with a class as an integer; all else as it is."""
+    """Return an index that is compared with a class as an integer; other values unchanged."""
     is_class = isinstance(other, Tensor) and other.type.kind == "int"
     if not is_class or not isinstance(value, Tensor) or value.counter is None:
         return value
@@ -207,7 +206,7 @@ def _check_classes(sign: str, left: Value, right: Value) -> None:
         return
     one, other = left.type.classes, right.type.classes
     if left.indices or right.indices:
-        return  # an index may run through a part of the classes
+        return  # an index may run over a part of the classes
     if one is not None and other is not None and not sizes.same(one, other):
         raise Mistake(
             "shape-mismatch",
@@ -219,7 +218,7 @@ def _check_classes(sign: str, left: Value, right: Value) -> None:
 def arithmetic(
     frame: BodyFrame, op: Op, sign: str, operands: tuple[Value, ...], span: Span
 ) -> Tensor:
-    """Return an op on numbers: truth values are taken as 0 and 1, a class is no number."""
+    """Return an op on numbers: booleans count as 0 and 1; class indices are refused."""
     values = []
     for position, each in enumerate(operands):
         if isinstance(each, Tensor) and each.type.kind == "int":
@@ -241,7 +240,7 @@ def arithmetic(
 
 
 def logical(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) -> Value:
-    """`and`, `or`."""
+    """Return `left and right` or `left or right`."""
     for position, each in enumerate((left, right)):
         _check_truth(sign, each, position)
     if isinstance(left, bool) and isinstance(right, bool):
@@ -256,7 +255,7 @@ def logical(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) 
 
 
 def negate(frame: BodyFrame, sign: str, operand: Value, span: Span) -> Value:
-    """`-x`, `not x`."""
+    """Return `-x` or `not x`."""
     if sign == "not":
         _check_truth(sign, operand, 0)
         if isinstance(operand, bool):
@@ -276,7 +275,7 @@ def _check_truth(sign: str, value: Value, position: int) -> None:
     raise Mistake(
         "wrong-kind",
         f"`{sign}` works on booleans, not on {describe(value)}",
-        help="a comparison gives one: `x > 0`",
+        help="a comparison is a boolean: `x > 0`",
         argument=position,
     )
 
@@ -284,23 +283,23 @@ def _check_truth(sign: str, value: Value, position: int) -> None:
 def select(
     frame: BodyFrame, condition: Tensor, value: Value, otherwise: Value, span: Span
 ) -> Tensor:
-    """`if c then a else b` where the condition is a tensor: element by element."""
+    """Return `if c then a else b` for a condition that is a tensor, elementwise."""
     if condition.type.kind != "bool":
         raise Mistake(
             "wrong-kind",
             f"`if` needs a boolean, not {describe(condition)}",
-            help="a comparison gives one: `x > 0`",
+            help="a comparison is a boolean: `x > 0`",
             argument=0,
         )
     branches = (value, otherwise)
     for position, each in enumerate(branches, 1):
         if not isinstance(each, Tensor) and not is_static(each):
-            raise Mistake("wrong-kind", f"`if` cannot give {describe(each)}", argument=position)
+            raise Mistake("wrong-kind", f"`if` cannot return {describe(each)}", argument=position)
     kinds = {each.type.kind for each in branches if isinstance(each, Tensor)}
     if "int" in kinds and kinds != {"int"}:
         raise Mistake(
             "wrong-kind",
-            f"`if` gives values of one kind, not {describe(value)} and {describe(otherwise)}",
+            f"`if` needs two values of one kind, not {describe(value)} and {describe(otherwise)}",
             argument=2,
         )
     kind = kinds.pop() if len(kinds) == 1 else "float"
@@ -311,16 +310,16 @@ def select(
 
 
 def as_kind(frame: BodyFrame, value: Value, kind: str, span: Span) -> Tensor:
-    """Return a number or tensor as a tensor of one kind; only truth values change theirs."""
+    """Return a number or tensor as a tensor of a kind; only booleans are converted."""
     if isinstance(value, Tensor):
         if kind == "float" and value.type.kind == "bool":
             return frame.apply(ops.ToFloat(), value, span=span)
         if value.type.kind != kind:
-            raise Mistake("wrong-kind", f"here a {kind} is needed, not {describe(value)}")
+            raise Mistake("wrong-kind", f"a {kind} is needed here, not {describe(value)}")
         return value
     assert is_static(value), "only numbers and tensors have a kind; please report this"
     if kind == "float" and isinstance(value, float) and math.isinf(value):
-        pass  # `inf`, for no other number is infinite
+        pass  # `inf`: no other number is infinite
     elif kind == "float" and not isinstance(value, Polynomial):
         if (wrong := beyond_float(value)) is not None:
             raise Mistake("bad-number", wrong)
@@ -331,7 +330,7 @@ def as_kind(frame: BodyFrame, value: Value, kind: str, span: Span) -> Tensor:
 
 
 def elementwise(frame: BodyFrame, op: Op, operands: list[Tensor], span: Span) -> Tensor:
-    """Return the node of an elementwise op, scalars spread over the largest operand."""
+    """Return the node of an elementwise op; scalars are broadcast to the largest operand."""
     largest = max(operands, key=lambda each: each.type.rank)
     shape = largest.shape
     for each in operands:
@@ -348,7 +347,7 @@ def elementwise(frame: BodyFrame, op: Op, operands: list[Tensor], span: Span) ->
 
 
 def _check_decided(name: str, operands: list[Tensor]) -> None:
-    """Refuse operands whose shapes may be equal or not, depending on open sizes."""
+    """Refuse operands whose shapes are equal only for some values of symbolic sizes."""
     first, *rest = [each.shape for each in operands if each.shape]
     for other in rest:
         for axis, (left, right) in enumerate(zip(first, other, strict=False)):
@@ -362,7 +361,7 @@ def _check_decided(name: str, operands: list[Tensor]) -> None:
 
 
 def unary(frame: BodyFrame, op: ops.Elementwise, name: str, x: Value, span: Span) -> Value:
-    """Return a function of one number: calculated if the number is known, else an op."""
+    """Return a function of one number: computed if the number is known, else an op."""
     if is_static(x) and not isinstance(x, Polynomial):
         try:
             return op.of_numbers(x)
@@ -378,7 +377,7 @@ def unary(frame: BodyFrame, op: ops.Elementwise, name: str, x: Value, span: Span
 def pairwise(
     frame: BodyFrame, op: Op, function: Callable, name: str, a: Value, b: Value, span: Span
 ) -> Value:
-    """Return the larger or smaller of two numbers."""
+    """Return the larger or the smaller of two numbers."""
     if is_static(a) and is_static(b):
         if isinstance(a, (float, bool)) and isinstance(b, Polynomial):
             a = int(a) if a == math.floor(a) else a
@@ -399,8 +398,10 @@ def pairwise(
 
 
 def spread(frame: BodyFrame, value: Tensor, shape: sizes.Shape, span: Span) -> Tensor:
-    """Return a scalar spread over `shape`; a tensor of that shape as it is. Raises Mistake
-    otherwise."""
+    """Broadcast a scalar to `shape`; return a tensor of that shape unchanged.
+
+    Raises Mistake for any other shape.
+    """
     if value.shape == shape:
         return value
     if value.shape == ():

@@ -2,7 +2,7 @@
 
     read_at(frame, x, [PlaceRead({c: 1}, 0), PlaceRead({i: 2, u: 1}, 0), (None, None, None)], span)
 
-Raises `Mistake`, whose argument is the position of the item at fault.
+Raises `Mistake`, whose `argument` is the position of the wrong item.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True)
 class PlaceRead:
-    """A sum of indices with whole factors, and a number."""
+    """A position on an axis: a sum of indices with integer factors, and an offset."""
 
     terms: dict[RunningIndex, Size]
     constant: Size
 
 
 Item: TypeAlias = PlaceRead | Tensor | tuple[Value | None, ...]
-"""What stands in brackets: a place, a class, or the start, stop and step of a slice."""
+"""An item in brackets: a position, a class, or the start, stop and step of a slice."""
 
 
 def read_at(frame: BodyFrame, value: Tensor, items: list[Item], span: Span) -> Tensor:
-    """Return the elements of a value at some items; the axes behind them stay."""
+    """Return the elements of a value at the items; the axes after them are kept."""
     sequence = value.sequence
     sees_steps = sequence is not None and sequence.name not in frame.hidden
     axes = len(value.shape) + sees_steps
@@ -66,14 +66,14 @@ def read_at(frame: BodyFrame, value: Tensor, items: list[Item], span: Span) -> T
         if of_steps is None:
             continue
         if set(of_steps.terms) & set(item.indices):
-            # the index of the class is that of the step: one choice for each step
+            # the class has the time step's index: one choice per time step
             value = _read(frame, value, of_steps, [None] * len(value.shape), span)
             of_steps = None
     return _read(frame, value, of_steps, entries, span)
 
 
 def _of_steps(item: Item, sequence: Sequence | None) -> PlaceRead | None:
-    """Return where the steps of a sequence are read; None for all of them."""
+    """Return the time steps of a sequence that are read; None for all of them."""
     if isinstance(item, PlaceRead):
         return item
     if isinstance(item, tuple) and item == (None, None, None):
@@ -95,8 +95,8 @@ def _chosen(
     position: int,
     span: Span,
 ) -> tuple[Tensor, list[PlaceRead | None]]:
-    """Return a value with the elements that a class chooses along an axis, and the places where
-    its other axes are still to be read."""
+    """Return the value indexed by a class along one axis, and the positions still to read on
+    its other axes."""
     shared = [
         each if each is not None and set(each.terms) & set(item.indices) else None
         for each in entries
@@ -110,7 +110,7 @@ def _chosen(
         order = (axis, *(k for k in range(len(value.shape)) if k != axis))
         value = frame.apply(Transpose(order), value, span=span)
     if item.shape:
-        raise Mistake("not-yet", "a class in brackets is a single one here", argument=position)
+        raise Mistake("not-yet", "a class in brackets must be a single one here", argument=position)
     try:
         value = frame.apply(Take(), value, item, span=span)
     except Mistake as mistake:
@@ -125,7 +125,7 @@ def _read(
     entries: list[PlaceRead | None],
     span: Span,
 ) -> Tensor:
-    """Return a value read at a place for each of its axes; those with None stay."""
+    """Return a value read at a position on each of its axes; axes with None are kept."""
     if of_steps is None and not any(each is not None for each in entries):
         return value
     if of_steps is not None:
@@ -162,7 +162,7 @@ def _read(
 
 
 def _affine(place: PlaceRead, at: dict[RunningIndex, int], size: Size) -> Affine:
-    """Return a place as an expression of positions: an index stands for start + position."""
+    """Return a position as an expression of axes: an index stands for start + axis position."""
     constant = place.constant
     for each, factor in place.terms.items():
         constant = constant + factor * each.start

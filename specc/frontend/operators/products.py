@@ -1,6 +1,7 @@
-"""Products and positions: `W @ x`, `x[3]`, `x[1:4]`, `scores[label]`.
+"""Matrix products and indexing: `W @ x`, `x[3]`, `x[1:4]`, `scores[label]`.
 
-A product is a `Contract`, whose index maps say which elements meet. All functions raise `Mistake`.
+A matrix product is a `Contract`, whose index maps say which elements are multiplied. All functions
+raise `Mistake`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from specc.source import Span
 
 
 def matmul(frame: BodyFrame, left: Value, right: Value, span: Span) -> Tensor:
-    """`left @ right`: sums over the last axis of the left and the first of the right.
+    """Return `left @ right`: the sum over the last axis of the left and the first of the right.
 
     matrix @ vector  out[o] = sum(i) left[o, i] * right[i]
     matrix @ matrix  out[o, p] = sum(i) left[o, i] * right[i, p]
@@ -63,9 +64,10 @@ def matmul(frame: BodyFrame, left: Value, right: Value, span: Span) -> Tensor:
 
 
 def index(frame: BodyFrame, value: Value, items: list, span: Span) -> Value:
-    """`value[items]`; an item is a number, a (start, stop, step), or, first of all, a class tensor.
+    """Return `value[items]`.
 
-    The argument of a Mistake is the position of the item at fault.
+    An item is a number or a (start, stop, step); the first one may be a class tensor. The
+    `argument` of a Mistake is the position of the wrong item.
     """
     if isinstance(value, Several):
         (item,) = items if len(items) == 1 else (None,)
@@ -76,7 +78,7 @@ def index(frame: BodyFrame, value: Value, items: list, span: Span) -> Value:
         ):
             raise Mistake(
                 "wrong-kind",
-                f"one of {describe(value)} is chosen by a number from 0 to {len(value.items) - 1}",
+                f"the index of {describe(value)} must be a number from 0 to {len(value.items) - 1}",
             )
         return value.items[item]
     if not isinstance(value, Tensor) or (value.type.kind == "int" and not value.type.rank):
@@ -118,7 +120,7 @@ def _take(
         )
     value = as_kind(frame, value, "float", span)
     rank, chosen = value.type.rank, item.type.rank
-    if axis:  # the axis that is chosen from goes in front, and back to its place
+    if axis:  # the indexed axis is moved to the front, and back afterwards
         order = (axis, *(each for each in range(rank) if each != axis))
         value = frame.apply(Transpose(order), value, span=span)
     try:
@@ -158,14 +160,14 @@ def slice_of(
         if each is not None and (isinstance(each, bool) or not isinstance(each, (int, Polynomial))):
             raise Mistake(
                 "wrong-kind",
-                f"a slice is made of integers, not {describe(each)}",
+                f"a slice consists of integers, not {describe(each)}",
                 argument=position,
             )
     start, step = 0 if start is None else start, 1 if step is None else step
     stop = size if stop is None else stop
     if not isinstance(step, int) or step < 1:
         raise Mistake(
-            "bad-number", f"the step of a slice is at least 1, not {step}", argument=position
+            "bad-number", f"the step of a slice must be at least 1, not {step}", argument=position
         )
     if isinstance(start, int) and start < 0:
         start = start + size

@@ -2,8 +2,8 @@
 
     reduced(frame, "sum", value, (i,), conditions, span)
 
-An index is an axis of the value's node. Elements for which a condition is false, and steps past the
-end of a sequence of varying length, take no part. All functions raise `Mistake`.
+An index is an axis of the value's node. Elements for which a condition is false, and time steps
+past the end of a variable-length sequence, are left out. All functions raise `Mistake`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from specc.source import Span
 
 INFINITY = float("inf")
 LOWEST = -3e38
-"""Less than any value that a network has, and finite in all types."""
+"""Lower than any value in a network, and finite in all types."""
 
 
 def reduced(
@@ -39,7 +39,7 @@ def reduced(
     conditions: list[Tensor],
     span: Span,
 ) -> Tensor:
-    """Return the reduction `word` of a value over some of its indices."""
+    """Return the reduction named `word` of a value over some of its indices."""
     masks = [*conditions, *(_steps_of(each) for each in over if each.is_varying)]
     missing = [each for each in over if each not in value.indices]
     if missing:
@@ -51,19 +51,19 @@ def reduced(
 
 
 def _steps_of(index: RunningIndex) -> Tensor:
-    """Return whether an example has the step that an index stands for."""
+    """Return the mask of an index over a sequence: true for the time steps of an example."""
     assert index.sequence is not None and index.sequence.mask is not None
     return Tensor(index.sequence.mask, indices=(index,))
 
 
 def _axes(value: Tensor, over: tuple[RunningIndex, ...]) -> tuple[int, ...]:
-    """Return the axes of a value's node that some indices are."""
+    """Return the axes of a value's node that belong to some indices."""
     first = int(value.sequence is not None)
     return tuple(first + value.indices.index(each) for each in over)
 
 
 def _without(value: Tensor, node: Node, over: tuple[RunningIndex, ...]) -> Tensor:
-    """Return a reduction's node as a value without the indices that are gone."""
+    """Return a reduction's node as a value without the reduced indices."""
     left = tuple(each for each in value.indices if each not in over)
     if (wrong := excess(node.type.shape)) is not None:
         raise Mistake("too-large", wrong)
@@ -83,7 +83,7 @@ def total(
     for mask in masks:
         if mask.shape or (mask.sequence is not None and sequence is None):
             raise Mistake(
-                "wrong-kind", f"a condition is one boolean for each index, not {describe(mask)}"
+                "wrong-kind", f"a condition must be one boolean per index, not {describe(mask)}"
             )
         places = [at(0)] if mask.sequence is not None else []
         places += [at(first + indices.index(each)) for each in mask.indices]
@@ -148,7 +148,7 @@ def _of_booleans(
         raise Mistake(
             "wrong-kind",
             f"`{word}` works on booleans, not on {describe(value)}",
-            help="a comparison gives one: `x[i] > 0`",
+            help="a comparison is a boolean: `x[i] > 0`",
             argument=0,
         )
     numbers = _kept(frame, as_kind(frame, value, "float", span), masks, float(word == "all"), span)
@@ -160,7 +160,7 @@ def _of_booleans(
 
 
 def _prod(frame: BodyFrame, value: Tensor, over, masks: list[Tensor], span: Span) -> Tensor:
-    """Return the product: halves are multiplied until one element is left."""
+    """Return the product: the two halves are multiplied until one element remains."""
     value = _kept(frame, value, masks, 1.0, span)
     origin = frame.origin(span)
     for each in over:
@@ -202,15 +202,13 @@ def _argmax(frame: BodyFrame, value: Tensor, over, masks: list[Tensor], span: Sp
     if len(over) > 1 or value.shape:
         raise Mistake(
             "wrong-kind",
-            "`argmax` and `argmin` give the position along one index, of a number for each of"
-            " its values",
+            "`argmax` and `argmin` take one index, and a number for each of its values",
             argument=0,
         )
     if over[0].start != 0:
         raise Mistake(
             "bad-index",
-            f"`{over[0].name}` starts at {over[0].start}: the positions that `argmax` gives count"
-            " from 0",
+            f"`{over[0].name}` starts at {over[0].start}, but `argmax` counts positions from 0",
             argument=0,
         )
     value = _kept(frame, value, masks, -INFINITY, span)
@@ -232,10 +230,10 @@ def _norm(frame: BodyFrame, value: Tensor, over, masks: list[Tensor], span: Span
 def _shifted(
     frame: BodyFrame, value: Tensor, over, masks: list[Tensor], span: Span
 ) -> tuple[Tensor, Tensor]:
-    """Return the values less the largest of them, and this largest one."""
+    """Return the values minus their maximum, and the maximum."""
     value = _kept(frame, value, masks, -INFINITY, span)
     largest = frame.apply(ops.Detach(), _max(frame, value, over, [], span), span=span)
-    if masks:  # nothing may be left: then all are 0, not NaN
+    if masks:  # if the masks leave no element, the result is 0, not NaN
         largest = arithmetic.arithmetic(frame, ops.Maximum(), "max", (largest, LOWEST), span)
     shifted = arithmetic.arithmetic(frame, ops.Sub(), "-", (value, largest), span)
     return shifted, largest

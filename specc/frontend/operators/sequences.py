@@ -1,6 +1,6 @@
-"""What looks at a whole sequence: its first and last step, its steps in reverse, sums over them.
+"""Functions of a whole sequence: its first and last step, its reverse, sums over its steps.
 
-All of them leave out the steps past the end of a sequence of varying length. Functions raise
+All of them leave out the time steps past the end of a variable-length sequence. Functions raise
 `Mistake`.
 """
 
@@ -26,7 +26,7 @@ from specc.source import Span
 
 
 def of_sequence(x: Value, name: str) -> Tensor:
-    """`x` as a sequence."""
+    """Return `x` as a sequence. Raises Mistake if it is none."""
     if not isinstance(x, Tensor) or x.sequence is None:
         raise Mistake(
             "wrong-kind",
@@ -41,7 +41,7 @@ def of_sequence(x: Value, name: str) -> Tensor:
 
 
 def _of_all(x: Tensor, node: Node) -> Tensor:
-    """Return one value for all steps of a sequence; it has the same indices."""
+    """Return a node without the time axis as a value with the indices of `x`."""
     return Tensor(node, x.provenance, indices=x.indices)
 
 
@@ -57,14 +57,14 @@ def _checked(value: Value, over: Sequence, name: str) -> Tensor:
 
 
 def total(frame: BodyFrame, value: Value, over: Sequence, name: str, span: Span) -> Tensor:
-    """Return the sum over the steps."""
+    """Return the sum over the time steps."""
     x = _checked(value, over, name)
     kept = masked(x.node, x.over)
     return _of_all(x, apply(Sum((0,)), kept, origin=frame.origin(span)))
 
 
 def average(frame: BodyFrame, x: Value, over: Sequence, name: str, span: Span) -> Tensor:
-    """Return the mean over the steps that there are."""
+    """Return the mean over the time steps of each example."""
     sequence = _checked(x, over, name).over
     return _divided(frame, total(frame, x, over, name, span), sequence, span)
 
@@ -78,25 +78,27 @@ def _divided(frame: BodyFrame, summed: Tensor, sequence: Sequence, span: Span) -
 
 
 def over_steps(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
-    """Return a value of each step as one of the example: the mean over its steps."""
+    """Return the mean of a sequence over the time steps: one value per example."""
     if x.sequence is None:
         return x
     return average(frame, as_kind(frame, x, "float", span), x.sequence, "mean", span)
 
 
 def over_batch(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
-    """Return the mean over the batch, of the steps that there are."""
+    """Return the mean over the batch and the time steps of its examples."""
     origin = frame.origin(span)
     summed = apply(Sum((0,)), masked(x.node, x.over), origin=origin)
     length = x.over.length
-    assert length is not None, "only varying sequences have a batch mean; please report this"
+    assert length is not None, (
+        "only variable-length sequences have a batch mean; please report this"
+    )
     count = apply(BatchMean(), apply(ops.ToFloat(), length), origin=origin)
     values = Tensor(apply(BatchMean(), summed, origin=origin), x.provenance)
     return arithmetic.arithmetic(frame, ops.Div(), "/", (values, Tensor(count)), span)
 
 
 def masked(node: Node, sequence: Sequence) -> Node:
-    """Return the values of a sequence with 0 past its end."""
+    """Return the values of a sequence, with 0 past its end."""
     if sequence.mask is None:
         return node
     return ops.select(_spread(sequence.mask, node), node, constant(0.0))
@@ -108,7 +110,7 @@ def _spread(mask: Node, like: Node) -> Node:
 
 
 def last(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
-    """Return the value of the last step."""
+    """Return the value of the last time step."""
     size = x.over.size
     length = x.over.length
     if length is None:
@@ -123,20 +125,20 @@ def last(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
 
 
 def _as_numbers(x: Tensor, name: str) -> tuple[Node, Size | None]:
-    """Return the values of a sequence as numbers, and how many classes they stand for."""
+    """Return the values of a sequence as numbers, and their number of classes."""
     if x.type.kind == "float":
         return x.node, None
     if x.type.kind == "int" and x.type.classes is not None:
         return apply(ops.ToFloat(), x.node), x.type.classes
     raise Mistake(
         "wrong-kind",
-        f"`{name}` of a sequence of varying length takes numbers or classes, not {describe(x)}",
+        f"`{name}` of a variable-length sequence takes numbers or classes, not {describe(x)}",
         argument=0,
     )
 
 
 def first(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
-    """Return the value of the first step."""
+    """Return the value of the first time step."""
     return _one(frame, x, 0, span)
 
 
@@ -147,7 +149,7 @@ def _one(frame: BodyFrame, x: Tensor, position: Size, span: Span) -> Tensor:
 
 
 def reverse(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
-    """Return the steps from the last to the first; what lies past the end stays there."""
+    """Return the time steps in reverse; those past the end stay where they are."""
     size, origin = x.over.size, frame.origin(span)
     if x.over.begin is not None:
         raise Mistake(
@@ -161,7 +163,7 @@ def reverse(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
         return replace(
             x, node=apply(Slice(0, size - 1, size, -1), x.node, origin=origin), finals=()
         )
-    # where step k of the reversed sequence comes from: length - 1 - k, and k itself past the end
+    # step k of the reversed sequence is step length - 1 - k, or k itself past the end
     steps = apply(ops.ToFloat(), leaf(Iota(size)))
     mask = x.over.mask
     assert mask is not None, "a length comes with a mask; please report this"
@@ -176,13 +178,13 @@ def reverse(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
 
 
 def previous(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
-    """Return the value of the step before; at the first step class n of n, or 0."""
+    """Return the value of the previous time step; at the first step class n of n + 1, or 0."""
     size, node, origin = x.over.size, x.node, frame.origin(span)
     if x.over.begin is not None:
         raise Mistake(
             "wrong-kind",
-            "the step before the first one of a window lies in another batch: a"
-            " stream has no `previous`",
+            "a stream has no `previous`: the step before a window's first one lies in"
+            " another batch",
             argument=0,
         )
     classes = x.type.classes
@@ -205,7 +207,7 @@ def previous(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
 
 
 def along(frame: BodyFrame, x: Value, sequence: Sequence, span: Span) -> Tensor:
-    """Return one value at every step."""
+    """Return a sequence with the same value at every time step."""
     if is_static(x):
         x = as_kind(frame, x, "float", span)
     if not isinstance(x, Tensor) or x.sequence is not None:
@@ -218,6 +220,6 @@ def along(frame: BodyFrame, x: Value, sequence: Sequence, span: Span) -> Tensor:
 
 
 def varying(name: str, size, length: Node, origin: Origin) -> Sequence:
-    """Return a sequence of which each example has a length of its own."""
+    """Return a variable-length sequence, with one length per example."""
     steps = apply(ops.ToFloat(), leaf(Iota(size), origin))
     return Sequence(name, size, ops.less(steps, apply(ops.ToFloat(), length)), length)

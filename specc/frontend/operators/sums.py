@@ -2,9 +2,10 @@
 
     summed(node, (1, 2), masks)     # the sum of a node over its axes 1 and 2
 
-The product is looked through: `W[k, c, u] * x[c, i + u]` is two factors, each read at affine places
-of the indices of their product, and these are the index maps of one `Contract`. More than two are
-multiplied two by two, the cheapest pair first. What has a mask counts as 0 where it is false.
+The product is split into factors: `W[k, c, u] * x[c, i + u]` has two, each read at affine positions
+of the product's indices. These positions are the index maps of one `Contract`. More than two
+factors are multiplied pair by pair, the cheapest pair first. A factor counts as 0 where its mask is
+false.
 """
 
 from __future__ import annotations
@@ -26,24 +27,24 @@ from specc.ops.shape import Slice, Transpose
 from specc.system.records import dataclass
 
 UNKNOWN = 64
-"""What an open size counts as where the cheapest of several products is looked for."""
+"""The size that stands for a symbolic size when the costs of products are compared."""
 
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """`node[places]` within a product; a place is an affine expression of the product's axes."""
+    """`node[places]` in a product; a place is an affine expression of the product's axes."""
 
     node: Node
     places: Map
 
     @property
     def axes(self) -> set[int]:
-        """The axes of the product that it depends on."""
+        """Return the axes of the product that the factor depends on."""
         return {i for place in self.places for i, _ in place.terms}
 
     @property
     def is_plain(self) -> bool:
-        """Whether each of its axes is one axis of the product."""
+        """Return whether each axis of the factor is one axis of the product."""
         alone = [place.terms for place in self.places]
         return all(len(each) == 1 and each[0][1] == 1 for each in alone) and not any(
             place.constant for place in self.places
@@ -52,7 +53,7 @@ class Factor:
 
 @dataclass(eq=False)
 class FactorList:
-    """The factors of a product, and the numbers that it is multiplied with and divided by."""
+    """The factors of a product, and the numbers that multiply and divide it."""
 
     factors: list[Factor]
     times: list[Node]
@@ -61,7 +62,7 @@ class FactorList:
 
 
 def summed(node: Node, axes: Sequence[int], masks: Sequence[Factor], origin: Origin) -> Node:
-    """Return the sum of a node over some of its axes, where all masks are true."""
+    """Return the sum of a node over some axes, of the elements where all masks are true."""
     shape = node.type.shape
     product = FactorList([], [], [])
     _take_apart(node, tuple(at(k) for k in range(len(shape))), product)
@@ -82,7 +83,7 @@ def summed(node: Node, axes: Sequence[int], masks: Sequence[Factor], origin: Ori
 
 
 def _take_apart(node: Node, places: Map, product: FactorList) -> None:
-    """Add the factors of a node that is read at some places of a product."""
+    """Add the factors of a node that is read at given places of a product."""
     op = node.op
     if isinstance(op, Mul):
         for each in node.inputs:
@@ -100,14 +101,14 @@ def _take_apart(node: Node, places: Map, product: FactorList) -> None:
 
 
 def _scalar_of(node: Node) -> Node | None:
-    """Return the one number that all elements of a node are; None if there are several."""
+    """Return the scalar that was broadcast to a node; None if it was not."""
     while isinstance(node.op, Broadcast):
         node = node.inputs[0]
     return node if not node.type.shape else None
 
 
 def _seen_through(node: Node, places: Map) -> Map | None:
-    """Return where the input of a node is read that moves elements; None of all others."""
+    """Return where a node that moves elements reads its input; None for other nodes."""
     op = node.op
     if isinstance(op, Broadcast):
         return tuple(places[axis] for axis in op.axes)
@@ -127,7 +128,7 @@ def _seen_through(node: Node, places: Map) -> Map | None:
 
 
 def _composed(outer: Affine, places: Map) -> Affine | None:
-    """Return an affine expression of places as one of their indices; None if it has no number."""
+    """Substitute places into an affine expression; None for a factor that is not a number."""
     terms: dict[int, Size] = {}
     constant_: Size = outer.constant
     for k, factor in outer.terms:
@@ -140,7 +141,7 @@ def _composed(outer: Affine, places: Map) -> Affine | None:
 
 
 def _spread(factor: Factor, shape: Shape) -> Node:
-    """Return a factor whose places are plain, over all axes of the product."""
+    """Return a plain factor broadcast over all axes of the product."""
     axes = tuple(place.terms[0][0] for place in factor.places)
     order = tuple(sorted(range(len(axes)), key=axes.__getitem__))
     node = factor.node
@@ -152,7 +153,7 @@ def _spread(factor: Factor, shape: Shape) -> Node:
 
 
 def _plain(factor: Factor, shape: Shape) -> Factor:
-    """Return a factor as one whose axes are those of the product that it depends on."""
+    """Return a factor whose axes are exactly the product's axes that it depends on."""
     if factor.is_plain and len(factor.axes) == len(factor.places):
         wanted = [shape[place.terms[0][0]] for place in factor.places]
         if all(sizes.same(a, b) for a, b in zip(factor.node.type.shape, wanted, strict=True)):
@@ -167,7 +168,7 @@ def _plain(factor: Factor, shape: Shape) -> Factor:
 
 
 def _masked(factors: list[Factor], masks: Sequence[Factor], shape: Shape) -> list[Factor]:
-    """Return the factors, those that depend on all of a mask's axes being 0 where it is false."""
+    """Return the factors; one that has all axes of a mask is set to 0 where the mask is false."""
     found = list(factors)
     for mask in masks:
         own = [k for k, each in enumerate(found) if mask.axes <= each.axes]
@@ -185,7 +186,7 @@ def _masked(factors: list[Factor], masks: Sequence[Factor], shape: Shape) -> lis
 
 
 def _sorted(factor: Factor) -> Factor:
-    """Return a plain factor with its axes in the order of the product's."""
+    """Return a plain factor with its axes in the product's order."""
     axes = [place.terms[0][0] for place in factor.places]
     order = tuple(sorted(range(len(axes)), key=axes.__getitem__))
     if order == tuple(range(len(order))):
@@ -195,7 +196,7 @@ def _sorted(factor: Factor) -> Factor:
 
 
 def _multiplied(factors: list[Factor], gone: set[int], shape: Shape, origin: Origin) -> Node:
-    """Return the sum of a product over the axes `gone`; the others are those of the result."""
+    """Return the sum of a product over the axes `gone`; the result has the other axes."""
     unseen = gone.difference(*(each.axes for each in factors))
     while len(factors) > 2:
         _, one, other = min(
@@ -263,7 +264,7 @@ def _kept(factor: Factor, kept: list[int], shape: Shape) -> Node:
 
 
 def _in_order(one: Factor, other: Factor, kept: list[int]) -> tuple[Factor, Factor]:
-    """Return two factors as matrix products have them: weights first, else rows first."""
+    """Return two factors in the order of a matrix product: weights first, else rows first."""
     if one.node.type.batched != other.node.type.batched:
         return (other, one) if one.node.type.batched else (one, other)
     alone = [k for k in kept if (k in one.axes) != (k in other.axes)]
@@ -271,7 +272,7 @@ def _in_order(one: Factor, other: Factor, kept: list[int]) -> tuple[Factor, Fact
 
 
 def _scaled(total: Node, product: FactorList, origin: Origin) -> Node:
-    """Return a sum with the numbers that its product was multiplied with or divided by."""
+    """Multiply and divide a sum by the numbers of its product."""
     shape = total.type.shape
 
     def spread(number: Node) -> Node:

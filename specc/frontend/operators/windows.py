@@ -1,8 +1,9 @@
-"""Convolutions and windows over [channels, places ...], with one, two or three axes of places.
+"""Convolutions and windows over [channels, positions ...], in one, two or three dimensions.
 
 convolve(frame, x, weight, stride=(1, 1), pad=(0, 0), ...)    # [c, h, w] -> [filters, h', w']
 
-What holds for each axis of places is a tuple, one number an axis. All functions raise `Mistake`.
+Strides, paddings and sizes are tuples with one number per spatial axis. All functions raise
+`Mistake`.
 """
 
 from __future__ import annotations
@@ -22,17 +23,16 @@ from specc.ops.window import WindowMax
 from specc.source import Span
 
 PLACES = {1: ("width",), 2: ("height", "width"), 3: ("depth", "height", "width")}
-"""The names of the axes of places, by their number."""
+"""The names of the spatial axes, by their number."""
 
 Each = tuple[int, ...]
-"""A number for each axis of places."""
+"""One number per spatial axis."""
 
 
 def window_count(
     size: Size, window: Size, stride: int, pad: int, rounds: str, axis: str
 ) -> tuple[Size, str]:
-    """Return how many windows lie on an axis, (N - F + 2P) / S + 1, and that calculation as
-    text."""
+    """Return the number of windows on an axis, (N - F + 2P) / S + 1, and the formula as text."""
     room = size - window + 2 * pad
     formula = f"({size} - {window} + 2*{pad}) / {stride} + 1"
     if isinstance(room, int) and room < 0:
@@ -40,7 +40,7 @@ def window_count(
         raise Mistake(
             "window-does-not-fit",
             f"a window of {window} is larger than the {axis} {size}{padded}",
-            help="take a smaller window, or more padding",
+            help="use a smaller window, or more padding",
         )
     count = room // stride + 1
     left_over = room % stride
@@ -48,15 +48,15 @@ def window_count(
         if not isinstance(left_over, int):
             raise Mistake(
                 "undecided-size",
-                f"cannot prove that the windows come out even: {formula} on the {axis}",
-                help="`round=floor` leaves out what is left over at the end",
+                f"cannot prove that the windows fit evenly: {formula} on the {axis}",
+                help="`round=floor` ignores the remainder at the end",
                 open_sizes=sizes.open_names(left_over),
             )
         result = f" = {room / stride + 1:g}" if isinstance(room, int) else ""
         raise Mistake(
             "window-does-not-fit",
-            f"the windows do not come out even: {formula}{result} on the {axis}",
-            help=f"`round=floor` leaves out the last {left_over} of it, and gives {count}",
+            f"the windows do not fit evenly: {formula}{result} on the {axis}",
+            help=f"`round=floor` ignores the last {left_over} of it and gives {count}",
         )
     if left_over != 0:
         formula = f"floor({formula.removesuffix(' + 1')}) + 1"
@@ -64,12 +64,12 @@ def window_count(
 
 
 def joined(notes: list[str]) -> str:
-    """Return the calculations for the axes, once if they are the same."""
+    """Return the formulas of the axes as text, without duplicates."""
     return ", ".join(dict.fromkeys(notes))
 
 
 def placed(x: Value) -> Tensor:
-    """`x` as a value [channels, places ...], with one to three axes of places."""
+    """Return `x` as a value [channels, positions ...] with one to three spatial axes."""
     if not isinstance(x, Tensor) or x.type.kind != "float" or x.type.rank - 1 not in PLACES:
         help_ = None
         if isinstance(x, Tensor) and x.type.kind == "float" and x.type.rank == 1:
@@ -86,13 +86,12 @@ def placed(x: Value) -> Tensor:
 
 
 def each_place(x: Tensor, name: str, base: int, width: int | None, depth: int | None) -> Each:
-    """Return a setting for each axis of places: `base`, but for the width and the depth as
-    given."""
+    """Return a setting for each spatial axis: `base`, except where width or depth is given."""
     places = x.type.rank - 1
     if places < 3 and depth is not None and depth != base:
         raise Mistake(
             "bad-setting",
-            f"the {name} has no depth of its own over {sizes.show(x.shape)}, only over"
+            f"the {name} of {sizes.show(x.shape)} has no depth; only"
             " [channels, depth, height, width]",
         )
     last = base if width is None else width
@@ -119,7 +118,7 @@ def convolve(
     reach = tuple(dilation * (kernel - 1) + 1 for kernel in kernels)
     counts, note = window_counts(x, reach, stride, pad, rounds)
     x = padded(frame, x, pad, 0.0, span)
-    # the indices: filter, places of the result, channel, places of the kernel, group
+    # the indices: filter, positions of the result, channel, positions in the kernel, group
     spots = range(1, places + 1)
     channel, taps = places + 1, range(places + 2, 2 * places + 2)
     extents: tuple[Size, ...] = (
@@ -150,7 +149,7 @@ def convolve(
 
 
 def _weight(weight: Value, name: str, first: str, places: int) -> Tensor:
-    """`weight` as the weight of a convolution with so many axes of places."""
+    """Return `weight` as the weight of a convolution with `places` spatial axes."""
     if (
         not isinstance(weight, Tensor)
         or weight.type.rank != places + 2
@@ -166,12 +165,12 @@ def _weight(weight: Value, name: str, first: str, places: int) -> Tensor:
 
 
 def _check_groups(channels: Size, filters: Size, depth: Size, groups: int) -> None:
-    """Check that channels and filters can be divided, and the weight's number of channels."""
+    """Check that `groups` divides channels and filters, and the weight's number of channels."""
     for what, number in (("channels", channels), ("filters", filters)):
         if isinstance(number % groups, Polynomial):
             raise Mistake(
                 "undecided-size",
-                f"cannot prove that {number} {what} have {groups} equal groups",
+                f"cannot prove that {number} {what} can be divided into {groups} groups",
                 open_sizes=sizes.open_names(number),
             )
         if number % groups != 0:
@@ -182,7 +181,7 @@ def _check_groups(channels: Size, filters: Size, depth: Size, groups: int) -> No
         needed = f"{channels}" if groups == 1 else f"{channels} / {groups} = {channels // groups}"
         raise Mistake(
             "shape-mismatch",
-            f"the weight is for {depth} channels, but there are {needed}",
+            f"the weight is for {depth} channels, but the input has {needed}",
             argument=1,
         )
 
@@ -198,7 +197,7 @@ def scatter(
 ) -> tuple[Tensor, str]:
     """out[k, s*y + u - p, s*x + v - p] += weight[c, k, u, v] * in[c, y, x], over c, u and v.
 
-    The transpose of `convolve` with the same weight: the result is as large as what it was given.
+    This is the transpose of `convolve` with the same weight.
     """
     channels, *lengths = x.shape
     places = len(lengths)
@@ -207,7 +206,7 @@ def scatter(
     if not sizes.same(depth, channels):
         raise Mistake(
             "shape-mismatch",
-            f"the weight is for {depth} channels, but there are {channels}",
+            f"the weight is for {depth} channels, but the input has {channels}",
             argument=1,
         )
     full, results, notes = [], [], []
@@ -223,12 +222,12 @@ def scatter(
             raise Mistake(
                 "window-does-not-fit",
                 f"the padding leaves nothing of the {axis}: {formula} = {result}",
-                help="take less padding, or a larger kernel",
+                help="use less padding, or a larger kernel",
             )
         full.append(whole)
         results.append(result)
         notes.append(f"{formula} = {result}")
-    # the indices: filter, places of x, channel, places of the kernel
+    # the indices: filter, positions of x, channel, positions in the kernel
     spots = range(1, places + 1)
     channel, taps = places + 1, range(places + 2, 2 * places + 2)
     moved = (
@@ -256,7 +255,7 @@ def window_sum(
     counts, note = window_counts(x, size, stride, pad, rounds)
     provenance, channels = x.provenance, x.shape[0]
     x = padded(frame, x, pad, 0.0, span)
-    # the indices: channel, places of the result, places of the window
+    # the indices: channel, positions of the result, positions in the window
     places = len(size)
     moved = (Affine(((spot, step), (spot + places, 1))) for spot, step in enumerate(stride, 1))
     op = Contract(
@@ -287,7 +286,7 @@ def window_max(
     else:
         (high, wide), (down, right) = size[-2:], stride[-2:]
         x = frame.apply(WindowMax((high, wide), (down, right)), x, span=span)
-    if places == 3:  # the largest of each image, and then along the depth
+    if places == 3:  # the maximum of each image, and then along the depth
         rest = sizes.product(counts[1:])
         x = shaped(x, (channels, x.shape[1], rest))
         x = frame.apply(WindowMax((size[0], 1), (stride[0], 1)), x, span=span)
@@ -297,7 +296,7 @@ def window_max(
 def window_counts(
     x: Tensor, size: tuple[Size, ...], stride: Each, pad: Each, rounds: str
 ) -> tuple[tuple[Size, ...], str]:
-    """Return how many windows lie on each axis of places, and the calculations as text."""
+    """Return the number of windows on each spatial axis, and the formulas as text."""
     problems = zip(PLACES[len(size)], x.shape[1:], size, stride, pad, strict=True)
     found = [
         window_count(length, window, step, margin, rounds, axis)
@@ -307,7 +306,7 @@ def window_counts(
 
 
 def padded(frame: BodyFrame, x: Tensor, pad: Each, fill: float, span: Span) -> Tensor:
-    """Return x with `pad` elements of `fill` at both ends of each axis of places."""
+    """Return x with `pad` elements of `fill` at both ends of each spatial axis."""
     for axis, margin in enumerate(pad, 1):
         if margin:
             op = Pad(axis, margin, x.shape[axis] + 2 * margin, fill=fill)

@@ -1,22 +1,21 @@
-"""A syntax tree to a checked program: the model, its training, and all errors of the file in one
-run.
+"""From a syntax tree to a checked program: the model, its training, and all errors of a file.
 
-check           the whole way
-doubt           what an error of syntax leaves in doubt
+check           all checks in order
+doubt           errors that may only be consequences of a syntax error
 whole           checks of a whole model: what its losses depend on, its memory
-overrides       values that a command or a call gives in place of the file's
-uses            the names of the file and of the files that it uses
+overrides       values of the command line or a call that replace those of the file
+uses            the names of the file and of the files that it imports
 model           the statements of the model, its losses and metrics
 training        the `train` block
-train_settings  what each of its settings may be, and what it does
-columns         how columns of the data become inputs: `column NAME = formula`
-augments        inputs that are changed while training: `augment NAME = formula`
-balance         classes that count alike in the loss: `balance = label`
+train_settings  the types and descriptions of its settings
+columns         inputs computed from columns of the data: `column NAME = formula`
+augments        data augmentation of inputs: `augment NAME = formula`
+balance         classes with equal weight in the loss: `balance = label`
 splits          how the data is divided
 objectives      the losses that each optimizer minimizes
 optimizers      the update rule of each parameter
-schedules       settings that change in training, followed ahead to check their bounds
-monitor         the value that chooses the best epoch
-unused          definitions that no model uses, checked all the same
-resolve         names without a meaning in code that is not elaborated
+schedules       settings that change in training, evaluated ahead to check their bounds
+monitor         the value that selects the best epoch
+unused          checks of definitions that no model uses
+resolve         undefined names in code that is not elaborated
 """

@@ -1,4 +1,4 @@
-"""`augment NAME = formula`: inputs that are changed while training.
+"""Data augmentation, `augment NAME = formula`: inputs that are changed during training.
 
     augment image = image -> shift(1)     # let image = if training then shift(image; 1) else image
 
@@ -21,7 +21,7 @@ from specc.source import Span
 def augments_of(
     context: Context, model: ast.Model, block: ast.Train | None
 ) -> tuple[ast.Augment, ...]:
-    """Return the augments of a `train` block; reports those of no input, and second ones."""
+    """Return the augments of a `train` block. Report those of unknown inputs, and duplicates."""
     found: dict[str, ast.Augment] = {}
     names = [each.name.text for each in model.body if isinstance(each, ast.Input | ast.Stream)]
     for statement in block.body if block is not None else ():
@@ -42,7 +42,7 @@ def augments_of(
                 "duplicate-name",
                 f"`{name.text}` is already augmented",
                 name.span,
-                labels=[Label(found[name.text].name.span, "first here")],
+                labels=[Label(found[name.text].name.span, "first augmented here")],
                 help="join the stages: `augment image = image -> flip -> shift(2)`",
             )
         else:
@@ -51,7 +51,7 @@ def augments_of(
 
 
 def augment(frame: BodyFrame, port: ast.Statement, augments: Sequence[ast.Augment]) -> None:
-    """Give an input the value that training sees, if an `augment` says so."""
+    """Replace an input by its augmented value if it has an `augment`."""
     name = getattr(port, "name", None)
     statement = next(
         (each for each in augments if name is not None and each.name.text == name.text), None
@@ -84,7 +84,7 @@ def augment(frame: BodyFrame, port: ast.Statement, augments: Sequence[ast.Augmen
     del frame.names[_AUGMENTED]
 
 
-_AUGMENTED = "augmented value"  # no name of a file has a space
+_AUGMENTED = "augmented value"  # has a space, so no name in a file equals it
 
 
 def _fits(value: object, before: object) -> bool:

@@ -1,10 +1,10 @@
-"""`balance = label`: while training, each example's loss counts by the weight of its class.
+"""Class weights, `balance = label`: training weights each example's loss by its class.
 
-    name = balanced_target(block)        # "label"; None if nothing weighs
+    name = balanced_target(block)        # "label"; None without `balance`
     weighed(frame, span, tensor, "label")       # if training then loss * weights[label] else loss
 
-The weights are a state of the model, `label.balance` `[classes]`, 1 at first: the training sets
-them from its data, and a checkpoint keeps them.
+The weights are a state of the model, `label.balance` `[classes]`, initialized to 1. Training
+computes them from its data, and checkpoints contain them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from specc.recipe import BALANCE, Recipe
 from specc.source import Span
 
 _LOSS, _WEIGHTS, _LABEL = "loss of an example", "weights of classes", "class of an example"
-"""Names of values while a formula is made: no name of a file has a space."""
+"""Names in the generated formula: they have a space, so no name in a file equals them."""
 
 
 def balanced_target(block: ast.Train | None) -> str | None:
-    """Return the target whose classes weigh alike in the loss, if a `train` block names one."""
+    """Return the target whose classes are balanced, if a `train` block names one."""
     found: dict[str, str] = {}
     for each in block.body if block is not None else ():
         if isinstance(each, ast.Setting) and isinstance(each.value, ast.Path | ast.String):
@@ -37,7 +37,7 @@ def balanced_target(block: ast.Train | None) -> str | None:
 
 
 def weighed(frame: BodyFrame, span: Span, loss: Tensor, target: str) -> Tensor:
-    """Return the loss with the weight of each example's class, if it depends on that target."""
+    """Return the loss times the weight of each example's class, if it depends on the target."""
     label = frame.names.get(target)
     if not isinstance(label, Tensor) or label.type.kind not in ("int", "bool") or label.shape:
         return loss  # reported elsewhere
@@ -71,5 +71,5 @@ def weighed(frame: BodyFrame, span: Span, loss: Tensor, target: str) -> Tensor:
     found = evaluate(frame, ast.Conditional(named("training"), product, named(_LOSS), span))
     for name in values:
         del frame.names[name]
-    assert isinstance(found, Tensor), "the weighed loss is a tensor; please report this"
+    assert isinstance(found, Tensor), "the weighted loss is a tensor; please report this"
     return found

@@ -1,11 +1,11 @@
-"""The checker: from a syntax tree to a program, with all mistakes of the file in one run.
+"""The checker: from a syntax tree to a program, with all errors of the file at once.
 
     file, diagnostics = parse(source)
     report = Report(diagnostics)
-    program = check(file, {"classes": 10}, report)      # None after a mistake
+    program = check(file, {"classes": 10}, report)      # None after an error
 
-It walks the model and writes every word out at its use; the shape rules of the nodes that are built
-on the way are the shape check.
+It elaborates the model and expands every definition at its use. The shapes are checked by the shape
+rules of the nodes that are built.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ from specc.ir.program import Program
 from specc.source import Source
 
 DEPTH = 20_000
-"""Python frames that a walk may take: a formula may be nested 200 deep, in definitions 40 deep."""
+"""The most Python frames: formulas may be nested 200 deep, and definitions 40 deep."""
 
 
 def check(
     file: ast.File, overrides: Mapping[str, str | int | float] = {}, report: Report | None = None
 ) -> Program | None:
-    """Return the program of a file; None where it has mistakes, or definitions only.
+    """Return the program of a file; None if it has errors, or only definitions.
 
-    `overrides` give dimensions, constants, settings of `train` and of its optimizer another value:
-    a number, or a text that is read as an expression of the language (see `overrides.py`). Without
-    a `report`, mistakes raise SpecError.
+    `overrides` change dimensions, constants, and settings of `train` and of its optimizer. A value
+    is a number, or a string that is parsed as an expression of the language (see `overrides.py`).
+    Without a `report`, errors raise SpecError.
     """
     found = report if report is not None else Report()
     own = Report()
@@ -71,8 +71,7 @@ def check(
 
 
 def draft(file: ast.File, mistakes: Iterable[Diagnostic]) -> Program | None:
-    """Return what a file with mistakes says of its ports and its data: None where a mistake may lie in
-    that.
+    """Return the program of a file with errors, for its ports and data; None if these have errors.
 
     Its graphs may be incomplete.
     """
@@ -93,22 +92,24 @@ def draft(file: ast.File, mistakes: Iterable[Diagnostic]) -> Program | None:
     return program if names >= {each.name.text for each in ports} else None
 
 
-MOST_MISTAKES = 500
-"""Mistakes reported for one file; more are not of its author's making."""
+MOST_DIAGNOSTICS = 500
+"""The most errors that are reported for a file."""
 
 
 def _shorten(report: Report) -> None:
-    """Keeps the first of very many diagnostics, errors before warnings."""
+    """Keep only the first of very many diagnostics, errors before warnings."""
     found = sorted(report.diagnostics, key=lambda each: each.severity != "error")
-    if len(found) > MOST_MISTAKES:
-        last = found[MOST_MISTAKES]
-        report.keep(found[:MOST_MISTAKES])
-        message = f"there are {len(found):,} mistakes; the first {MOST_MISTAKES} are shown"
+    if len(found) > MOST_DIAGNOSTICS:
+        last = found[MOST_DIAGNOSTICS]
+        report.keep(found[:MOST_DIAGNOSTICS])
+        message = (
+            f"there are {len(found):,} errors and warnings; the first {MOST_DIAGNOSTICS} are shown"
+        )
         report.add(Diagnostic(last.name, last.severity, message, last.span))
 
 
 def _errors(source: Source, overrides: Mapping[str, str | int | float]) -> list[Diagnostic]:
-    """Return the errors of a source, syntax included."""
+    """Return the errors of a source, including syntax errors."""
     from specc.frontend.syntax.parse import parse
 
     file, diagnostics = parse(source)
@@ -127,7 +128,7 @@ def _check(
     report: Report,
     is_incomplete: bool = False,
 ) -> tuple[Program | None, Scope]:
-    """Walk the file; what is wrong goes to the report. An incomplete one has errors of syntax."""
+    """Check the file and report its errors. An incomplete file has syntax errors."""
     context = Context(report)
     context.is_incomplete = is_incomplete
     given = parsed(context, overrides)
@@ -142,7 +143,7 @@ def _check(
                 "duplicate-name",
                 f"`{definition.name.text}` is a reserved name",
                 definition.name.span,
-                help="give this another name",
+                help="rename it",
             )
     model, block = _only(context, file, ast.Model), _only(context, file, ast.Train)
     check_known(context, scope, given, block)
@@ -165,19 +166,19 @@ def _check(
 
 
 def _number(context: Context, scope: Scope, definition: ast.Dim | ast.Seq | ast.Const) -> None:
-    """Calculate a number of the file, and those that it is made of."""
+    """Compute a number of the file, and the numbers that it depends on."""
     try:
         with recursion(DEPTH):
             number_value(scope, definition)
     except RecursionError:
-        message = f"`{definition.name.text}` is made of too many numbers, one of the other"
+        message = f"`{definition.name.text}` depends on too long a chain of other numbers"
         context.error("too-deep", message, definition.name.span)
         scope.numbers.update(dict.fromkeys(scope.evaluating, POISON))
         scope.evaluating.clear()
 
 
 def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | None) -> Program:
-    """Walk the model and its training."""
+    """Elaborate the model and its training."""
     augments = augments_of(context, model, block)
     elaborated = elaborate(context, scope, model, augments, balanced_target(block))
     warn_of_signed_loss(context, elaborated)
@@ -186,9 +187,9 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
         if not elaborated.losses and not _has_broken_loss(model):
             context.error(
                 "no-loss",
-                "a model that is trained needs a loss",
+                "a model with a `train` block needs a loss",
                 model.name.span,
-                help="say what is to become small: `loss cross_entropy(scores, label)`",
+                help="add the value to minimize: `loss cross_entropy(scores, label)`",
             )
         training = train(
             context, scope, block, elaborated.ports, elaborated.losses, elaborated.metrics
@@ -203,8 +204,7 @@ def _walk(context: Context, scope: Scope, model: ast.Model, block: ast.Train | N
 
 @contextmanager
 def recursion(depth: int) -> Iterator[None]:
-    """Lets Python functions call each other so deeply (they take no room on the machine's
-    stack)."""
+    """Raise Python's recursion limit (Python calls take no space on the machine's stack)."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, depth))
     try:
@@ -214,7 +214,7 @@ def recursion(depth: int) -> Iterator[None]:
 
 
 def _average(context: Context, training: TrainBlock) -> None:
-    """Add the moving means of all trained weights, which `average` asks for."""
+    """Add the moving means of all trained weights for the setting `average`."""
     share = training.recipe.average
     if share is None:
         return
@@ -255,13 +255,13 @@ D = TypeVar("D", ast.Model, ast.Train)
 
 
 def _only(context: Context, file: ast.File, cls: type[D]) -> D | None:
-    """Return the one model (or train) of a file."""
+    """Return the only model (or train) of a file. Report further ones."""
     found = [each for each in file.definitions if isinstance(each, cls)]
     for extra in found[1:]:
         word = cls.__name__.lower()
         context.error(
             "duplicate-name",
-            f"a file has one `{word}`",
+            f"a file can have only one `{word}`",
             head(extra),
             labels=[Label(head(found[0]), "the first one")],
         )
@@ -277,7 +277,7 @@ def _has_broken_loss(model: ast.Model) -> bool:
 
 
 def _is_library(file: ast.File) -> bool:
-    """Return whether a file holds definitions for others to use."""
+    """Return whether a file has only definitions, for other files."""
     return bool(file.definitions) and not any(
         isinstance(each, ast.Train) or (isinstance(each, ast.Broken) and each.keyword == "model")
         for each in file.definitions
@@ -285,7 +285,7 @@ def _is_library(file: ast.File) -> bool:
 
 
 def _check_definitions(context: Context, file: ast.File, scope: Scope) -> None:
-    """Looks for mistakes in what no use has led to."""
+    """Report errors in definitions that were not used."""
     from specc.frontend.program.resolve import resolve
     from specc.frontend.program.unused import check_unused
 

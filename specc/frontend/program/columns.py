@@ -1,9 +1,9 @@
-"""`column NAME = formula` of a `train` block, checked as far as no data is needed.
+"""Checks of `column NAME = formula` in a `train` block that need no data.
 
     column_rules(frame, statements, ports)      # (ColumnRule("age", Formula("standardize", ..)),)
 
-Whether the data has such columns, and of which kinds, shows when it is read. Everything else is
-checked here: words, inputs, settings, and what each word can take.
+Whether the data has these columns, and their types, is known only when it is read. Functions,
+inputs, settings and types of arguments are checked here.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from specc.source import Span
 from specc.system.records import dataclass
 
 WIDE = ("rest", "numbers")
-"""Words that need no parentheses."""
+"""Functions that need no parentheses."""
 COUNTS = {"month": 12, "weekday": 7, "hour": 24}
 
 
 class _Wrong(Exception):
-    """A formula that cannot be used; it was reported."""
+    """A formula with an error, which was reported."""
 
 
 def column_rules(
     frame: BodyFrame, statements: Sequence[ast.Column], ports: Sequence[Port]
 ) -> tuple[ColumnRule, ...]:
-    """Return the rules of a block, and report what is wrong with them."""
+    """Return the column rules of a block, and report their errors."""
     found: list[ColumnRule] = []
     places: dict[str, Span] = {}
     is_good = True
@@ -47,7 +47,7 @@ def column_rules(
                 "duplicate-name",
                 f"`{name.text}` is already a column",
                 name.span,
-                labels=[Label(places[name.text], "first here")],
+                labels=[Label(places[name.text], "first defined here")],
             )
             continue
         places[name.text] = name.span
@@ -73,7 +73,7 @@ def _check_used(
     places: dict[str, Span],
     ports: Sequence[Port],
 ) -> None:
-    """Report columns that no input, target or other column is made of."""
+    """Report columns that no input, target or later column uses."""
     names = {port.name for port in ports}
     for place, rule in enumerate(rules):
         later = [
@@ -97,7 +97,7 @@ def _check_used(
 
 
 def _check_port(frame: BodyFrame, rule: ColumnRule, port: Port, statement: ast.Column) -> None:
-    """Report a formula that makes something else than the port takes."""
+    """Report a formula whose result the port does not accept."""
     kind, count = _kind(rule.formula), _count(rule.formula)
     is_text = port.kind == "class" and port.sequence is not None
     wrong = None
@@ -108,7 +108,7 @@ def _check_port(frame: BodyFrame, rule: ColumnRule, port: Port, statement: ast.C
     elif port.kind == "bool" and kind == "classes":
         wrong = "classes"
     elif port.kind == "class" and rule.formula.word in ("standardize", "scale", "log", "sqrt"):
-        wrong = "numbers that are not whole"
+        wrong = "numbers that are not integers"
     labels = [Label(port.span, f"`{port.name}` is declared here")] if port.span else []
     if wrong is not None:
         frame.error(
@@ -137,7 +137,7 @@ def _type(port: Port) -> str:
 
 
 def _kind(formula: Formula) -> str | None:
-    """Return the kind of a formula's values; None if it shows only in the data."""
+    """Return the kind of a formula's values; None if it depends on the data."""
     if formula.word == "name":
         return None
     if formula.word == "constant":
@@ -155,7 +155,7 @@ def _kind(formula: Formula) -> str | None:
 
 
 def _count(formula: Formula) -> int | None:
-    """Return the number of classes that a formula makes, if it says so."""
+    """Return the number of classes of a formula's values, if the formula sets it."""
     if formula.word in ("hash", "bucket"):
         return int(formula.settings["count"])
     return COUNTS.get(formula.word)
@@ -163,19 +163,19 @@ def _count(formula: Formula) -> int | None:
 
 @dataclass
 class _Builder:
-    """Makes a `Formula` of a tree; `before` are the columns that were made before."""
+    """A builder of a `Formula` from a tree; `before` are the earlier columns."""
 
     frame: BodyFrame
     before: list[str]
     keys: dict[str, int] = field(default_factory=dict)
 
     def wrong(self, name: str, message: str, span: Span, **more: Any) -> _Wrong:
-        """Report an error, and return the exception that ends the formula."""
+        """Report an error, and return the exception that aborts the formula."""
         self.frame.error(name, message, span, **more)
         return _Wrong()
 
     def formula(self, tree: ast.Expression) -> Formula:
-        """Return the formula of a tree. Raises `_Wrong` after what is wrong was reported."""
+        """Return the formula of a tree. Raises `_Wrong` after an error was reported."""
         match tree:
             case ast.Number():
                 return Formula("constant", value=tree.value, span=tree.span)
@@ -203,7 +203,7 @@ class _Builder:
             "wrong-kind",
             "a column's formula cannot take a part of a value",
             tree.span,
-            help="`columns(..)` chooses columns by name",
+            help="`columns(..)` selects columns by name",
         )
 
     def _name(self, tree: ast.Path) -> Formula:
@@ -211,9 +211,9 @@ class _Builder:
         if len(tree.names) > 1:
             raise self.wrong(
                 "unknown-name",
-                f"a column is one name, not `{tree.text}`",
+                f"a column has a single name, not `{tree.text}`",
                 tree.span,
-                help=f'`columns("{tree.text}")` takes names with any signs',
+                help=f'`columns("{tree.text}")` takes names with any characters',
             )
         if name in WIDE:
             return self._made(WORDS[name], (), {}, tree.span)
@@ -237,7 +237,7 @@ class _Builder:
         sign = tree.operator.text
         if sign not in (*OPERATORS, *LOGIC):
             raise self.wrong(
-                "wrong-kind", f"`{sign}` has no meaning between columns", tree.operator.span
+                "wrong-kind", f"`{sign}` is not defined for columns", tree.operator.span
             )
         inputs = (self.formula(tree.left), self.formula(tree.right))
         kinds = [_kind(each) for each in inputs]
@@ -251,7 +251,9 @@ class _Builder:
         found = self.formula(tree.value)
         for stage in tree.stages:
             if not isinstance(stage, ast.Call):
-                raise self.wrong("wrong-kind", "a column's formula repeats no stages", stage.span)
+                raise self.wrong(
+                    "wrong-kind", "a column's formula cannot repeat stages", stage.span
+                )
             inputs = [each.value for each in stage.inputs]
             if inputs:
                 raise self.wrong(
@@ -399,7 +401,7 @@ class _Builder:
         return value
 
     def known_numbers(self) -> set[str]:
-        """Return the names that stand for numbers in the file."""
+        """Return the names of numbers in the file."""
         return set(self.frame.scope.definitions)
 
     def _miscounted(
@@ -420,7 +422,7 @@ class _Builder:
         name, span = tree.word.text, tree.word.span
         near = closest(name, WORDS, SYNONYMS)
         is_model = not near and len(tree.word.names) == 1 and self.frame.scope.word(name)
-        message = f"there is no word `{name}` for columns"
+        message = f"unknown function `{name}` for columns"
         if is_model:
             message = f"`{name}` is for values of the model, not for columns of the data"
         listed = ", ".join(f"`{each}`" for each in WORDS)

@@ -1,4 +1,4 @@
-"""What an error of syntax leaves in doubt: statements, and errors that may only follow from it.
+"""Errors that may only be consequences of a syntax error, and statements that it may affect.
 
 file = doubted(file, report.errors)            # unread statements are `Broken`
 drop_consequences(file, report, syntax)
@@ -17,15 +17,16 @@ from specc.frontend.syntax.build import broken
 from specc.source import Span
 
 ABSENT = ("no-parameter", "no-optimizer", "no-model", "no-loss", "no-input")
-"""Errors of what a file lacks: it may be in a part that could not be read."""
+"""Errors about something missing, which may be in a part that could not be read."""
 VALUES = ("dim", "seq", "const", "input", "stream", "target", "let", "param", "state")
 NAMED_WORDS = ("use", "fn", "block", "cell", "optimizer", "layer")
 
 
 def doubted(file: ast.File, syntax: Iterable[Diagnostic]) -> ast.File:
-    """Return the file with a `Broken` in the place of every statement that holds an error of
-    syntax. What was read of it is in doubt, unless the error has a sure fix: then it was read as if
-    it was fixed."""
+    """Return the file with a `Broken` in place of every statement with a syntax error.
+
+    A statement is kept if the error has a safe fix: it was parsed as if it was fixed.
+    """
     doubtful = [
         each.span for each in syntax if not each.fixes or each.about is About.MISSING_BETWEEN
     ]
@@ -41,8 +42,7 @@ def doubted(file: ast.File, syntax: Iterable[Diagnostic]) -> ast.File:
 
 
 def follows_a_bracket(each: Diagnostic, syntax: list[Diagnostic]) -> bool:
-    """Return whether an operator is missing only because a bracket that closes nothing is before
-    it."""
+    """Return whether an operator is missing only because of an unmatched bracket before it."""
     return (
         each.about is About.MISSING_BETWEEN
         and each.span.source.text[: each.span.start].rstrip().endswith(")")
@@ -57,10 +57,10 @@ def follows_a_bracket(each: Diagnostic, syntax: list[Diagnostic]) -> bool:
 
 
 def drop_consequences(file: ast.File, report: Report, syntax: list[Diagnostic]) -> None:
-    """Drop errors that may only follow from an error of syntax."""
+    """Drop errors that may only be consequences of a syntax error."""
     if not syntax:
         return
-    # what could not be read, and where its names would have had a meaning
+    # what could not be parsed, and where its names would have been visible
     unread: list[tuple[ast.Broken, Span | None]] = [
         (each, None) for each in file.definitions if isinstance(each, ast.Broken)
     ]

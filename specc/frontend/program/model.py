@@ -1,4 +1,4 @@
-"""The model: its statements in order, and at last its losses and metrics, which see all weights.
+"""The model: its statements in order, and finally its losses and metrics, which see all weights.
 
 In: `ast.Model` and the names of its file. Out: ports and terms; parameters, states and layers are
 in the context.
@@ -34,12 +34,12 @@ from specc.recipe import Port
 from specc.system.records import dataclass
 
 RESERVED = tuple(MEANINGS)
-"""Names that have a meaning of their own."""
+"""Names with a fixed meaning."""
 
 
 @dataclass(eq=False)
 class Elaborated:
-    """What a model says, besides what is in the context."""
+    """The elaborated model, except for the parts in the context."""
 
     ports: list[Port] = field(default_factory=list)
     outputs: list[Term] = field(default_factory=list)
@@ -54,9 +54,9 @@ def elaborate(
     augments: Sequence_[ast.Augment] = (),
     balance: str | None = None,
 ) -> Elaborated:
-    """Walk the model; `augments` change its inputs while training.
+    """Elaborate the model. `augments` change its inputs during training.
 
-    The classes of the target `balance` weigh alike in the losses of a training.
+    The classes of the target `balance` get equal weight in the training losses.
     """
     frame = BodyFrame(context, scope, "model", namer=Namer(""), body=model.body)
     result = Elaborated()
@@ -84,7 +84,7 @@ def elaborate(
             "no-input",
             f"the model `{model.name.text}` has no input and no target",
             model.name.span,
-            help="say what is put in, `input x: float[4]`, or what it learns to draw, `target y:"
+            help="declare an input, `input x: float[4]`, or a target to generate, `target y:"
             " float[4]`",
         )
     _terms(frame, terms, names, result, balance)
@@ -105,14 +105,14 @@ def _check_reserved(frame: BodyFrame, statement: ast.Statement) -> None:
                 "duplicate-name",
                 f"`{name.text}` is a reserved name",
                 name.span,
-                help="give this another name",
+                help="rename it",
             )
 
 
 def _port(
     frame: BodyFrame, statement: ast.Input | ast.Target | ast.Stream, ports: list[Port]
 ) -> None:
-    """`input image: float[1, 28, 28]`, `stream text: class(vocab)[time]`."""
+    """Add the port of `input image: float[1, 28, 28]` or `stream text: class(vocab)[time]`."""
     name = statement.name
     type_ = declared_type(frame, statement.type, batched=True, sequences=True)
     if type_ is None:
@@ -122,7 +122,7 @@ def _port(
     origin = frame.origin(statement.span)
     node = leaf(Input(role, name.text, type_), origin)
     kind = "class" if type_.kind == "int" else type_.kind
-    # data gives a size that is still open its number before anything reads it from the port
+    # the data decides a symbolic size before the port's size is used
     sizes, classes = cast(tuple[int, ...], type_.shape), cast(int | None, type_.classes)
     ports.append(Port(name.text, role, kind, sizes, classes, statement.span))
     sequence, axes = None, statement.type.axes or ()
@@ -132,7 +132,7 @@ def _port(
         sequence = Sequence(sequence_of, size)
         shared = frame.context.varying.get(sequence_of)
         if axes[0].at_most and shared is not None:
-            sequence = shared  # what runs over one sequence is equally long
+            sequence = shared  # all values of one sequence have the same length
         elif axes[0].at_most:
             owner = _length_owner(frame, statement, sequence_of)
             length, whose = f"{owner.name.text}.length", role
@@ -148,11 +148,11 @@ def _port(
         if sequence is None or sequence.length is not None:
             frame.error(
                 "wrong-kind",
-                f"the stream `{name.text}` needs the axis of a sequence",
+                f"the stream `{name.text}` needs a time axis",
                 statement.type.span,
                 help=(
-                    "`seq time = 50`, and then `class(vocab)[time]`, says"
-                    " how many steps a batch takes of it"
+                    "declare `seq time = 50`, the time steps per batch,"
+                    " and use `class(vocab)[time]`"
                 ),
             )
             sequence = sequence or Sequence("", 1)
@@ -166,7 +166,7 @@ def _port(
 
 
 def _length_owner(frame: BodyFrame, statement: ast.Input | ast.Target | ast.Stream, sequence: str):
-    """Whose length a sequence has: that of an input, if there is one, for a target may be
+    """Return the port that sets the length of a sequence: an input if possible, as targets may be
     missing."""
     for each in frame.body if isinstance(statement, ast.Target) else ():
         axes = each.type.axes if isinstance(each, ast.Input) and each.type is not None else None
@@ -181,7 +181,7 @@ def _output(frame: BodyFrame, statement: ast.Output, name: str, outputs: list[Te
         return
     if not isinstance(value, Tensor):
         frame.error(
-            "wrong-kind", f"an output is a tensor, not {describe(value)}", statement.value.span
+            "wrong-kind", f"an output must be a tensor, not {describe(value)}", statement.value.span
         )
         return
     if not value.type.batched and any(each.type.batched for each in topological([value.node])):
@@ -209,7 +209,7 @@ def _output(frame: BodyFrame, statement: ast.Output, name: str, outputs: list[Te
 def _terms(
     frame: BodyFrame, statements: list, names: dict, result: Elaborated, balance: str | None
 ) -> None:
-    """Losses and metrics: they see all parameters; those that sum over all weights come last."""
+    """Return losses and metrics. Those that sum over all weights are elaborated last."""
     context = frame.context
     context.lists_layers = False
     frame.weights = lambda: _weights(context)
@@ -249,11 +249,11 @@ def _weights(context: Context) -> Value:
 
 
 def _loss(frame: BodyFrame, statement: ast.Loss, value: Value) -> Tensor | None:
-    """Return a number for each example, or one for all of them (a penalty)."""
+    """Return one number per example, or one for all examples (a penalty); None after an error."""
     if not isinstance(value, Tensor) or value.type.kind != "float":
         frame.error(
             "wrong-kind",
-            f"a loss is a number that the model computes, not {describe(value)}",
+            f"a loss must be a number that the model computes, not {describe(value)}",
             statement.value.span,
         )
         return None
@@ -262,12 +262,15 @@ def _loss(frame: BodyFrame, statement: ast.Loss, value: Value) -> Tensor | None:
 
 
 def _metric(frame: BodyFrame, statement: ast.Metric, value: Value) -> Tensor | None:
-    """Return a number or boolean for each example, of which the mean is reported, or a formula
-    over means and weights, which is reported as it is."""
+    """Return the tensor of a metric; None after an error.
+
+    It is a number or boolean per example, whose mean is reported, or a formula of means and
+    weights.
+    """
     if not isinstance(value, Tensor) or value.type.kind == "int":
         frame.error(
             "wrong-kind",
-            f"a metric is a number or boolean of each example, not {describe(value)}",
+            f"a metric must be a number or boolean per example, not {describe(value)}",
             statement.value.span,
         )
         return None
@@ -280,11 +283,13 @@ def _metric(frame: BodyFrame, statement: ast.Metric, value: Value) -> Tensor | N
 
 
 def _figure(formula: Node) -> Node:
-    """Return a formula that is calculated once for all data, from means: a part of it that the
-    kernels must calculate, such as a sum over weights, counts as the mean of itself."""
+    """Return a formula of means that is computed once for all data.
+
+    A part that kernels must compute, such as a sum over weights, becomes the mean of itself.
+    """
     new: dict[Node, Node] = {}
     over_means: set[Node] = set()
-    computed: set[Node] = set()  # what reads the model, and no mean
+    computed: set[Node] = set()  # nodes that depend on the model, but not on a mean
 
     def final(node: Node) -> Node:
         return apply(BatchMean(), new[node]) if node in computed else new[node]
@@ -317,8 +322,7 @@ def _scalar(frame: BodyFrame, statement, value: Tensor, what: str) -> Tensor | N
 
 
 def _term_names(frame: BodyFrame, model: ast.Model) -> dict[ast.Node, str]:
-    """Return the name of each output, loss and metric: its own, or that of its word or value, made
-    unique."""
+    """Return unique names of outputs, losses and metrics: their own, or their function's."""
     names: dict[ast.Node, str] = {}
     for cls in (ast.Output, ast.Loss, ast.Metric):
         statements = [each for each in model.body if isinstance(each, cls)]
@@ -332,7 +336,7 @@ def _term_names(frame: BodyFrame, model: ast.Model) -> dict[ast.Node, str]:
                     "duplicate-name",
                     f"`{name.text}` is already defined",
                     name.span,
-                    labels=[Label(taken[name.text].span, "first here")],
+                    labels=[Label(taken[name.text].span, "first defined here")],
                 )
             taken[name.text] = name
             names[statement] = name.text
@@ -350,12 +354,12 @@ def _term_names(frame: BodyFrame, model: ast.Model) -> dict[ast.Node, str]:
 
 
 def _plain_name(value: ast.Expression) -> ast.Name | None:
-    """Return the name that an output of a plain value has: `output y`."""
+    """Return the name of an output that is a plain value: `output y`."""
     return value.names[0] if isinstance(value, ast.Path) and len(value.names) == 1 else None
 
 
 def _word_of(value: ast.Expression) -> str | None:
-    """Return the value's name, or the word that makes it."""
+    """Return the value's name, or the name of the function that computes it."""
     if isinstance(value, ast.Path):
         return value.names[-1].text
     if isinstance(value, ast.Pipeline) and isinstance(value.stages[-1], ast.Call):

@@ -1,10 +1,10 @@
-"""`monitor = accuracy`: the value that chooses the best epoch, and whether more of it is better.
+"""The setting `monitor = accuracy`: the value that selects the best epoch, and its direction.
 
     monitor(frame, tree, losses, metrics)     # Monitor("metric.accuracy", is_max=True)
 
-A function says which way is better in its doc comment, "Higher is better." or "Lower is better.";
-losses and penalties of the library are to become small, and a metric of booleans is a share of
-hits. For any other metric the file says it: `monitor = max(score)`.
+The doc comment of a function states the direction: "Higher is better." or "Lower is better." Losses
+and penalties of the library are minimized, and a metric of booleans is maximized. For any other
+metric the file must state it: `monitor = max(score)`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from specc.ir.program import Term
 from specc.recipe import Monitor
 
 LOSSES = ("losses", "regularizers")
-"""The files of the library whose functions are to become small."""
+"""The files of the library whose functions are minimized."""
 
 TOTAL = "total_loss"
 """The sum of all losses, penalties included (`loss` is a reserved word)."""
 
 
 def is_more_better(frame: BodyFrame, tree: ast.Expression, value: Tensor) -> bool | None:
-    """Return whether a metric is better if it is larger; None if its formula does not tell."""
+    """Return whether higher values of a metric are better; None if its formula does not tell."""
     if value.type.kind == "bool":
         return True
     call = tree.stages[-1] if isinstance(tree, ast.Pipeline) and tree.stages else tree
@@ -48,7 +48,7 @@ def is_more_better(frame: BodyFrame, tree: ast.Expression, value: Tensor) -> boo
 def monitor(
     frame: BodyFrame, tree: ast.Expression, losses: Sequence[Term], metrics: Sequence[Term]
 ) -> Monitor | None:
-    """Return the value that `tree` names; None, and an error, if there is no such value."""
+    """Return the value that `tree` names; None after an error."""
     name, is_max = tree, None
     if (
         isinstance(tree, ast.Call)
@@ -81,7 +81,7 @@ def monitor(
         if is_max is None:
             frame.error(
                 "bad-setting",
-                f"`monitor` needs to know whether more of `{text}` is better",
+                f"`monitor` needs to know whether a higher `{text}` is better",
                 tree.span,
                 help=f"write `max({text})` or `min({text})`",
             )

@@ -1,9 +1,9 @@
-"""Which losses each optimizer minimizes.
+"""The losses that each optimizer minimizes.
 
     optimizer adam(critic_loss; lr = 2e-4) for critic
     optimizer adam(generator_loss; lr = 2e-4, every = 5) for generator
 
-An optimizer that names no loss minimizes those that no other one names.
+An optimizer without a loss minimizes those that no other one names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from specc.frontend.syntax import ast
 def objectives(
     frame: BodyFrame, rules: Sequence[UpdateRule], losses: Sequence[str]
 ) -> list[tuple[str, ...]]:
-    """Return the names of the losses of each rule; none if all rules minimize all of them."""
+    """Return the names of the losses of each rule; an empty list if all minimize all losses."""
     if all(not rule.losses for rule in rules):
         return []
     named = {name for rule in rules for name in _named(frame, rule, losses)}
@@ -32,9 +32,9 @@ def objectives(
         if not names and not rest:
             frame.error(
                 "no-loss",
-                "every loss has an optimizer of its own, and this one names none",
+                "all losses belong to other optimizers, and this one names none",
                 rule.place,
-                help=f"say what it minimizes: `{rule.definition.name.text}({losses[0]}; ...)`",
+                help=f"name a loss: `{rule.definition.name.text}({losses[0]}; ...)`",
             )
         found.append(names or rest)
     if rest and all(rule.losses for rule in rules):
@@ -49,7 +49,7 @@ def objectives(
 
 
 def _named(frame: BodyFrame, rule: UpdateRule, losses: Sequence[str]) -> tuple[str, ...]:
-    """Return the losses that an optimizer is given, each once."""
+    """Return the losses that an optimizer names, without duplicates."""
     found: dict[str, None] = {}
     for argument in rule.losses:
         tree = argument.value
@@ -62,7 +62,7 @@ def _named(frame: BodyFrame, rule: UpdateRule, losses: Sequence[str]) -> tuple[s
         listed = ", ".join(f"`{each}`" for each in losses)
         frame.error(
             "unknown-name",
-            f"an optimizer takes the losses that it minimizes, and `{tree.span.text}` is none",
+            f"an optimizer takes losses to minimize, but `{tree.span.text}` is not a loss",
             tree.span,
             help=f"did you mean `{near}`?" if near else f"the losses of the model: {listed}",
         )

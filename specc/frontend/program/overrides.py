@@ -1,18 +1,18 @@
-"""Values that the command line gives in the place of the file's.
+"""Values from the command line that replace those of the file.
 
     hidden=128                       a `dim`, `seq` or `const`          (or model.hidden=128)
     epochs=20                        a setting of `train`               (or train.epochs=20)
     lr=0.01                          a setting of the optimizer         (or optimizer.lr=0.01)
     optimizer=adam                   another optimizer, with the settings that both have
-    data=csv("b.csv") validate=0.9   other data; a number is the part to train on (`split`)
+    data=csv("b.csv") validate=0.9   other data; a number is the training share (`split`)
 
     given = parsed(context, {"train.batch": 64})
-    check_known(context, scope, given, block)        # reports what the file does not have
+    check_known(context, scope, given, block)        # reports unknown names
     context.overrides = numbers_of(given, scope)
     block = overridden(scope, block, given)          # the `train` block with the new values
 
-A name without a prefix is looked for in this order; what is written stays an expression of the
-language, and goes through the checks of the file.
+A name without a prefix is looked up in this order. A value is an expression of the language, and is
+checked like those of the file.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class Override:
         return f"{self.prefix}.{self.name}" if self.prefix else self.name
 
     def may_be(self, prefix: str) -> bool:
-        """Return whether the key may mean something of this group."""
+        """Return whether the key may belong to the group of a prefix."""
         return self.prefix in ("", prefix)
 
 
 def parsed(context: Context, overrides: Mapping[str, str | int | float]) -> list[Override]:
-    """Return the overrides as expressions; a text goes through the grammar of the language."""
+    """Return the overrides as expressions; a string is parsed as an expression."""
     from specc.frontend.syntax.parse import parse
 
     found = []
@@ -63,7 +63,7 @@ def parsed(context: Context, overrides: Mapping[str, str | int | float]) -> list
         if prefix not in PREFIXES and dot:
             name = key  # which is reported
         start = "const "
-        shown = f"{name}_" if name in RESERVED else name  # a keyword is no name of the language
+        shown = f"{name}_" if name in RESERVED else name  # a keyword is not a name
         source = Source("command line", f"{start}{shown} = {text}")
         file, diagnostics = parse(source)
         definitions = file.definitions
@@ -76,16 +76,16 @@ def parsed(context: Context, overrides: Mapping[str, str | int | float]) -> list
 
 
 def _report_unreadable(context: Context, source: Source, key: str, name: str, text: str) -> None:
-    """Report a key that is no name, or a value that is no expression."""
+    """Report a key that is not a name, or a value that is not an expression."""
     start, help_ = source.text.index(name), None
     message = f"`{key}={text}` is not a name with a value"
     if name.isidentifier():
         start = len(source.text) - len(text)
-        message = f"the value of `{key}` is one number or formula, not `{text}`"
-        help_ = f"such as `{key}=10`, or between quotes for the shell `'{key}=2 * 16'`"
+        message = f"the value of `{key}` must be one number or formula, not `{text}`"
+        help_ = f"such as `{key}=10`, or in quotes for the shell: `'{key}=2 * 16'`"
     elif "." in name:
-        message = f"`{key}` begins with none of the prefixes that there are"
-        help_ = "`model.`, `train.` and `optimizer.` are prefixes: `train.batch=64`"
+        message = f"`{key}` has an unknown prefix"
+        help_ = "the prefixes are `model.`, `train.` and `optimizer.`: `train.batch=64`"
     context.error("unknown-override", message, Span(source, start, len(source.text)), help=help_)
 
 
@@ -96,7 +96,7 @@ def numbers_of(given: list[Override], scope: Scope) -> dict[str, ast.Expression]
 
 
 def overridden(scope: Scope, block: ast.Train, given: list[Override]) -> ast.Train:
-    """Return the `train` block with the new values in the place of the old ones."""
+    """Return the `train` block with the new values."""
     body = block.body
     for each in given:
         group = _group(scope, block, each)
@@ -112,7 +112,7 @@ def overridden(scope: Scope, block: ast.Train, given: list[Override]) -> ast.Tra
 
 
 def _group(scope: Scope, block: ast.Train | None, given: Override) -> str | None:
-    """Return what an override changes; None if the file has nothing of its name."""
+    """Return what an override changes; None if the file has no such name."""
     name = given.name
     if given.may_be("model") and name in scope.number_names():
         return "number"
@@ -133,7 +133,7 @@ def _optimizers(block: ast.Train) -> Iterator[ast.TrainOptimizer]:
 
 
 def _settings_of(scope: Scope, name: str) -> list[str]:
-    """Return the names of an optimizer's settings; none for a word that is no optimizer."""
+    """Return the names of an optimizer's settings; an empty list for other functions."""
     word = scope.word(name)
     if word is None or not isinstance(word.definition, ast.Optimizer):
         return []
@@ -146,7 +146,7 @@ def _optimizer_settings(scope: Scope, block: ast.Train) -> Iterator[str]:
 
 
 def _with_setting(body: tuple, given: Override) -> tuple:
-    """`epochs=20`: in the place of the file's, or added to it."""
+    """Return the statements with `epochs=20`, which replaces the file's setting or is added."""
     new = ast.Setting(ast.Name(given.name, given.place), given.value, given.value.span)
     found = [
         new if isinstance(each, ast.Setting) and each.name.text == given.name else each
@@ -156,7 +156,7 @@ def _with_setting(body: tuple, given: Override) -> tuple:
 
 
 def _with_source(body: tuple, given: Override) -> tuple:
-    """`data=csv("b.csv")`, `validate=0.9`."""
+    """Return the statements with `data=csv("b.csv")` or `validate=0.9`."""
     value = given.value
     source = value if isinstance(value, ast.Call) else None
     new: ast.Statement
@@ -172,7 +172,7 @@ def _with_source(body: tuple, given: Override) -> tuple:
 
 
 def _with_optimizer(scope: Scope, statement: ast.Statement, given: Override) -> ast.Statement:
-    """`optimizer=adam`, `optimizer=adam(lr = 0.01)`: settings that both have stay as they are."""
+    """Return the statement with another optimizer; settings that both have keep their values."""
     if not isinstance(statement, ast.TrainOptimizer) or statement.paths:
         return statement
     value, old = given.value, statement.optimizer
@@ -198,7 +198,7 @@ def _with_optimizer(scope: Scope, statement: ast.Statement, given: Override) -> 
 def _with_optimizer_setting(
     scope: Scope, statement: ast.Statement, given: Override
 ) -> ast.Statement:
-    """`lr=0.01`: in all optimizers that have such a setting."""
+    """Return the statements with `lr=0.01` in all optimizers that have the setting."""
     if not isinstance(statement, ast.TrainOptimizer):
         return statement
     call = statement.optimizer
@@ -222,7 +222,7 @@ def _with_optimizer_setting(
 def check_known(
     context: Context, scope: Scope, given: list[Override], block: ast.Train | None
 ) -> None:
-    """Report what the command line changes, and the file does not have."""
+    """Report overrides of names that the file does not have."""
     for each in given:
         group = _group(scope, block, each)
         if group is None:
@@ -231,7 +231,7 @@ def check_known(
             if not isinstance(each.value, ast.Call):
                 context.error(
                     "unknown-override",
-                    f"`{each.key}` is a source of data",
+                    f"the value of `{each.key}` must be a data source",
                     each.value.span,
                     help=f"such as `'{each.key}=csv(\"table.csv\")'`, in quotes for the shell",
                 )
@@ -239,14 +239,14 @@ def check_known(
             if not isinstance(each.value, ast.Path | ast.Call):
                 context.error(
                     "unknown-override",
-                    f"`{each.key}` is the name of an optimizer",
+                    f"the value of `{each.key}` must be the name of an optimizer",
                     each.value.span,
                     help=f"such as `{each.key}=adam`, or `'{each.key}=adam(lr = 0.01)'`",
                 )
             elif block is not None and all(other.paths for other in _optimizers(block)):
                 context.error(
                     "unknown-override",
-                    "each optimizer of the file is for some of the parameters",
+                    "the file has several optimizers, each for some of the parameters",
                     each.place,
                     help="change the optimizers in the file",
                 )

@@ -1,7 +1,7 @@
-"""Names without a meaning, wherever they stand: in definitions that no model uses, too.
+"""Undefined names everywhere in a file, including definitions that no model uses.
 
-The walk of a model reports those it meets; this pass finds the others, in unused definitions and in
-branches that are not taken. A name and place that was reported is not reported again.
+Elaboration reports those in the code that it reaches. This pass finds the others, in unused
+definitions and in branches that are not taken. A name is reported only once per location.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TYPED = (ast.Input, ast.Target, ast.Stream, ast.Param, ast.State)
 
 
 def resolve(context: Context, scope: Scope, definition: ast.Definition) -> None:
-    """Report the names in a model or a word's definition that nothing gives a meaning to."""
+    """Report the undefined names in a model or a definition."""
     if not isinstance(definition, (ast.Fn, ast.Block, ast.Cell, ast.Optimizer, ast.Model)):
         return
     frame = BodyFrame(context, scope, "file", definition=definition)
@@ -33,7 +33,7 @@ def resolve(context: Context, scope: Scope, definition: ast.Definition) -> None:
 
 
 def _signature(frame: BodyFrame, signature: ast.Signature) -> None:
-    """Report kinds of settings that there are not, and names that stand twice."""
+    """Report unknown types of settings, and duplicate names."""
     seen: dict[str, ast.Name] = {}
     names = [each.name for each in signature.inputs]
     names += [each.name for each in signature.settings]
@@ -42,9 +42,9 @@ def _signature(frame: BodyFrame, signature: ast.Signature) -> None:
         if each.default is not None and each.default.text not in earlier:
             frame.error(
                 "unknown-name",
-                f"`{each.default}` is no earlier input of this word",
+                f"`{each.default}` is not an earlier input of this definition",
                 each.default.span,
-                help="an input that may be left out names an earlier one, to take in its place",
+                help="the default of an optional input is an earlier input",
             )
         earlier.append(each.name.text)
     for name in names:
@@ -53,7 +53,7 @@ def _signature(frame: BodyFrame, signature: ast.Signature) -> None:
                 "duplicate-name",
                 f"`{name.text}` is already defined",
                 name.span,
-                labels=[Label(seen[name.text].span, "first here")],
+                labels=[Label(seen[name.text].span, "first defined here")],
             )
         seen.setdefault(name.text, name)
     for setting in signature.settings:
@@ -73,7 +73,7 @@ def _signature(frame: BodyFrame, signature: ast.Signature) -> None:
             listed = ", ".join(f"`{each}`" for each in KINDS)
             frame.error(
                 "unknown-name",
-                f"unknown kind of setting `{kind.text}`",
+                f"unknown type of setting `{kind.text}`",
                 kind.span,
                 help=f"did you mean `{near}`?" if near else f"there are {listed}",
                 fixes=spelled(near, kind.span),
@@ -81,7 +81,7 @@ def _signature(frame: BodyFrame, signature: ast.Signature) -> None:
 
 
 def _declared(definition) -> list[ast.Name]:
-    """Return all names that the definition gives a meaning to."""
+    """Return all names that the definition declares."""
     names = declared_names(getattr(definition, "body", None) or ())
     if isinstance(definition, ast.Model):
         return names
@@ -95,7 +95,7 @@ def _declared(definition) -> list[ast.Name]:
 
 
 def _expressions(definition):
-    """Return the roots to look through: the body, and the settings' defaults."""
+    """Return the expressions to check: the body, and the settings' defaults."""
     if not isinstance(definition, ast.Model):
         for setting in definition.signature.settings:
             if setting.default is not None and setting.kind is None and not setting.choices:
@@ -108,9 +108,9 @@ def _expressions(definition):
 
 
 def _visit(frame: BodyFrame, root: ast.Node) -> None:
-    """Looks at each name once, by the place it has: of a value, of a word, or of a setting."""
+    """Check each name once, according to its role: a value, a function, or a setting."""
     waiting: list[tuple[ast.Node, frozenset[str]]] = [(root, frozenset())]
-    # what was said of indices says it of the names in it, too
+    # an error about indices also covers the names in the same location
     told = [
         (each.start, each.end)
         for each in frame.context.bad_indices
@@ -143,14 +143,14 @@ def _visit(frame: BodyFrame, root: ast.Node) -> None:
 
 
 def _indices(node: ast.Node) -> frozenset[str]:
-    """Return the indices that a node binds in what stands under it."""
+    """Return the indices that a node binds for its children."""
     if isinstance(node, ast.Let):
         return frozenset(each.name.text for each in node.indices)
     if isinstance(node, ast.Repeat) and node.index is not None:
         return frozenset([node.index.text])
     if not isinstance(node, ast.Over):
         return frozenset()
-    # a condition in front of the colon binds the names in it that have no meaning yet
+    # a condition before the colon binds its undefined names
     conditions = [each for each in node.indices if not isinstance(each, ast.Bind)]
     paths = [p.text for c in conditions for p in ast.walk(c) if isinstance(p, ast.Path)]
     binds = [each.name.text for each in node.indices if isinstance(each, ast.Bind)]
@@ -158,7 +158,7 @@ def _indices(node: ast.Node) -> frozenset[str]:
 
 
 def _settings(word, call: ast.Call) -> list[ast.Expression]:
-    """Return the settings of a call that are expressions, and not words or choices."""
+    """Return the settings of a call that are expressions, not functions or options."""
     if not isinstance(word, Word):
         return []
     signature = signature_of(word.definition)

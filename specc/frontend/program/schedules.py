@@ -1,10 +1,10 @@
-"""Schedules are followed before anything runs, to find where a setting leaves its bounds.
+"""Schedules, evaluated before training to find where a setting leaves its bounds.
 
     sgd(lr = 0.1 - 0.05 * epoch)        # `lr` must be >= 0, but is -0.05 at epoch 3
 
-A schedule is a formula over `step`, `epoch`, `progress` and `stale`. How many steps an epoch has is
-known with the data alone, so a schedule over `step` is followed as far as every training goes;
-`Limit`s let the run watch the rest.
+A schedule is a formula over `step`, `epoch`, `progress` and `stale`. The number of steps per epoch
+depends on the data, so a schedule over `step` is evaluated only for steps that every training has;
+`Limit`s are checked during the run for the rest.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MOST_POINTS = 256
 def limits(frame: BodyFrame, rule: UpdateRule, call: ast.Call, epochs: int) -> list[Limit]:
     """Return the bounds of the settings that are schedules.
 
-    Reports a setting that leaves them for certain.
+    Report a setting that certainly leaves its bounds.
     """
     found = []
     for position, declared in enumerate(signature_of(rule.definition).settings):
@@ -51,7 +51,7 @@ def limits(frame: BodyFrame, rule: UpdateRule, call: ast.Call, epochs: int) -> l
 
 
 def _place(rule: UpdateRule, call: ast.Call, position: int, declared: Declared) -> Span:
-    """Where the setting has its value: in the call, or as a default."""
+    """Return the location of a setting's value: in the call, or its default."""
     behind = 0
     for argument in call.settings:
         if (argument.name is None and behind == position) or (
@@ -95,17 +95,17 @@ def _moment(name: str, value: float) -> str:
 
 
 def _points(used: set[str], epochs: int) -> Iterator[dict[str, float]]:
-    """Points that a training comes to, whatever its data are."""
+    """Yield points that every training reaches, for any data."""
     start = {"step": 0.0, "epoch": 0.0, "progress": 0.0, "stale": 0.0}
     yield start
-    if used == {"step"}:  # an epoch has one step at least
+    if used == {"step"}:  # an epoch has at least one step
         yield from ({**start, "step": float(step)} for step in range(1, min(epochs, MOST_POINTS)))
     elif "step" not in used:
-        count = epochs * max(1, MOST_POINTS // epochs)  # whole epochs are among the points
+        count = epochs * max(1, MOST_POINTS // epochs)  # includes the start of each epoch
         stride = -(-count // MOST_POINTS)
         for k in range(0, count, stride):
             done = k / count
             epoch = done * epochs
-            # without any improvement every epoch so far is stale
+            # without an improvement, all epochs so far are stale
             for stale in {0.0, float(math.floor(epoch))} if "stale" in used else {0.0}:
                 yield {"step": 0.0, "epoch": epoch, "progress": done, "stale": stale}

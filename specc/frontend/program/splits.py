@@ -1,6 +1,6 @@
-"""How the settings of a `train` block divide the data: `stratify`, `group`, `time`, `folds`.
+"""The settings of a `train` block for data splits: `stratify`, `group`, `time`, `folds`.
 
-column_name(frame, name, tree)       # "patient": a name, or a text in quotes
+column_name(frame, name, tree)       # "patient": a name, or a string
 divided(frame, known, places)        # the fields of a `Recipe`
 """
 
@@ -16,20 +16,20 @@ from specc.recipe import DataCall, Port, Split
 from specc.source import Span
 
 RULES = ("stratify", "group", "time")
-"""Settings that name the column which a split goes by."""
+"""Settings that name the column of a split; only one of them is allowed."""
 COLUMNS = (*RULES, "balance")
 """Settings that take the name of a column."""
 
 
 def column_name(frame: BodyFrame, name: ast.Name, tree: ast.Expression) -> str | None:
-    """Return the name of a column that a setting says; reports anything else."""
+    """Return the column name in a setting; report any other value."""
     if isinstance(tree, ast.Path) and len(tree.names) == 1:
         return tree.text
     if isinstance(tree, ast.String) and tree.value.strip():
         return tree.value
     frame.error(
         "bad-setting",
-        f"`{name.text}` is the name of a column",
+        f"the value of `{name.text}` must be the name of a column",
         tree.span,
         help=f'such as `{name.text} = label`, or `{name.text} = "Patient ID"`',
     )
@@ -42,15 +42,15 @@ def divided(
     places: Mapping[str, Span],
     ports: Sequence[Port],
 ) -> dict[str, Any]:
-    """Return the values of the recipe with the rule of its split. Reports what does not fit."""
+    """Return the fields of the recipe with its split rule. Report conflicting settings."""
     found = {name: value for name, value in known.items() if name not in RULES}
     given = [name for name in RULES if known.get(name) is not None]
     if len(given) > 1:
         frame.error(
             "duplicate-name",
-            f"a split goes by one of `{given[0]}` and `{given[1]}`",
+            f"a split can use only one of `{given[0]}` and `{given[1]}`",
             places[given[1]],
-            labels=[Label(places[given[0]], "first here")],
+            labels=[Label(places[given[0]], "first defined here")],
         )
     elif given:
         found["split"] = Split(given[0], known[given[0]], places[given[0]])
@@ -62,7 +62,7 @@ def divided(
     if given and not has_parts and not (has_own and given[0] in ("group", "time")):
         frame.error(
             "misplaced",
-            f"there is no split that `{given[0]}` could be for",
+            f"`{given[0]}` needs a split",
             places[given[0]],
             help="add `validate split = 0.8`, `test split = 0.9` or `folds = 5`",
         )
@@ -76,11 +76,11 @@ def _check_shares(
     if len(shares) == 2 and known["validate"] + known["test"] >= 1:
         frame.error(
             "bad-setting",
-            "the validation and the test part leave nothing to train on",
+            "the validation and the test part leave no training data",
             places["test"],
             labels=[Label(places["validate"], "the validation part")],
             help="each is a share of all examples: `validate split = 0.8` and `test split = 0.9`"
-            " train on 70 %",
+            " train on 70%",
         )
     data = known.get("data")
     is_text = isinstance(data, DataCall) and data.word == "text"
@@ -89,9 +89,9 @@ def _check_shares(
         if is_text and is_share and name in places:
             frame.error(
                 "misplaced",
-                "a text is split at its end alone",
+                "a text can only be split at its end",
                 places[name],
-                help="`validate split = 0.9` validates on the last 10 %",
+                help="`validate split = 0.9` validates on the last 10%",
             )
 
 
@@ -102,28 +102,28 @@ def _check_folds(
     if folds is None:
         if fold is not None:
             frame.error(
-                "misplaced", "there are no folds to choose one of", places["fold"],
+                "misplaced", "`fold` needs the setting `folds`", places["fold"],
                 help="add `folds = 5`",
             )  # fmt: skip
         return
     if known.get("validate") is not None:
         frame.error(
             "misplaced",
-            "with `folds`, each fold is the validation data of one training",
+            "`folds` already provides the validation data: each run validates on one fold",
             places["validate"],
             labels=[Label(places["folds"], "the folds")],
-            help="leave `validate` out",
+            help="remove `validate`",
         )
     if "time" in given:
         frame.error(
             "misplaced",
-            "folds do not follow each other in time",
+            "`time` is not possible with `folds`",
             places["time"],
             labels=[Label(places["folds"], "the folds")],
             help="use `validate split = 0.8` with `time`",
         )
     if fold is not None and fold > folds:
-        frame.error("bad-setting", f"`fold` is at most {folds}, not {fold}", places["fold"])
+        frame.error("bad-setting", f"`fold` must be at most {folds}, not {fold}", places["fold"])
 
 
 def _check_balance(
@@ -132,7 +132,7 @@ def _check_balance(
     name = known.get("balance")
     if name is None:
         if "balance_by" in known:
-            message = "`balance_by` says how the classes of `balance` are to count"
+            message = "`balance_by` needs the setting `balance`"
             help_ = "name the target: `balance = label`"
             frame.error("misplaced", message, places["balance_by"], help=help_)
         return
@@ -144,7 +144,7 @@ def _check_balance(
     )
     frame.error(
         "bad-setting",
-        f"`balance` names an input or target of classes, not `{name}`",
+        f"`balance` must name an input or target of classes, not `{name}`",
         places["balance"],
         help=f"there is {listed}" if listed else "this model has none",
     )

@@ -1,4 +1,4 @@
-"""The settings of a `train` block: what each may be, and what it does.
+"""The settings of a `train` block: their types, defaults and descriptions.
 
 SETTINGS[0].name        # "epochs"
 """
@@ -22,7 +22,7 @@ SETTINGS = (
         "int",
         bounds=((">", 0),),
         default=DEFAULTS.batch,
-        doc="The number of examples of a training step; losses are averaged over them.",
+        doc="The number of examples per training step; losses are averaged over them.",
     ),
     Declared(
         "seed",
@@ -52,7 +52,7 @@ SETTINGS = (
         "float",
         bounds=((">", 0),),
         default=None,
-        doc="The largest norm of all gradients together: longer ones are scaled down to it"
+        doc="The largest norm of all gradients together: larger ones are scaled down to it"
         " (Pascanu, Mikolov and Bengio, 2013). Recurrent networks usually need `clip_norm = 1`.",
     ),
     Declared(
@@ -60,7 +60,7 @@ SETTINGS = (
         "float",
         bounds=((">", 0),),
         default=None,
-        doc="The largest absolute value of each element of a gradient; larger ones are cut off,"
+        doc="The largest absolute value of each element of a gradient; larger ones are clipped,"
         " before `clip_norm`.",
     ),
     Declared(
@@ -68,9 +68,9 @@ SETTINGS = (
         "float",
         bounds=((">", 0), ("<", 1)),
         default=None,
-        doc="Evaluation and prediction take the moving means of the weights over the steps:"
+        doc="Evaluation and prediction use moving means of the weights over the training steps:"
         " `average = 0.999` keeps that share of the mean in each step, corrected for its start as"
-        " in adam. Training itself uses the weights as they are (Polyak and Juditsky, Acceleration"
+        " in adam. Training itself uses the current weights (Polyak and Juditsky, Acceleration"
         " of stochastic approximation by averaging, 1992).",
     ),
     Declared(
@@ -86,7 +86,7 @@ SETTINGS = (
         default=DEFAULTS.precision,
         doc="The format that the operands of all products are rounded to: those of matrix products"
         " and convolutions, of their gradients and of predictions. `bfloat16` has the range of"
-        " float32, and 8 significant bits in place of 24; it rounds to the nearest, ties to even."
+        " float32, and 8 significant bits instead of 24; it rounds to nearest, ties to even."
         " Weights, sums and updates stay float32, so the loss needs no scaling (Kalamkar et al., A"
         " study of BFLOAT16 for deep learning training, 2019). Large products take about half the"
         " time on CPUs that multiply bfloat16 (AVX512-BF16). On others specc rounds and computes in"
@@ -97,21 +97,21 @@ SETTINGS = (
         "stratify",
         "column",
         default=None,
-        doc="The column of which each value is shared out alike between the parts of a split, such"
+        doc="The column whose values have the same distribution in each part of a split, such"
         " as the label: `stratify = label`.",
     ),
     Declared(
         "group",
         "column",
         default=None,
-        doc="The column of which all examples with one value stay in one part of a split, such as a"
+        doc="The column whose equal values stay in the same part of a split, such as a"
         " patient: `group = patient`. A value in parts from two files is an error.",
     ),
     Declared(
         "time",
         "column",
         default=None,
-        doc="The column of a date or number by which a split holds out the latest examples:"
+        doc="The column of dates or numbers by which a split holds out the latest examples:"
         " `time = date`. Validation data from a file must be later than the training data.",
     ),
     Declared(
@@ -119,29 +119,28 @@ SETTINGS = (
         "int",
         bounds=((">", 1),),
         default=None,
-        doc="Cross-validation: the training data is divided into so many folds, and `specc train`"
-        " trains as many runs, each validated on another fold. It reports the mean and the"
-        " deviation of their results.",
+        doc="Cross-validation: the training data is divided into this number of folds, and"
+        " `specc train` trains one run per fold, which is validated on that fold. It reports"
+        " the mean and the standard deviation of the results.",
     ),
     Declared(
         "fold",
         "int",
         bounds=((">", 0),),
         default=None,
-        doc="The one fold that is validated on, from 1; without it, `specc train` takes each in"
-        " turn.",
+        doc="The only fold to validate on, from 1; without it, `specc train` uses each in turn.",
     ),
     Declared(
         "balance",
         "column",
         default=None,
-        doc="The target whose classes count alike in training, as `balance_by` says.",
+        doc="The target whose classes get equal weight in training, by the method `balance_by`.",
     ),
     Declared(
         "balance_by",
         choices=("weights", "oversampling"),
         default=DEFAULTS.balance_by,
-        doc="How `balance` makes classes count alike. With `weights`, the losses that depend on the"
+        doc="The method of `balance`. With `weights`, the losses that depend on the"
         " target are multiplied, while training, by n / (k * n_c) for an example of class c: n"
         " examples, n_c of them of class c, k classes (King and Zeng, 2001). With `oversampling`,"
         " examples of rare classes are repeated in each epoch until every class has as many as the"
@@ -152,7 +151,7 @@ SETTINGS = (
         "float",
         bounds=((">", 0),),
         default=None,
-        doc="The seconds after which training ends, within an epoch, too; time to compile does not"
+        doc="The seconds after which training ends, even within an epoch; compile time does not"
         " count. The run is saved: `specc train --resume RUN` continues it.",
     ),
     Declared(
@@ -160,36 +159,36 @@ SETTINGS = (
         "int",
         bounds=((">", 0),),
         default=None,
-        doc="The steps after which the model is validated within an epoch, too. The figures go to"
-        " `evaluations.csv` of the run; the best epoch is chosen at the end of epochs.",
+        doc="The number of steps between validations within an epoch. The results are in"
+        " `evaluations.csv` of the run; the best epoch is chosen at the ends of epochs.",
     ),
     Declared(
         "memory",
         "float",
         bounds=((">", 0),),
         default=None,
-        doc="The memory in MB that examples may take while the model trains, for data larger than"
-        " memory: they are read piece by piece, checked, written to the user's cache folder once,"
+        doc="The memory in MB for examples during training, for data larger than"
+        " memory: they are read in pieces, checked, written to the user's cache folder once,"
         " and loaded from there in the background. Each epoch shuffles blocks of examples, and then"
         " the examples of some hundred blocks at a time. `validate split` and `folds` choose rows"
-        " by their numbers, so the parts have about their shares. Medians and quantiles of `column`"
-        " formulas are those of 131,072 rows. For `csv`, `tsv`, `jsonl`, `parquet`, `feather`,"
-        " `npy` and `images`.",
+        " by their numbers, so the sizes of the parts are approximate. Medians and quantiles of"
+        " `column` formulas are those of 131,072 rows. For `csv`, `tsv`, `jsonl`, `parquet`,"
+        " `feather`, `npy` and `images`.",
     ),
     Declared(
         "sample",
         "int",
         bounds=((">", 0),),
         default=None,
-        doc="The number of characters (or words) that the model writes while it trains: before the"
-        " first step, after 100, 1,000, 10,000, ... steps, and after each epoch. For a model that"
-        " reads `text(...)`. The run keeps the texts in `samples.jsonl`.",
+        doc="The number of characters (or words) that the model generates during training:"
+        " before the first step, after 100, 1,000, 10,000, ... steps, and after each epoch. For"
+        " a model with `text(...)` as data. The texts are in `samples.jsonl` of the run.",
     ),
     Declared(
         "prompt",
         "text",
         default=None,
-        doc="The beginning of each text of `sample`; by default there is none.",
+        doc="The start of each text of `sample`; by default it is empty.",
     ),
     Declared(
         "temperature",
@@ -204,13 +203,12 @@ SETTINGS = (
         "float",
         bounds=((">", 0),),
         default=DEFAULTS.checkpoint_seconds,
-        doc="A checkpoint is written after this many seconds within an epoch, as well as at the end"
+        doc="The seconds between checkpoints within an epoch; one is also written at the end"
         " of each epoch.",
     ),
 )
 LARGEST = {"seed": 2**63 - 1}
 LARGEST_COUNT = 10**9
-"""The largest whole number of each setting: beyond lies a slip, and soon what the machine counts
-with."""
+"""The largest integer of each setting; a larger one is certainly an error."""
 PLANNED = ("accumulate", "workers")
-"""Settings of `train` that the language plans, and that are refused so far."""
+"""Planned settings of `train`, which are refused for now."""

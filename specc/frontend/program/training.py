@@ -1,7 +1,7 @@
-"""The `train` block: settings, sources of data, and the optimizer's rule for each parameter.
+"""The `train` block: settings, data sources, and the update rule of each parameter.
 
-In: `ast.Train` and the parameters of the model. Out: a `Recipe`, the `Update`s, and the paths that
-are frozen.
+In: `ast.Train` and the parameters of the model. Out: a `Recipe`, the `Update`s, and the frozen
+paths.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from specc.system.records import dataclass
 
 @dataclass(eq=False)
 class TrainBlock:
-    """What a `train` block says."""
+    """The content of a `train` block."""
 
     recipe: Recipe = field(default_factory=Recipe)
     updates: list[Update] = field(default_factory=list)
@@ -58,7 +58,7 @@ def train(
     losses: Sequence[Term] = (),
     metrics: Sequence[Term] = (),
 ) -> TrainBlock:
-    """Walk the block; `ports` are the model's inputs and targets."""
+    """Elaborate the block; `ports` are the model's inputs and targets."""
     frame = BodyFrame(context, scope, "train")
     known: dict[str, Any] = {}
     places: dict[str, Span] = {}
@@ -118,9 +118,9 @@ def train(
 def _check_validated(
     frame: BodyFrame, known: Mapping[str, Any], values: Mapping[str, Span]
 ) -> None:
-    """Report `validate_every` where there is nothing to validate on."""
+    """Report `validate_every` without validation data."""
     if known.get("validate") is None and known.get("folds") is None:
-        message = "there is no validation part to look at every so many steps"
+        message = "`validate_every` needs validation data"
         help_ = "add `validate split = 0.9`, or `validate` and a source"
         frame.error("misplaced", message, values["validate_every"], help=help_)
 
@@ -128,11 +128,11 @@ def _check_validated(
 def _check_sample(
     frame: BodyFrame, known: Mapping[str, Any], values: Mapping[str, Span], ports: Sequence[Port]
 ) -> None:
-    """Report settings of `sample` where nothing writes."""
+    """Report settings of `sample` for a model that does not generate text."""
     if "sample" not in values:
         for name in ("prompt", "temperature"):
             if name in known:
-                message = f"`{name}` is a setting of the texts that `sample` asks for"
+                message = f"`{name}` needs the setting `sample`"
                 help_ = "add `sample = 300`"
                 frame.error("bad-setting", message, values[name], help=help_)
         return
@@ -143,17 +143,17 @@ def _check_sample(
         port.role == "input" and port.kind == "class" and len(port.shape) == 1 for port in ports
     )
     if data.word != "text" or not reads:
-        message = "`sample` is for a model that reads a text symbol by symbol"
+        message = "`sample` is only for a model that reads text symbol by symbol"
         help_ = "it needs `data text(...)` and an input such as `text: class(vocab)[time]`"
         frame.error("bad-setting", message, values["sample"], help=help_)
 
 
 def _check_data(frame: BodyFrame, ports: list[Port], calls: Sequence[Any]) -> None:
-    """Report sources of data that do not fit the model's ports."""
+    """Report data sources that do not fit the model's ports."""
     for call in calls:
         if isinstance(call, DataCall) and not call_errors(call, ports):
             for wrong in misfits(call, ports):
-                assert call.span is not None, "a source has a place; please report this"
+                assert call.span is not None, "a source has a location; please report this"
                 frame.error(wrong.name, wrong.message, call.span, help=wrong.help)
 
 
@@ -164,13 +164,13 @@ def _check_any_trained(
     freezes: list[ast.Freeze],
     frozen: list[str],
 ) -> None:
-    """Refuse to train a model of which no parameter is trained."""
+    """Report a model without a trained parameter."""
     paths = frame.context.paths
     if frame.context.report.errors or len(frozen) < len(paths):
         return
     if paths:
-        place, message = freezes[0].span, "every parameter is frozen: there is nothing to train"
-        help_ = "leave one of them out of `freeze`"
+        place, message = freezes[0].span, "every parameter is frozen, so there is nothing to train"
+        help_ = "remove one of them from `freeze`"
     else:
         place = optimizers[0].span if optimizers else _keyword(block)
         message = "the model has no parameter to train"
@@ -188,13 +188,13 @@ def _once(frame: BodyFrame, places: dict[str, Span], what: str, span: Span) -> N
             "duplicate-name",
             f"`{what}` is already defined",
             span,
-            labels=[Label(places[what], "first here")],
+            labels=[Label(places[what], "first defined here")],
         )
     places.setdefault(what, span)
 
 
 def _setting(frame: BodyFrame, name: ast.Name, tree: ast.Expression, known: dict[str, Any]) -> None:
-    """`epochs = 10`."""
+    """Add the value of a setting, `epochs = 10`, to `known`, or report an error."""
     declared = next((each for each in SETTINGS if each.name == name.text), None)
     if declared is None:
         _unknown_setting(frame, name)
@@ -213,7 +213,7 @@ def _setting(frame: BodyFrame, name: ast.Name, tree: ast.Expression, known: dict
         return
     largest = LARGEST.get(name.text, LARGEST_COUNT)
     if declared.kind == "int" and isinstance(value, int) and value > largest:
-        frame.error("bad-setting", f"`{name.text}` is at most {largest:,}", tree.span)
+        frame.error("bad-setting", f"`{name.text}` must be at most {largest:,}", tree.span)
         return
     wrong = mistakes((declared,), {name.text: value})
     for each in wrong:
@@ -227,7 +227,7 @@ def _unknown_setting(frame: BodyFrame, name: ast.Name) -> None:
     hint = TRAIN_HINTS.get(name.text.lower())
     near = None if hint else closest(name.text, names, TRAIN_SYNONYMS)
     if name.text in PLANNED:
-        frame.error("not-yet", f"`{name.text}` is not compiled yet", name.span)
+        frame.error("not-yet", f"`{name.text}` is not supported yet", name.span)
         return
     if hint is None and SETTING_SYNONYMS.get(name.text, name.text) == "lr":
         lr = SETTING_SYNONYMS.get(name.text, name.text)
@@ -236,7 +236,7 @@ def _unknown_setting(frame: BodyFrame, name: ast.Name) -> None:
             "unknown-setting", f"`train` has no setting `{name.text}`", name.span, help=help_
         )
         return
-    known = "`specc explain train` and `specc explain NAME` tell of its settings: "
+    known = "`specc explain train` and `specc explain NAME` describe its settings: "
     known += ", ".join(f"`{each}`" for each in names)
     fixes = spelled(near, name.span)
     frame.error(
@@ -249,12 +249,12 @@ def _unknown_setting(frame: BodyFrame, name: ast.Name) -> None:
 
 
 def _check_has_data(frame: BodyFrame, known: dict[str, Any], places: dict[str, Span]) -> None:
-    """Report parts that are split off of no data."""
+    """Report parts that are split off without data."""
     for what, part in (("validate", "validation"), ("test", "test")):
         if isinstance(known.get(what), float) and "data" not in known:
             frame.error(
                 "misplaced",
-                f"`split` needs `data`, which the {part} part is taken from",
+                f"`split` needs `data`, from which the {part} part is taken",
                 places[what],
                 help='name the data, as in `data csv("train.csv")`; in Python,'
                 f" `specc.train(FILE, data=frame, {what}=0.2)` needs no `{what}` here",
@@ -264,7 +264,7 @@ def _check_has_data(frame: BodyFrame, known: dict[str, Any], places: dict[str, S
 def _source_or_share(
     frame: BodyFrame, statement: ast.Data | ast.Validate | ast.Test, ports: list[Port]
 ) -> DataCall | float | None:
-    """Return a source, or the share that is held out: 0.1 for `split = 0.9`."""
+    """Return a source, or the held-out share: 0.1 for `split = 0.9`."""
     if statement.source is not None:
         return data_call(frame, statement.source, ports)
     assert not isinstance(statement, ast.Data), "data has a source; please report this"
@@ -276,16 +276,16 @@ def _source_or_share(
     if not is_good or not isinstance(value, int | float):
         frame.error(
             "bad-setting",
-            f"`split` is a number between 0 and 1, not {describe(value)}",
+            f"`split` must be a number between 0 and 1, not {describe(value)}",
             statement.split.span,
-            help="`split = 0.9` trains on 90 % of the data",
+            help="`split = 0.9` trains on 90% of the data",
         )
         return None
     return round(1 - value, 12)
 
 
 def data_call(frame: BodyFrame, tree: ast.Call, ports: list[Port]) -> DataCall | None:
-    """`idx("images.gz", "labels.gz"; scale = 1/255)`, with all values known."""
+    """Return a data source, `idx("images.gz", "labels.gz"; scale = 1/255)`, with its values."""
     word = tree.word.text
     if word not in SOURCES:
         near = closest(word, SOURCES, SOURCE_SYNONYMS)
@@ -310,7 +310,7 @@ def data_call(frame: BodyFrame, tree: ast.Call, ports: list[Port]) -> DataCall |
         elif not isinstance(value, (int, float, str)):
             frame.error(
                 "wrong-kind",
-                f"a source of data takes texts and numbers, not {describe(value)}",
+                f"a data source takes strings and numbers, not {describe(value)}",
                 argument.value.span,
             )
             good = False
@@ -330,7 +330,7 @@ def data_call(frame: BodyFrame, tree: ast.Call, ports: list[Port]) -> DataCall |
         elif wrong.setting is not None:
             place = (names if wrong.name == "unknown-setting" else values)[wrong.setting]
         elif not good:
-            continue  # an argument that is wrong is one that is missing here
+            continue  # it is treated as a missing argument
         near = wrong.near
         fixes = spelled(near, place)
         frame.error(
@@ -345,7 +345,7 @@ def data_call(frame: BodyFrame, tree: ast.Call, ports: list[Port]) -> DataCall |
 
 
 def _choice(word: str, argument: ast.Argument) -> str | None:
-    """Return the word that a setting takes without quotes: `level=char`."""
+    """Return the option of a setting that is written without quotes: `level=char`."""
     known = SOURCES[word].all_settings(()) if argument.name is not None else {}
     setting = known.get(argument.name.text) if argument.name is not None else None
     tree = argument.value
@@ -360,7 +360,7 @@ def _choice(word: str, argument: ast.Argument) -> str | None:
 
 
 def _frozen(frame: BodyFrame, freezes: list[ast.Freeze]) -> list[str]:
-    """Return the paths that `freeze` names, each once."""
+    """Return the paths that `freeze` names, without duplicates."""
     found: dict[str, None] = {}
     for statement in freezes:
         for path in statement.paths:
@@ -369,7 +369,7 @@ def _frozen(frame: BodyFrame, freezes: list[ast.Freeze]) -> list[str]:
 
 
 def _parameters(frame: BodyFrame, path: ast.Path) -> list[str]:
-    """Return the parameters at `path` or below it; reports a path without any."""
+    """Return the parameters at `path` or below it. Report a path without parameters."""
     paths = frame.context.paths
     text = path.text
     found = [each for each in paths if each == text or each.startswith(f"{text}.")]
@@ -394,7 +394,7 @@ def _updates(
     training: TrainBlock,
     losses: Sequence[Term],
 ) -> list[Update]:
-    """Return the rule of each parameter that is trained, in the order of the parameters."""
+    """Return the rule of each trained parameter, in the order of the parameters."""
     context = frame.context
     frozen = set(training.frozen)
     chosen: dict[str, tuple[UpdateRule | None, Span]] = {}
@@ -423,13 +423,15 @@ def _updates(
             good = good and bool(parameters)
             if parameters and all(each in frozen for each in parameters):
                 frame.error(
-                    "misplaced", f"`{path.text}` is frozen, and has an optimizer", path.span
+                    "misplaced",
+                    f"`{path.text}` is frozen, so it cannot have an optimizer",
+                    path.span,
                 )
             for each in parameters:
                 if each in chosen:
                     frame.error(
                         "duplicate-name",
-                        f"two optimizers are for `{each}`",
+                        f"`{each}` has two optimizers",
                         path.span,
                         labels=[Label(chosen[each][1], "the other one")],
                     )
@@ -443,12 +445,12 @@ def _updates(
         )
         frame.error(
             "no-optimizer",
-            f"no optimizer is for {listed}",
+            f"there is no optimizer for {listed}",
             _keyword(block),
-            help="add one, `optimizer sgd(lr = 0.1)`, or `freeze` what is not trained",
+            help="add one, `optimizer sgd(lr = 0.1)`, or `freeze` the parameters",
         )
     if rest is not None and trained and not without and not context.report.errors:
-        frame.error("misplaced", "no parameter is left for this optimizer", rest[1])
+        frame.error("misplaced", "there are no parameters left for this optimizer", rest[1])
     if not good or context.report.errors:
         return []
     pairs = [(name, chosen.get(name, rest or (None, None))[0]) for name in trained]
@@ -468,8 +470,7 @@ def _objectives(
     rules: Sequence[UpdateRule],
     losses: Sequence[Term],
 ) -> list[Objective]:
-    """Return what each rule minimizes, if they do not all minimize all losses; a rule gets to know
-    its parameters."""
+    """Return the losses of each rule, unless all minimize all. Set `trained` of the rules."""
     for rule in rules:
         rule.trained = tuple(name for name, each in pairs if each is rule)
     used = [each for each in rules if each.trained]

@@ -1,12 +1,11 @@
-"""Definitions that no model uses: they are walked all the same, with inputs of which nothing is
-known.
+"""Checks of definitions that no model uses, with unknown inputs.
 
     fn f(x: flot) = g(x)      # no type `flot`
     fn g(x) = f(x)            # `f` uses itself
 
-Inputs and settings are POISON, so only what holds for all of them is reported: names and types
-without a meaning, settings that a word does not have, statements out of place, a missing `return`,
-and words that use each other in a circle.
+Inputs and settings are POISON, so only errors that do not depend on them are reported: undefined
+names and types, unknown settings, misplaced statements, a missing `return`, and circular
+definitions.
 """
 
 from __future__ import annotations
@@ -29,8 +28,7 @@ from specc.ops.leaf import Input, Role, constant, leaf
 
 
 def check_unused(context: Context, scope: Scope, found: list[ast.Definition]) -> None:
-    """Report the mistakes of the definitions in `found` that the walk of the model has not
-    entered."""
+    """Report errors in the definitions of `found` that elaboration has not reached."""
     unused = [each for each in found if isinstance(each, WORDS) and each not in context.entered]
     for each in found:
         if isinstance(each, WORDS):
@@ -54,7 +52,7 @@ def _input_types(frame: BodyFrame, definition: ast.WordDefinition) -> None:
 
 
 def _walk(context: Context, scope: Scope, definition: ast.Fn | ast.Block | ast.Optimizer) -> None:
-    """Walk the body in a context of its own, so that nothing of it becomes part of the model."""
+    """Elaborate the body in a separate context, so that it does not become part of the model."""
     apart = Context(context.report, context.overrides, lists_layers=False, has_unknown_inputs=True)
     kind = type(definition).__name__.lower()
     frame = BodyFrame(
@@ -78,7 +76,7 @@ def _walk(context: Context, scope: Scope, definition: ast.Fn | ast.Block | ast.O
 
 
 def _unknown_names(definition: ast.WordDefinition) -> dict[str, Value | None]:
-    """Return the names that the signature gives a meaning to, and those of a schedule."""
+    """Return the names that the signature declares, and those of a schedule."""
     signature = definition.signature
     names = [each.name.text for each in signature.inputs]
     names += [each.name.text for each in signature.settings]
@@ -92,7 +90,7 @@ def _unknown_names(definition: ast.WordDefinition) -> dict[str, Value | None]:
 
 
 def _defaults(context: Context, scope: Scope, definition: ast.WordDefinition) -> None:
-    """Report defaults that the declaration of their setting does not allow."""
+    """Report defaults that violate the declaration of their setting."""
     names = {**_unknown_names(definition), **dict.fromkeys(SCHEDULE, POISON)}
     word = Word(definition.name.text, definition, scope)
     for declared in signature_of(definition).settings:
@@ -108,7 +106,7 @@ def _defaults(context: Context, scope: Scope, definition: ast.WordDefinition) ->
 
 
 def _circles(context: Context, scope: Scope, unused: list[ast.WordDefinition]) -> None:
-    """Report words that use each other in a circle, each circle once."""
+    """Report circular definitions, each circle once."""
     done: set[ast.WordDefinition] = set()
     reported: set[tuple[ast.WordDefinition, ast.WordDefinition]] = set()
 
@@ -119,7 +117,7 @@ def _circles(context: Context, scope: Scope, unused: list[ast.WordDefinition]) -
                 continue
             used, _ = scope.definitions.get(each.word.text, (None, None))
             if not isinstance(used, WORDS) or used is definition or used not in unused:
-                continue  # its own use is found in the walk
+                continue  # a use of itself is found during elaboration
             if used in chain and (definition, used) not in reported:
                 reported.add((definition, used))
                 frame = BodyFrame(context, scope, "file", definition=definition)

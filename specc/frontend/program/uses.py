@@ -1,6 +1,6 @@
-"""The scope of a file: its own definitions, and those of the files that it brings in with `use`.
+"""The scope of a file: its own definitions, and those of the files that it imports with `use`.
 
-A path is relative to the file that uses it, and stays within the folder of the file being checked.
+A path is relative to the importing file, and must stay inside the folder of the checked file.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from specc.source import Source, Span
 
 
 def file_scope(context: Context, file: ast.File) -> Scope:
-    """Return the scope of `file`; report files that cannot be used, and names that are given
-    twice."""
+    """Return the scope of `file`. Report files that cannot be imported, and duplicate names."""
     library = Scope(context, None, is_library=True, primitives=PRIMITIVES)
     root = _folder(file.source)
     return _scope(context, file, library, root, (_resolved(file.source),), {})
 
 
 def words_of(file: ast.File) -> Scope:
-    """Return the scope of a file that has been checked, to look up its words."""
+    """Return the scope of a checked file, to look up its definitions."""
     return file_scope(Context(Report()), file)
 
 
@@ -80,8 +79,8 @@ def _add(
             "duplicate-name",
             f"`{name}` is already defined",
             span,
-            labels=[Label(earlier[0].name.span, "first here")],
-            help="give one of them another name",
+            labels=[Label(earlier[0].name.span, "first defined here")],
+            help="rename one of them",
         )
 
 
@@ -94,7 +93,7 @@ def _used(
     chain: tuple[Path, ...],
     done: dict[Path, Scope | None],
 ) -> Scope | None:
-    """Return the scope of the file that `use` names; None after a mistake."""
+    """Return the scope of the file that `use` names; None after an error."""
     text = use.path.value
     if not text.endswith(".dl"):
         context.error("bad-use", f"`use` imports a `.dl` file, not `{text}`", use.path.span)
@@ -102,32 +101,34 @@ def _used(
     try:
         path = (_folder(source) / text).resolve()
         is_special = path.exists() and not path.is_file()
-    except (OSError, RuntimeError, ValueError) as error:  # too long, a circle of links, a NUL
-        reason = getattr(error, "strerror", None) or "it is no path of a file"
+    except (OSError, RuntimeError, ValueError) as error:  # too long, circular links, a NUL
+        reason = getattr(error, "strerror", None) or "it is not a path of a file"
         context.error("cannot-read", f"cannot read `{text}`: {reason}", use.path.span)
         return None
     if Path(text).is_absolute() or not path.is_relative_to(root):
         context.error(
             "bad-use",
-            f"`{text}` is outside the folder of the file that is checked",
+            f"`{text}` is outside the folder of the checked file",
             use.path.span,
-            help="keep the files that belong together in one folder",
+            help="keep files that belong together in one folder",
         )
         return None
     if path in chain:
         context.error(
             "bad-use",
-            f"`{text}` is being read already: the files use each other in a circle",
+            f"`{text}` is already being read: the files import each other in a circle",
             use.path.span,
         )
         return None
     if path in done:
         return done[path]
     if len(chain) > DEEPEST:
-        context.error("bad-use", f"files use each other more than {DEEPEST} deep", use.path.span)
+        context.error(
+            "bad-use", f"imports of files are nested more than {DEEPEST} deep", use.path.span
+        )
         return None
     if is_special:
-        context.error("cannot-read", f"cannot read `{text}`: it is no file", use.path.span)
+        context.error("cannot-read", f"cannot read `{text}`: it is not a file", use.path.span)
         return None
     done[path] = None
     try:
@@ -145,7 +146,7 @@ def _used(
             word = "model" if isinstance(definition, ast.Model) else "train"
             context.error(
                 "bad-use",
-                f"`{text}` has a `{word}`: a file that is used holds definitions only",
+                f"`{text}` has a `{word}`, but an imported file may have only definitions",
                 use.path.span,
                 labels=[Label(definition.span, f"the `{word}`")],
             )

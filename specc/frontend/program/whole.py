@@ -1,4 +1,4 @@
-"""Checks of a whole model: what its losses depend on, and the memory that it takes.
+"""Checks of a whole model: the dependencies of its losses, and its memory.
 
 check_losses_reach(context, elaborated, training)
 check_memory(context, elaborated, training, block)
@@ -22,7 +22,7 @@ from specc.source import Span
 
 
 def warn_of_signed_loss(context: Context, elaborated: Elaborated) -> None:
-    """Warn where errors of both signs cancel in the loss."""
+    """Warn about a loss in which errors of both signs cancel."""
     term = None if context.report.errors else cancelling(elaborated.losses)
     if term is not None and term.span is not None:
         context.report.warning(
@@ -35,12 +35,11 @@ def warn_of_signed_loss(context: Context, elaborated: Elaborated) -> None:
 
 
 MOST_BYTES = 2**37
-"""Bytes of all parameters in float32; training needs two to four times as much."""
+"""The most bytes of all parameters in float32; training needs two to four times as much."""
 
 
 def check_losses_reach(context: Context, elaborated: Elaborated, training: TrainBlock) -> None:
-    """Refuse losses on which no trained parameter has an influence that a gradient could
-    follow."""
+    """Report losses that have no gradient for any trained parameter."""
     trained = {each.path for each in training.updates}
     reached: set[Node] = set()
     waiting = [term.node for term in elaborated.losses]
@@ -50,15 +49,15 @@ def check_losses_reach(context: Context, elaborated: Elaborated, training: Train
             continue
         reached.add(node)
         waiting += node.inputs
-        if isinstance(node.op, Carry):  # the state that a step of a cell has left
+        if isinstance(node.op, Carry):  # the state from the previous step of a cell
             waiting.append(context.carries[node.op.label])
         if isinstance(node.op, Input) and node.op.role == Role.PARAM and node.op.label in trained:
             return
     first = elaborated.losses[0]
-    assert first.span is not None, "a loss of the file has a place; please report this"
+    assert first.span is not None, "a loss of the file has a location; please report this"
     context.error(
         "no-parameter",
-        "no loss depends on a parameter that is trained",
+        "no loss depends on a trained parameter",
         first.span,
         help="compare the model's output with a target: `loss mse(y, t)`",
     )
@@ -70,13 +69,13 @@ USUAL_BATCH = 4096
 def check_memory(
     context: Context, elaborated: Elaborated, training: TrainBlock, block: ast.Train | None
 ) -> None:
-    """Refuse a model whose parameters fit into no machine, and a batch that does not."""
+    """Report a model, or a batch, that is too large for any machine."""
     counts = {path: each.type.elements for path, each in context.parameters.items()}
     known = {path: count for path, count in counts.items() if isinstance(count, int)}
     total = element_bytes("float") * sum(known.values())
     if total > MOST_BYTES:
         largest = context.parameters[max(known, key=known.__getitem__)]
-        assert largest.span is not None, "a parameter has a place; please report this"
+        assert largest.span is not None, "a parameter has a location; please report this"
         context.error(
             "too-large",
             f"the parameters would take {show_bytes(total)}; at most {show_bytes(MOST_BYTES)} are"

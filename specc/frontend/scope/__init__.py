@@ -1,8 +1,8 @@
-"""The names of a file and of a body, and what a name can stand for.
+"""The names of a file and of a body, and the values that a name can have.
 
-values          what an expression can be: a number, a tensor, a word
-provenance      how a tensor came to its shape, step by step
-mistakes        mistakes in the use of a word, raised where their place is not known
-scope           the names of a file, and what a check builds
-frame           the body that is being walked
+values          the values of expressions: numbers, tensors, functions
+provenance      the steps that led to a tensor's shape
+mistakes        errors that are raised where their location is not known
+scope           the names of a file, and the state of a check
+frame           the body that is being elaborated
 """

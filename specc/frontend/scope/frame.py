@@ -1,7 +1,7 @@
-"""The body that is being walked: the model's, or that of a definition at one of its uses.
+"""The body that is being elaborated: the model's, or that of a definition at one of its uses.
 
 frame.names["x"]                            # the value of a name
-frame.apply(Mul(), x, y, span=span)         # a node, with its place and its provenance
+frame.apply(Mul(), x, y, span=span)         # a node, with its location and its provenance
 frame.error("bad-number", message, span)    # POISON, and a diagnostic at the user's call
 """
 
@@ -39,10 +39,10 @@ from specc.system.records import dataclass
 
 @dataclass(eq=False)
 class BodyFrame:
-    """A body that is being walked: its names, and where its mistakes are shown.
+    """A body that is being elaborated: its names, and where its errors are shown.
 
-    `call` is set within the library: the user's call that led there, which is where mistakes are
-    shown and what nodes have as their origin.
+    `call` is set inside the library: it is the user's call that led there, at which errors are
+    shown, and the origin of the nodes.
     """
 
     context: Context
@@ -62,25 +62,25 @@ class BodyFrame:
     fans: Mapping[str, Value] | None = None  # fan_in and fan_out, while an initial value is built
     weights: Callable[[], Value] | None = None
     gradients: Callable[[], Value] | None = None
-    shared: Any = None  # the shared layer whose stages are walked
-    hidden: frozenset[str] = frozenset()  # sequences to whose steps the body is applied
-    known: dict[ast.Node, Value] = field(default_factory=dict)  # values within a formula
+    shared: Any = None  # the shared layer whose stages are elaborated
+    hidden: frozenset[str] = frozenset()  # the sequences to whose time steps the body is applied
+    known: dict[ast.Node, Value] = field(default_factory=dict)  # values in a formula
     running: dict[str, RunningIndex] = field(default_factory=dict)  # the indices of a formula
     bound: dict[ast.Over, list[Any]] = field(default_factory=dict)  # the indices of reductions
-    body: tuple[ast.Statement, ...] = ()  # the statements that are walked
+    body: tuple[ast.Statement, ...] = ()  # the statements that are elaborated
 
     @property
     def naming(self) -> Namer:
-        """What gives paths to layers, in a body that is known to have some."""
+        """Return the namer of a body that is known to have layers."""
         assert self.namer is not None, f"a {self.kind} names no layers; please report this"
         return self.namer
 
     def place(self, span: Span) -> Span:
-        """Where a mistake at `span` is shown."""
+        """Return where an error at `span` is shown."""
         return self.call or span
 
     def error(self, name: str, message: str, span: Span, **more) -> Poison:
-        """Report a mistake of this body; tells which use led into a definition of the user."""
+        """Report an error of this body, with labels at the uses of the user's definitions."""
         labels = list(more.pop("labels", ()))
         if self.call is not None:
             labels = [label for label in labels if label.span.source is self.call.source]
@@ -89,7 +89,7 @@ class BodyFrame:
                 for f in more.get("fixes", ())
                 for e in f.edits
             ):
-                more.pop("fixes")  # the library is not the user's to mend
+                more.pop("fixes")  # the user cannot change the library
         frame: BodyFrame | None = self
         while frame is not None:
             if frame.call is None and frame.called_at is not None and frame.caller is not None:
@@ -101,7 +101,7 @@ class BodyFrame:
         return self.context.error(name, message, self.place(span), labels=labels, **more)
 
     def declare(self, name: ast.Name, value: Value) -> None:
-        """Give `name` its value; a name that is taken is a mistake."""
+        """Give `name` its value; report a name that is already defined."""
         earlier = self.places.get(name.text)
         if earlier is None and self.kind == "model":
             definition, _ = self.scope.definitions.get(name.text, (None, None))
@@ -112,28 +112,28 @@ class BodyFrame:
                 "duplicate-name",
                 f"`{name.text}` is already defined",
                 name.span,
-                labels=[Label(earlier, "first here")],
-                help="give one of them another name",
+                labels=[Label(earlier, "first defined here")],
+                help="rename one of them",
             )
             return
         self.names[name.text] = value
         self.places[name.text] = name.span
 
     def known_names(self) -> set[str]:
-        """Return all names that a value may be called by here."""
+        """Return all names of values that are visible here."""
         return set(self.names) | self.scope.number_names() | set(self.schedule or ())
 
     @property
     def suggests(self) -> bool:
-        """Whether similar names are looked for: not for each of very many mistakes."""
+        """Return whether similar names are suggested; they are not for very many errors."""
         return len(self.context.report) <= MOST_SUGGESTIONS
 
     def closest(self, name: str, candidates: Iterable[str]) -> str | None:
-        """Return what a name was probably meant to be."""
+        """Return the candidate that a name was probably meant to be."""
         return closest(name, candidates, SYNONYMS) if self.suggests else None
 
     def suggestion(self, name: str, candidates: Iterable[str]) -> str | None:
-        """Return the help for a name that is unknown."""
+        """Return the help for an unknown name."""
         found = self.closest(name, candidates)
         if found is not None:
             return f"did you mean `{found}`?"
@@ -154,15 +154,16 @@ class BodyFrame:
         return False
 
     def open_labels(self, names: Iterable[str]) -> tuple[list[Label], str | None]:
-        """Return the declarations of open dimensions, and the help that says how to decide them."""
+        """Return labels at the declarations of symbolic dimensions, and the help to decide them."""
         declared = self.context.open_sizes
-        labels = [Label(declared[name], f"`{name}` is open") for name in names if name in declared]
+        labels = [
+            Label(declared[name], f"`{name}` is symbolic") for name in names if name in declared
+        ]
         first = next((name for name in names if name in declared), None)
         return labels, f"give `{first}` a number: `dim {first} = ...`" if first else None
 
     def apply(self, op: Op, *operands: Tensor, span: Span, note: str = "") -> Tensor:
-        """Return the tensor of `op`; raises Mistake. Its provenance continues from
-        `flowing(operands)`."""
+        """Return the tensor of `op`, with provenance from `flowing(operands)`. Raises Mistake."""
         sequence = common_sequence(operands)
         indices = common_indices(operands)
         try:
@@ -188,8 +189,7 @@ class BodyFrame:
         indices: tuple[RunningIndex, ...],
         span: Span,
     ) -> Tensor:
-        """Return the tensor of `op` for all values of indices, which may be steps of a sequence,
-        too."""
+        """Return the tensor of `op` for all values of indices, which may be time steps."""
         origin = self.origin(span)
         if op.form is Form.ELEMENT:
             nodes = [widened(each, sequence, indices) for each in operands]
@@ -224,8 +224,7 @@ class BodyFrame:
         return Tensor(root, flowing(operands), over, indices=kept)
 
     def _at_each_step(self, op: Op, operands, sequence: Sequence, span: Span):
-        """Return the node of `op` for all steps of a sequence, and the sequence (None: one value
-        for all)."""
+        """Return the node of `op` for all time steps, and the sequence (None: one for all)."""
         moving = [each.sequence is not None for each in operands]
         leaves = [
             leaf(Input(Role.STEP, str(position), each.type)) if each.sequence else each.node
@@ -238,10 +237,10 @@ class BodyFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerCopy:
-    """What a copy of a layer sees in place of its weights.
+    """The values that a copy of a layer uses in place of its weights.
 
-    `kind` is "fixed" or "running"; `path` is that of the copy, where a moving mean has its own
-    weights, which go `rate` of the way to those of the `original` in each step.
+    `kind` is "fixed" or "running"; `path` is that of the copy. A moving mean has weights of its own
+    there; each training step moves them towards those of the `original` by the fraction `rate`.
     """
 
     kind: str
@@ -252,7 +251,7 @@ class LayerCopy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SharedLayer(Applicable):
-    """`layer tower = dense(64) -> relu`: its stages, to be applied with one set of weights."""
+    """A shared layer, `layer tower = dense(64) -> relu`: stages with one set of weights."""
 
     what = "layer"
     path: str
@@ -262,13 +261,12 @@ class SharedLayer(Applicable):
 
     @property
     def base(self) -> SharedLayer:
-        """The layer whose weights these are."""
+        """Return the layer that owns the weights."""
         return self if self.copy is None else self.copy.original
 
 
 def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -> Sequence | None:
-    """Return the sequence that some operands are; raises Misfit for operands that do not go
-    together."""
+    """Return the common sequence of some operands. Raises Misfit if there is none."""
     found = max(
         (each for each in operands if each.sequence is not None),
         default=None,
@@ -289,11 +287,11 @@ def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -
         elif each.type.batched and each.type.rank and not allow_constants:
             misfit = Misfit(
                 "shape-mismatch",
-                f"{describe(found)} is a sequence, and {describe(each)} is one value"
-                " for all of its steps",
+                f"{describe(found)} is a sequence, but {describe(each)} is one value"
+                " for all time steps",
                 argument=position,
                 help=(
-                    f"`along({sequence.name})` gives it to every step: `x ->"
+                    f"`along({sequence.name})` repeats it at every time step: `x ->"
                     f" along({sequence.name})`"
                 ),
             )
@@ -303,8 +301,7 @@ def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -
 
 
 def common_indices(operands: Iterable[Tensor]) -> tuple[RunningIndex, ...]:
-    """Return the indices that some operands have, in their order; raises Mistake where one has an
-    axis that varies."""
+    """Return the indices of some operands, in order. Raises Mistake for a variable-length axis."""
     found: dict[RunningIndex, None] = {}
     for position, each in enumerate(operands):
         found.update(dict.fromkeys(each.indices))
@@ -314,8 +311,8 @@ def common_indices(operands: Iterable[Tensor]) -> tuple[RunningIndex, ...]:
             assert over is not None
             raise Mistake(
                 "bad-index",
-                f"axis {axis + 1} runs over `{over.name}`, whose length varies: only formulas"
-                " with indices may read it",
+                f"axis {axis + 1} runs over `{over.name}`, a variable-length sequence: only"
+                " formulas with indices may read it",
                 argument=position,
                 help="write the formula with an index for it, as in `sum(u: s[t, u])`",
             )
@@ -323,7 +320,7 @@ def common_indices(operands: Iterable[Tensor]) -> tuple[RunningIndex, ...]:
 
 
 def widened(tensor: Tensor, sequence: Sequence | None, indices: tuple[RunningIndex, ...]) -> Node:
-    """Return the node of a value with an axis for a sequence and for each of some indices."""
+    """Return the node of a value, broadcast to the axes of a sequence and of some indices."""
     axes: list[int] = []
     shape: list[Size] = []
     if sequence is not None:
@@ -342,22 +339,24 @@ def widened(tensor: Tensor, sequence: Sequence | None, indices: tuple[RunningInd
 
 
 def flowing(operands: Iterable[Value]) -> Derivation | None:
-    """Return the provenance of the operand that differs between examples, or has most axes; the
-    first of equal ones."""
+    """Return the provenance of the main operand.
+
+    That is the first one that differs between examples, or else the first with most axes.
+    """
     tensors = [each for each in operands if isinstance(each, Tensor)]
     best = max(tensors, key=lambda each: (each.type.batched, each.type.rank), default=None)
     return best.provenance if best is not None else None
 
 
 def name_result(node: Node, name: str) -> None:
-    """Write the user's name for a value into its node, which is still being built."""
+    """Set the user's name for a value in its node, which is still being built."""
     if not node.origin.name and node.op.name != "Input":
         origin = Origin(name, node.origin.span, node.origin.word)
         object.__setattr__(node, "origin", origin)
 
 
 def callers(frame: BodyFrame) -> Iterator[BodyFrame]:
-    """`frame` and those that led to it."""
+    """Yield `frame` and the frames that led to it."""
     current: BodyFrame | None = frame
     while current is not None:
         yield current

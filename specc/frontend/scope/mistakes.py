@@ -1,4 +1,4 @@
-"""Mistakes in the use of a word, raised where their place in the file is not known."""
+"""Errors that are raised where their location in the file is not known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from specc.ir.sizes import Size, open_names
 
 
 class Mistake(Exception):
-    """A mistake in the use of a word, found where its place is not known; `call` reports it."""
+    """An error in a call or an operator, found where its location is not known.
+
+    The caller reports it.
+    """
 
     def __init__(
         self,
@@ -23,20 +26,19 @@ class Mistake(Exception):
         self.message = message
         self.help = help
         self.argument = argument
-        self.open_sizes = sorted(open_sizes)  # the dimensions whose number would decide
+        self.open_sizes = sorted(open_sizes)  # the dimensions on which the result depends
 
 
 class Misfit(Mistake):
-    """Values of which one is a sequence, and another is not (`along` mends it), or is another
-    one."""
+    """Operands of different sequences, or a sequence and another value (`along` repeats it)."""
 
-    along: str = ""  # the sequence to whose every step the argument is to be given
+    along: str = ""  # the sequence along which the argument could be repeated
 
 
 def undecided(size: Size) -> Mistake:
-    """Return the mistake of a size that must be known, and is open."""
+    """Return the error for a symbolic size that must be known."""
     names = sorted(open_names(size))
     listed = " and ".join(f"`{name}`" for name in names)
     return Mistake(
-        "undecided-size", f"this depends on {listed}, whose number is open", open_sizes=names
+        "undecided-size", f"this depends on {listed}, which is symbolic", open_sizes=names
     )

@@ -1,11 +1,11 @@
-"""How a value came to its shape: the steps behind it, for the notes of a diagnostic.
+"""The steps that led to a value's shape, for the notes of a diagnostic.
 
     how `main` got [32, 12, 12]
         5  x                      [32, 14, 14]
         6  conv(32, kernel=3)     [32, 12, 12]    (14 - 3 + 2*0) / 1 + 1 = 12
 
-A provenance is a linked list from a value's last step back to an input, built while the model is
-walked.
+A provenance is a linked list from a value's last step back to an input. It is built during
+elaboration.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from specc.source import Span
 from specc.system.records import dataclass
 
 LONGEST = 10
-"""Steps that a note shows."""
+"""The most steps in a note."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Derivation:
-    """One step. A hidden one was made inside a library word: it lends its note to the user's
-    call."""
+    """A step. A hidden one is inside a library function; its note is shown at the user's call."""
 
     span: Span | None
     text: str
@@ -32,8 +31,7 @@ class Derivation:
 
 
 def visible(last: Derivation | None, span: Span, shape: Shape) -> Derivation:
-    """Return the step of the user's call at `span`, in place of the hidden steps that `last` ends
-    with."""
+    """Replace the hidden steps at the end of `last` by one step of the user's call at `span`."""
     notes = []
     while last is not None and last.hidden:
         if last.note and last.note not in notes:
@@ -49,7 +47,7 @@ def last_visible(last: Derivation | None) -> Derivation | None:
 
 
 def steps(last: Derivation | None) -> list[Derivation]:
-    """Return the steps that changed the shape, from the first on, and the last one."""
+    """Return the steps that changed the shape, in order, and the last step."""
     found: list[Derivation] = []
     while last is not None:
         before = last_visible(last.previous)
@@ -61,8 +59,7 @@ def steps(last: Derivation | None) -> list[Derivation]:
 
 
 def story(what: str, shape: Shape, last: Derivation | None) -> str | None:
-    """Return the note that tells how `what` came to `shape`; None where there is nothing to
-    tell."""
+    """Return the note about the steps from `what` to `shape`; None if there are none."""
     found = steps(last)
     if not found or (len(found) == 1 and not found[0].note and found[0].text == what.strip("`")):
         return None

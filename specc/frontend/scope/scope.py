@@ -1,8 +1,8 @@
-"""The names of a file, and what a check builds.
+"""The names of a file, and the state of a check.
 
-Context   one for a check: the report, and the parameters, states and layers found so far
-Scope     one for a file: its dimensions, constants and words, and those it uses
-Namer     one for a model, block or shared layer: the paths of the layers in it
+Context   one per check: the report, and the parameters, states and layers found so far
+Scope     one per file: its dimensions, constants and definitions, and those it imports
+Namer     one per model, block or shared layer: the paths of its layers
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from specc.source import Source, Span
 from specc.system.records import dataclass
 
 DEEPEST = 40
-"""How deeply definitions may use each other (each level takes about ten of Python's frames)."""
+"""How deeply calls of definitions may be nested (a level takes about ten Python frames)."""
 
 MOST_SUGGESTIONS = 100
-"""The mistakes of a file for which similar names are looked for."""
+"""The number of errors for which similar names are suggested."""
 
 
 @dataclass(eq=False)
 class Context:
-    """What one check builds."""
+    """The state of one check."""
 
     report: Report
     overrides: Mapping[str, ast.Expression] = field(default_factory=dict)
@@ -42,28 +42,32 @@ class Context:
     states: dict[str, State] = field(default_factory=dict)
     averages: dict[str, Average] = field(default_factory=dict)  # states that follow parameters
     layers: list[Layer] = field(default_factory=list)
-    listed: set[str] = field(default_factory=set)  # parameters that stand in the table of layers
+    listed: set[str] = field(default_factory=set)  # parameters in the table of layers
     open_sizes: dict[str, Span] = field(default_factory=dict)
     first_uses: dict[Any, Span] = field(default_factory=dict)  # of shared layers
-    varying: dict[str, Sequence] = field(default_factory=dict)  # sequences of varying length
-    streams: dict[str, str] = field(default_factory=dict)  # state of a cell -> where it begins anew
-    carries: dict[str, Node] = field(default_factory=dict)  # states of cells, at the next step
-    entered: set[Any] = field(default_factory=set)  # the definitions of words that were used
+    varying: dict[str, Sequence] = field(default_factory=dict)  # variable-length sequences
+    streams: dict[str, str] = field(
+        default_factory=dict
+    )  # state of a cell -> the port that resets it
+    carries: dict[str, Node] = field(default_factory=dict)  # states of cells at the next step
+    entered: set[Any] = field(default_factory=set)  # the definitions that were used
     declared: dict[int, tuple[Any, frozenset[str]]] = field(default_factory=dict)  # names of bodies
-    templates: dict[Any, Any] = field(default_factory=dict)  # uses of words, for their repeats
-    scores: list[Node] = field(default_factory=list)  # given to a word that takes raw scores
-    probabilities: list[Node] = field(default_factory=list)  # made by a word of values 0 to 1
-    calls: int = 0  # of words
-    uses: int = 0  # those of them that are not within the library's words
-    draws: int = 0  # random numbers that are drawn at each step
-    sees_steps: bool = False  # an index runs over the steps of a sequence
-    bad_indices: list[Span] = field(default_factory=list)  # places of mistakes with indices
+    templates: dict[Any, Any] = field(default_factory=dict)  # elaborated calls, for equal ones
+    scores: list[Node] = field(default_factory=list)  # inputs of functions that take raw scores
+    probabilities: list[Node] = field(
+        default_factory=list
+    )  # results of functions with values from 0 to 1
+    calls: int = 0  # the number of calls
+    uses: int = 0  # the calls that are not inside library functions
+    draws: int = 0  # the random draws in each step
+    sees_steps: bool = False  # an index runs over the time steps of a sequence
+    bad_indices: list[Span] = field(default_factory=list)  # locations of errors with indices
     lists_layers: bool = True
-    has_unknown_inputs: bool = False  # a definition is walked that no model uses
+    has_unknown_inputs: bool = False  # an unused definition is being checked
     is_incomplete: bool = False  # a part of the file could not be read
 
     def carry_label(self, path: str) -> str:
-        """Return a name for the state of a cell that may be used again with the same weights."""
+        """Return a name for the state of a cell, unique among uses of the same weights."""
         label, number = path, 1
         while label in self.carries:
             number += 1
@@ -81,7 +85,7 @@ class Context:
         fixes: Iterable[Fix] = (),
         about: About | None = None,
     ) -> Poison:
-        """Report a mistake; gives the value of what is wrong."""
+        """Report an error. Return the value of the wrong expression."""
         assert name in ERRORS, f"`{name}` is not in the table of errors; please report this"
         if name == "bad-index":
             self.bad_indices.append(span)
@@ -93,13 +97,15 @@ class Context:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Word(Applicable):
-    """A word of the language: a definition with the scope of its file, or a primitive."""
+    """A function, layer or cell: a definition with the scope of its file, or a primitive."""
 
     what = "word"
     definition: ast.WordDefinition | Primitive
     scope: Scope | None = None
-    settings: Mapping[str, Given] = field(default_factory=dict)  # those that are given already
-    named_at: Span | None = None  # where a setting names it, as the user sees it
+    settings: Mapping[str, Given] = field(
+        default_factory=dict
+    )  # the settings that are already given
+    named_at: Span | None = None  # the user's setting that names it
 
     @property
     def is_library(self) -> bool:
@@ -108,7 +114,7 @@ class Word(Applicable):
 
 @dataclass(eq=False)
 class Scope:
-    """The names of one file."""
+    """The names of a file."""
 
     context: Context
     source: Source | None
@@ -116,12 +122,12 @@ class Scope:
     definitions: dict[str, tuple[ast.Definition, Scope]] = field(default_factory=dict)
     numbers: dict[str, Value] = field(default_factory=dict)
     evaluating: set[str] = field(default_factory=set)
-    library: Scope | None = None  # None: this is the library
+    library: Scope | None = None  # None for the library itself
     primitives: Mapping[str, Primitive] = field(default_factory=dict)  # of the library
-    is_incomplete: bool = False  # a file that it uses could not be read: any name may be in there
+    is_incomplete: bool = False  # an imported file could not be read: it may define any name
 
     def word(self, name: str) -> Word | None:
-        """Return the word `name` as this file sees it: its own, or one of the library."""
+        """Return the definition `name` of this file, or else of the library."""
         found = self.definitions.get(name)
         if found is not None:
             definition, scope = found
@@ -139,7 +145,7 @@ class Scope:
         return word
 
     def word_names(self) -> set[str]:
-        """Return all words that the file knows."""
+        """Return the names of all definitions that the file can use."""
         own = {name for name, (each, _) in self.definitions.items() if isinstance(each, WORDS)}
         return own | set(library.words()) | set((self.library or self).primitives)
 
@@ -153,17 +159,17 @@ NUMBERS = (ast.Dim, ast.Seq, ast.Const)
 
 @dataclass(eq=False)
 class Namer:
-    """Gives paths to the layers of one model, block or shared layer."""
+    """The paths of the layers of one model, block or shared layer."""
 
     path: str
     counts: dict[str, int] = field(default_factory=dict)
-    owner: Any = None  # the shared layer: parameters of the same path are its own
+    owner: Any = None  # the shared layer, which owns the parameters of the same path
     in_table: bool = True
 
     def within(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
 
     def fresh(self, word: str) -> str:
-        """Return the path of the next use of `word`."""
+        """Return the path of the next call of `word`."""
         self.counts[word] = self.counts.get(word, 0) + 1
         return self.within(f"{word}{self.counts[word]}")

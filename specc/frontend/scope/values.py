@@ -1,10 +1,10 @@
-"""What an expression of a model can stand for while it is elaborated.
+"""The values of expressions during elaboration.
 
 A number that is known when compiling is a Python `int`, `float` or `bool`, or a `Polynomial` over
-open sizes; a text is a `str`. All else is one of the classes below.
+symbolic sizes; a string is a `str`. Other values are of one of the classes below.
 
     Tensor(node, provenance)      # a value of the graph that is being built
-    POISON                   # the value of a mistake that was reported: nothing more is said of it
+    POISON                   # the value after a reported error; it causes no further errors
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from specc.system.records import dataclass
 class Sequence:
     """The axis of a sequence: the name that `seq` gave it, and its length.
 
-    `mask` is there for sequences of varying length, of at most `size` steps: bool [size], true for
-    the steps that an example has; `length` is their number. `begin` is the port that says where a
-    stream begins anew; a sequence that is no stream has none.
+    A variable-length sequence has at most `size` time steps; its `mask`, bool [size], is true for
+    the time steps of an example, and `length` is their number. `begin` is the port that resets a
+    stream; other sequences have none.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunningIndex:
-    """A name that runs through `size` positions from `start` on, while its formula lasts.
+    """An index of a formula that takes `size` values from `start` on.
 
-    `order` grows with each index: of the axes of a value, that of an earlier one is further in
-    front. `sequence` is there if it runs through all steps of one.
+    `order` increases with each index: the axes of a value are sorted by it. `sequence` is set if
+    the index runs over all time steps of a sequence.
     """
 
     name: str
@@ -56,22 +56,23 @@ class RunningIndex:
 
     @property
     def is_varying(self) -> bool:
-        """Whether some examples have fewer positions."""
+        """Return whether the number of positions varies between examples."""
         return self.sequence is not None and self.sequence.mask is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """A node of the graph, and how it came to its shape.
+    """A node of the graph, with the provenance of its shape.
 
-    Like the batch, the axis of a sequence is never part of the type: `type` and `shape` are those
-    of one step, and words apply to each. The node has that axis in front. `finals` are the last
-    states of the cell that made it.
+    The time axis, like the batch axis, is not part of the type: `type` and `shape` are those of one
+    time step, and functions apply to each time step. The node has the time axis in front. `finals`
+    are the last states of the cell whose output this is.
 
-    Nor are the axes of `indices`, within a formula that has some: words apply for each of their
-    values. The node has them behind the axis of the sequence, in the order of the indices.
-    `within` says which axes of `shape` run through the steps of a sequence, as the second axis of
-    `let s[t, u] = ...` does. `counter` is the index whose value this is.
+    In a formula with indices, the axes of `indices` are not part of the type either: functions
+    apply for each of their values. The node has them after the time axis, in the order of the
+    indices.
+    `within` tells which axes of `shape` run over time steps, like the second axis of `let s[t, u] =
+    ...`. `counter` is the index whose value this is.
     """
 
     node: Node
@@ -91,7 +92,7 @@ class Tensor:
 
     @property
     def lead(self) -> int:
-        """How many axes of the node are those of the sequence and of indices."""
+        """Return the number of leading axes of the node, for the sequence and the indices."""
         return (self.sequence is not None) + len(self.indices)
 
     @property
@@ -100,21 +101,21 @@ class Tensor:
 
     @property
     def over(self) -> Sequence:
-        """The sequence of a tensor that is known to be one."""
+        """Return the sequence of a tensor that is known to be one."""
         assert self.sequence is not None, "the value is not a sequence; please report this"
         return self.sequence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Several:
-    """The values of a word that gives several: `let a, b = split(x; 2)`."""
+    """The results of a function with several: `let a, b = split(x; 2)`."""
 
     items: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AllWeights:
-    """All weights of the model. A word applied to them is applied to each, and the results
+    """All weights of the model. A function is applied to each of them, and the results are
     summed."""
 
     items: tuple[Tensor, ...]
@@ -122,14 +123,14 @@ class AllWeights:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Applicable:
-    """A value of the language that is no data: it has to be applied to a value."""
+    """A function or layer as a value: it must be applied to data."""
 
     name: str
     what: ClassVar[str]  # "word" or "layer"
 
 
 class Poison:
-    """The one value of everything that is wrong."""
+    """The value of every expression with an error."""
 
     def __repr__(self) -> str:
         return "POISON"
@@ -138,14 +139,14 @@ class Poison:
 POISON = Poison()
 
 MOST_ELEMENTS = 2**31
-"""Elements of one value of one example, or of a parameter: kernels count them in 32 bits."""
+"""The most elements of a value per example, or of a parameter: kernels count in 32 bits."""
 
 Static: TypeAlias = int | float | bool | Polynomial
 Value: TypeAlias = Static | str | Sequence | Tensor | Several | AllWeights | Applicable | Poison
 
 
 def is_static(value: Value) -> TypeGuard[Static]:
-    """Return whether it is a number that is known when compiling (an open size counts)."""
+    """Return whether a value is a number known when compiling, or a symbolic size."""
     return isinstance(value, (int, float, Polynomial))
 
 
@@ -166,7 +167,7 @@ def beyond_float(value: Value | None) -> str | None:
 
 
 def show_bytes(count: int) -> str:
-    """Return a number of bytes for people: `1.2 TB`."""
+    """Return a readable number of bytes: `1.2 TB`."""
     units = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
     power = min((len(str(count)) - 1) // 3, len(units) - 1)
     if count >= 1000 ** (len(units) + 3):
@@ -199,7 +200,7 @@ def describe(value: Value) -> str:
         case int() | float():
             return f"the number {show_number(value)}"
         case Polynomial():
-            return f"the open size {value}"
+            return f"the symbolic size {value}"
         case str():
             return f'the string "{value}"'
         case Tensor() if value.sequence is not None:
@@ -228,7 +229,7 @@ def describe_type(type_: Type, sequence: str = "") -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Given:
-    """An argument of a call: its value, and its place in the file."""
+    """An argument of a call: its value, and its location in the file."""
 
     name: str | None
     value: Value

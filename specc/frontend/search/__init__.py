@@ -1,6 +1,6 @@
-"""Searches: `search(64, 128)` and `search(1e-4, 0.1; log)` where a number or a word may be.
+"""Searches: `search(64, 128)` and `search(1e-4, 0.1; log)` in place of a number or a function.
 
-In: a file's tree. Out: the space of its searches, and the file with a value for each of them.
+In: the tree of a file. Out: its search space, and the file with a value for each search.
 
     space = searches(file, scope, report)
     values = decide(space, lambda search: search.corners[0])     # {"hidden": "64", "lr": 0.0001}
@@ -9,7 +9,7 @@ In: a file's tree. Out: the space of its searches, and the file with a value for
 
 space     one search, and all of a file
 find      the searches in a tree
-decide    which searches a choice of values leaves open: those in branches that are taken
-fill      the tree, or the text, with values in the place of the searches
-verdict   whether all combinations check
+decide    the active searches: those in branches that are taken
+fill      the tree or the text, with values in place of the searches
+verdict   whether the model is valid for all combinations
 """

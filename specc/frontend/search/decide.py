@@ -1,7 +1,7 @@
-"""Which searches are asked: those whose conditions hold, given what has been decided before.
+"""The active searches: those whose conditions hold, given the earlier values.
 
-decide(space, ask)          # {"deep": "true", "layers": 3}: values of the searches that were asked
-corners(space, most=512)    # such values at the ends of every range, and for all options
+decide(space, ask)          # {"deep": "true", "layers": 3}: values of the active searches
+corners(space, most=512)    # such values at the ends of ranges, and for all options
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from specc.frontend.syntax import ast
 
 Ask = Callable[[Search], Chosen]
 TRIES = 20
-"""Draws for each corner that is looked for, in a space with too many of them."""
+"""Random draws per corner, in a space with too many corners."""
 
 
 def decide(space: Space, ask: Ask) -> dict[str, Chosen]:
-    """Ask for the value of each search in turn, but not for those in branches that are not taken.
+    """Ask for the value of each active search, in order.
 
-    A condition that is made of anything but sizes, constants and numbers of the file counts as one
-    that holds.
+    Searches in branches that are not taken are not asked for. A condition on anything but sizes,
+    constants and numbers of the file is assumed to hold.
     """
     values: dict[str, Chosen] = {}
     for each in _in_order(space):
@@ -37,9 +37,9 @@ def decide(space: Space, ask: Ask) -> dict[str, Chosen]:
 
 
 def corners(space: Space, most: int) -> Iterator[dict[str, Chosen]]:
-    """Return the corners of a space, up to `most` of them.
+    """Yield the corners of a space, at most `most` of them.
 
-    If there are more, each value of each search is in one of those returned, and the others are
+    If there are more, each value of each search occurs in one of them, and the others are
     drawn at random, in the same way each time.
     """
     seen: set[tuple[tuple[str, Chosen], ...]] = set()
@@ -69,7 +69,7 @@ def corners(space: Space, most: int) -> Iterator[dict[str, Chosen]]:
 
 
 def count_of_corners(space: Space) -> int:
-    """Return the number of corners if all conditions held."""
+    """Return the number of corners if all conditions hold."""
     count = 1
     for each in space.searches:
         count *= len(each.corners)
@@ -79,7 +79,7 @@ def count_of_corners(space: Space) -> int:
 def combinations(
     space: Space, values_of: Callable[[Search], Sequence[Chosen]]
 ) -> Iterator[dict[str, Chosen]]:
-    """Return all combinations of some values of each search, the last ones changing fastest."""
+    """Yield all combinations of given values of each search; the last search varies fastest."""
     path: tuple[int, ...] = ()
     while True:
         taken: list[tuple[int, int]] = []
@@ -103,7 +103,7 @@ def combinations(
 
 
 def _one_at(wanted: Search, value: Chosen) -> Ask:
-    """Answer `value` for one search, and for those around it what leads to it."""
+    """Return an answer of `value` for one search, and for the others one that makes it active."""
     leading = {each.search: each.text for each in wanted.conditions if isinstance(each, Option)}
 
     def ask(search: Search) -> Chosen:
@@ -115,7 +115,7 @@ def _one_at(wanted: Search, value: Chosen) -> Ask:
 
 
 def _in_order(space: Space) -> list[Search]:
-    """Return the searches so that each comes after those that its conditions depend on."""
+    """Return the searches sorted so that each follows those that its conditions depend on."""
     order: dict[str, Search] = {}
 
     def add(search: Search) -> None:
@@ -163,11 +163,11 @@ def _holds(space: Space, values: Values, condition: Branch | Option) -> bool:
 
 
 NAME = "search condition"
-"""No name of the language has a space in it."""
+"""The name has a space, so no name of the language equals it."""
 
 
 def _number(space: Space, values: Values, formula: ast.Expression) -> object:
-    """Return the value of a formula of sizes and constants; anything else after a mistake."""
+    """Return the value of a formula of sizes and constants; not a number after an error."""
     asked = ast.Const(ast.Name(NAME, formula.span), formula, formula.span)
     whole = ast.File((*space.file.definitions, asked), (), space.file.source, space.file.span)
     file = filled(space, values, whole)

@@ -1,7 +1,7 @@
-"""A file with values in the place of its searches: as a tree, and as a text.
+"""A file with values in place of its searches: as a tree, and as text.
 
-In the tree every node keeps its place in the file, so that a mistake is shown where it is. The text
-is what a trial trains.
+In the tree every node keeps its location in the file, at which errors are shown. The text is the
+model of a trial.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Values = Mapping[str, Chosen]
 
 
 def filled(space: Space, values: Values, file: ast.File | None = None) -> ast.File:
-    """Return the tree with a value for each search; those without one get their first value."""
+    """Return the tree with a value for each search; the default is its first value."""
     return _Filler(space, values).file(file or space.file)
 
 
 def written(space: Space, values: Values) -> str:
-    """Return the text of the file with a value for each search, as `filled`.
+    """Return the text of the file with a value for each search, as in `filled`.
 
     A file in the layout of `specc fmt` is written in that layout.
     """
@@ -38,7 +38,7 @@ def written(space: Space, values: Values) -> str:
 
 
 def value_of(search: Search, values: Values) -> Chosen:
-    """Return the value that a search has been given, or else its first one."""
+    """Return the given value of a search, or else its first one."""
     return values.get(search.name, search.corners[0])
 
 
@@ -53,17 +53,17 @@ def decided(
     report: Report,
     values: Values | None,
 ) -> ast.File | None:
-    """Return a file with values for its searches; None after a mistake in one of them.
+    """Return a file with values for its searches; None after an error in one of them.
 
-    Without `values`, a search that no override decides is a mistake.
+    Without `values`, a search that no override replaces is an error.
     """
     before = len(report.errors)
     space = searches(file, words_of(file), report, overrides)
     for each in space.searches if values is None else ():
-        key = f"`{each.key}=...` gives it one value, and " if each.key else ""
+        key = f"`{each.key}=...` sets its value, and " if each.key else ""
         report.error(
             "open-search",
-            f"`{each.name}` is searched for, and has no value yet",
+            f"`{each.name}` is a search and has no value yet",
             each.call.span,
             help=f"{key}`specc sweep` tries its values",
         )
@@ -117,7 +117,7 @@ class _Filler:
 
 
 def _as_stage(option: ast.Node) -> ast.Node:
-    """Return an option as a stage: a word alone, or a call whose arguments are settings."""
+    """Return an option as a stage: a name, or a call whose arguments are settings."""
     if isinstance(option, ast.Path):
         return ast.Call(option, (), (), False, option.span)
     if isinstance(option, ast.Call) and not option.has_semicolon:
@@ -151,7 +151,7 @@ class _Writer:
         return "".join([*found, self.source.text[at:end]])
 
     def _end(self, search: Search) -> int:
-        """Return where a search ends; the settings of a chosen word come after it."""
+        """Return where a search ends; the settings of a chosen function follow it."""
         if not search.call.options:
             return search.call.span.end
         last = search.options[-1].span.end

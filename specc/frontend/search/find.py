@@ -1,4 +1,4 @@
-"""The searches in the tree of a file, and what is wrong with them.
+"""The searches in the tree of a file, and their errors.
 
 searches(file, words_of(file), report)      # Space(searches=(Search(name="lr", ...),))
 """
@@ -16,7 +16,7 @@ from specc.frontend.words.signatures import signature_of
 from specc.system.records import dataclass
 
 WAYS = ("log", "linear", "step")
-"""What may follow the semicolon of a search."""
+"""The settings after the semicolon of a search."""
 ALONE = (
     ast.Argument,
     ast.Setting,
@@ -46,7 +46,8 @@ def searches(
 ) -> Space:
     """Return the searches of a file.
 
-    `scope` is the file's, to look up the settings of optimizers. Mistakes go to the report.
+    `scope` is the scope of the file, to look up the settings of optimizers. Errors are added to the
+    report.
     """
     found = _Finder(scope, report)
     for definition in file.definitions:
@@ -60,7 +61,7 @@ def searches(
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a node is: what a search there is called, and when it is asked."""
+    """The location of a node: the name of a search there, and its conditions."""
 
     name: str
     key: str | None = None
@@ -114,7 +115,7 @@ class _Finder:
             self.visit(each, replace(own, parent=node))
 
     def _named(self, node: ast.Node, place: _Place) -> _Place:
-        """Return the place within a statement that gives a name to something."""
+        """Return the place inside a statement that declares a name."""
         if isinstance(node, ast.Let):
             return replace(place, name=node.names[0].text)
         name = getattr(node, "name", None)
@@ -139,7 +140,7 @@ class _Finder:
             self.visit(each.value, replace(place, name=shown, key=key, parent=each, prefix=""))
 
     def _setting_name(self, word: str, number: int) -> str | None:
-        """Return the name of an optimizer's setting that is given by its position."""
+        """Return the name of an optimizer's setting that is given by position."""
         found = self.scope.word(word)
         if found is None or not isinstance(found.definition, ast.Optimizer):
             return None
@@ -147,7 +148,7 @@ class _Finder:
         return settings[number].name if number < len(settings) else None
 
     def search(self, call: ast.Call, place: _Place) -> None:
-        """Note one search, and those in its options and settings."""
+        """Record a search, and those in its options and settings."""
         options = call.options or (
             call.inputs if call.has_semicolon or not place.is_word else call.settings
         )
@@ -198,9 +199,11 @@ class _Finder:
             if each.name is not None:
                 self._error(f"the values of a `{WORD}` have no names", each.span)
             elif place.is_word and not isinstance(each.value, ast.Path | ast.Call):
-                self._error("this place takes a word, not a value", each.span)
+                self._error("a function is needed here, not a value", each.span)
             elif call.options and not isinstance(each.value, ast.Path):
-                self._error("these words get their settings from the second parentheses", each.span)
+                self._error(
+                    "the settings of these functions belong in the second parentheses", each.span
+                )
         texts = [each.value.span.text for each in options]
         for number, each in enumerate(options):
             if each.value.span.text in texts[:number]:
@@ -212,7 +215,7 @@ class _Finder:
                 help=f"such as `{WORD}(64, 128, 256)`, or a range: `{WORD}(1e-4, 0.1; log)`",
             )
         if ways and place.is_word:
-            self._error("a range is made of numbers, and this place takes a word", call.span)
+            self._error("a range consists of numbers, but a function is needed here", call.span)
         return len(self.report.errors) == before
 
     def _range(
@@ -225,7 +228,7 @@ class _Finder:
         ends = list(_numbers(values))
         if len(values) != 2 or len(ends) != 2:
             self._error(
-                "a range has two ends, both written as numbers",
+                "a range needs two ends, both written as numbers",
                 call.span,
                 help=f"`{WORD}(1e-4, 0.1; log)`; a list of values has no `;`",
             )
@@ -240,7 +243,7 @@ class _Finder:
                 near = closest(name, WAYS) if name else None
                 self.report.error(
                     "bad-search",
-                    "after the `;` of a range may be `log`, `linear` or `step = ...`",
+                    "the `;` of a range must be followed by `log`, `linear` or `step = ...`",
                     each.span,
                     help=f"did you mean `{near}`?" if near else None,
                     fixes=spelled(near, each.value.span),
@@ -248,11 +251,11 @@ class _Finder:
             given[name] = value
         step = given.get("step")
         if "step" in given and (step is None or not 0 < step <= high - low):
-            self._error("the `step` of a range is a number above 0, and not beyond it", call.span)
+            self._error("the `step` of a range must be above 0 and at most its length", call.span)
         if "log" in given and len(given) > 1:
-            self._error("a range has either `log`, or `linear`, or a `step`", call.span)
+            self._error("a range takes only one of `log`, `linear` and `step`", call.span)
         if "log" in given and low <= 0:
-            self._error(f"the `log` range begins above 0, not at {low}", call.span)
+            self._error(f"a `log` range must start above 0, not at {low}", call.span)
         return (
             None if len(self.report.errors) > before else Interval(low, high, "log" in given, step)
         )

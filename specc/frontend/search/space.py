@@ -1,6 +1,6 @@
-"""One search, and all searches of a file.
+"""A search, and the search space of a file.
 
-search.name         "lr", after the setting, size or constant that it is in
+search.name         "lr": the setting, size or constant that contains it
 search.options      the values to choose from; none for a range
 search.corners      the values at its ends, or all of its options
 """
@@ -15,12 +15,12 @@ from specc.system.records import dataclass
 
 WORD = "search"
 Chosen: TypeAlias = "str | int | float"
-"""A value of a search: a number of its range, or the text of one of its options."""
+"""A value of a search: a number in its range, or the text of an option."""
 
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """The numbers from `low` to `high`, both included: integers if both are written as such."""
+    """The numbers from `low` to `high`, inclusive; integers if both are written as such."""
 
     low: int | float
     high: int | float
@@ -34,7 +34,7 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Branch:
-    """A search is asked only if a condition of the file holds, or does not hold."""
+    """A search is active only if a condition of the file holds, or does not hold."""
 
     condition: ast.Expression
     holds: bool
@@ -42,7 +42,7 @@ class Branch:
 
 @dataclass(frozen=True, eq=False)
 class Option:
-    """A search is asked only if another one has taken this option."""
+    """A search is active only if another one has this option as its value."""
 
     search: str
     text: str
@@ -50,10 +50,10 @@ class Option:
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """`search(...)` at one place of a file.
+    """A `search(...)` in a file.
 
-    `key` is the override (`lr=0.1`) that takes its place; a search within the formula of a model
-    has none. `is_alone` says that the search is all of a value, so that no parentheses are needed.
+    `key` is the override (`lr=0.1`) that replaces it; a search in a formula of a model has none.
+    `is_alone` tells that the search is a whole value, so its replacement needs no parentheses.
     """
 
     name: str
@@ -75,11 +75,11 @@ class Search:
         return tuple(each.span.text for each in self.options)
 
     def option(self, text: Chosen) -> ast.Expression:
-        """Return the option of a text."""
+        """Return the option with a text."""
         return self.options[self.texts.index(str(text))]
 
     def label(self, value: Chosen) -> str:
-        """Return a value as tables show it: an option with searches of its own by its word."""
+        """Return the label of a value in tables: a function's name if its settings are searched."""
         if self.range is not None:
             return repr(value)
         option = self.option(value)
@@ -94,7 +94,7 @@ class Search:
 class Space:
     """The searches of a file, in the order of the text.
 
-    `overridden` are those whose place one of the overrides takes: they are never asked.
+    `overridden` are the searches that overrides replace: they are never active.
     """
 
     file: ast.File

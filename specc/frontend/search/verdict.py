@@ -1,4 +1,4 @@
-"""Whether every combination of a file's searches is a model that checks.
+"""Whether the model is valid for every combination of a file's searches.
 
 verdict = checked_corners(file, overrides)
 verdict.diagnostics     # each with a note: with `hidden = 64`
@@ -18,16 +18,16 @@ from specc.frontend.search.space import Chosen, Space
 from specc.system.records import dataclass
 
 MOST = 512
-"""Corners that are checked."""
+"""The most corners that are checked."""
 
 Corner: TypeAlias = dict[str, Chosen]
 
 
 @dataclass(frozen=True)
 class CornerVerdict:
-    """What is wrong with the corners of a space: `good` is one of those without errors.
+    """The diagnostics of the corners of a space; `good` is a corner without errors.
 
-    `count` is the number of corners: at least those that were checked, `is_whole` if these are all.
+    `count` is the number of corners; `is_whole` tells that all of them were checked.
     """
 
     diagnostics: list[Diagnostic]
@@ -36,7 +36,7 @@ class CornerVerdict:
     good: Corner | None
 
     def __str__(self) -> str:
-        """Return how many combinations were checked."""
+        """Return the number of checked combinations as text."""
         if self.is_whole:
             return f"all {self.checked:,} combinations of the searches"
         return f"{self.checked:,} combinations of the searches, not all of them"
@@ -56,7 +56,7 @@ def checked_corners(space: Space, most: int = MOST) -> CornerVerdict:
         for each in report.diagnostics:
             key = each.name, each.span.start, each.span.end
             found.setdefault(key, (each, []))[1].append(values)
-    # values at the ends of a range may be unusual: a warning is told if it always comes
+    # the ends of a range may be unusual values: a warning is reported if all corners have it
     told = [
         _with_values(space, each, where, every)
         for each, where in found.values()
@@ -68,7 +68,7 @@ def checked_corners(space: Space, most: int = MOST) -> CornerVerdict:
 def _with_values(
     space: Space, each: Diagnostic, where: list[Corner], every: list[Corner]
 ) -> Diagnostic:
-    """Return a diagnostic with the values that it comes with; as it is if it comes with all."""
+    """Return a diagnostic with a note of its values, unless all corners have it."""
     if len(where) == len(every):
         return each
     first = where[0]
@@ -77,7 +77,7 @@ def _with_values(
 
 
 def _matters(name: str, first: Corner, where: list[Corner], every: list[Corner]) -> bool:
-    """Return whether the diagnostic is not there with another value of one search."""
+    """Return whether the diagnostic is absent for another value of one search."""
     rest = {key: value for key, value in first.items() if key != name}
     alike = [each for each in every if {k: v for k, v in each.items() if k != name} == rest]
     return len(alike) < 2 or any(each not in where for each in alike)

@@ -1,19 +1,19 @@
-"""Text to syntax tree: tokens, the grammar's tables, the parser, and what it says of syntax errors.
+"""From text to the syntax tree: tokens, the grammar's tables, the parser, and syntax errors.
 
-In the order of the way through them:
+In the order of their use:
 
-reading         the text of a file, or why it cannot be read
-lex             text to tokens, comments and doc comments
+reading         the text of a file, or the reason why it cannot be read
+lex             from text to tokens, comments and doc comments
 grammar         the LALR(1) tables of `grammars/dl.lark`
 parser          the automaton that runs on these tables
-parse           tokens to a tree, with all syntax errors
-build           the rules that the parser recognises to nodes
-build_indices   the same, of formulas with indices
+parse           from tokens to a tree, with all syntax errors
+build           from recognised rules to nodes
+build_indices   the same for formulas with indices
 ast             the nodes
 recovery        where the parser continues after an error
-errors          which error it is
-repairs         errors whose meaning is plain, read as what was meant
-brackets        brackets and braces that are not closed or not opened
-expectations    what the grammar expects in each state of the parser, in words
-tree            a tree as text, for `specc show --stage tree`
+errors          the error at a token that does not fit
+repairs         common errors, parsed as they were meant
+brackets        unmatched brackets and braces
+expectations    descriptions of the expected tokens in each state of the parser
+tree            the tree as text, for `specc show --stage tree`
 """

@@ -1,9 +1,9 @@
-"""Brackets and braces that are not closed or not opened, and statements outside of their braces.
+"""Unmatched brackets and braces, and statements outside of a body.
 
     let y = f(x, 3      error[syntax]: a `)` is missing after `3`
 
-Each function looks at the token that does not fit, and returns the token to continue with, or None
-if the error is another one.
+Each function checks the token that does not fit, and returns the token to continue with, or None if
+it is another error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from specc.frontend.syntax.recovery import Recovery
 from specc.source import Span
 
 CLOSING = {"(": ")", "[": "]", "{": "}"}
-# Where the statement that starts with a word stands.
+# The definitions whose bodies allow the statement that starts with a keyword.
 PLACE = {keyword_of(cls): places for cls, places in PLACES.items() if cls is not ast.Setting}
 
 
@@ -48,7 +48,7 @@ def brace_not_closed(recovery: Recovery, at: int) -> int | None:
     ends = token.kind == "$END" or recovery.is_definition(at)
     if not ends or not recovery.is_within_body or not recovery.parser.accepts("}"):
         return None
-    recovery.parser.reduce("}")  # the statement before it is whole
+    recovery.parser.reduce("}")  # the statement before it is complete
     brace, keyword = recovery.open_brace()
     whose = f"the `{{` of this `{keyword}`"
     if brace.start in recovery.implied:
@@ -60,7 +60,7 @@ def brace_not_closed(recovery: Recovery, at: int) -> int | None:
         recovery.report(at, f"a `}}` is missing before {recovery.shown(token)}", labels=[label])
     end = recovery.before(at).end
     recovery.parser.feed(Token("}", "}", end, end))
-    # The definition is a statement of its own: a mistake in it is none of this one's.
+    # Errors in the next definition are not consequences of this one.
     recovery.reported.discard(token.start)
     return at
 
@@ -124,6 +124,6 @@ def statement_outside(recovery: Recovery, at: int) -> int | None:
         at,
         f"`{token.text}` is not inside a definition",
         labels=labels,
-        help=f"`{token.text}` has its place in {listed(PLACE[token.kind], 'or')}",
+        help=f"`{token.text}` belongs in {listed(PLACE[token.kind], 'or')}",
     )
     return recovery.leave_out(at)

@@ -1,12 +1,12 @@
-"""From the rules a parser has recognised to the nodes of the syntax tree.
+"""From recognised rules of the grammar to the nodes of the syntax tree.
 
-In: for each rule of the grammar its parts, tokens and nodes, and the span they take. Out: a node. A
-method is named like its rule (with `_` behind it where Python reserves the word).
+In: the parts of a rule (tokens and nodes), and their span. Out: a node. A method is named after its
+rule (with `_` appended if Python reserves the word).
 
     Builder(source, report, docs).let(span, *parts of `let y = x`)      # Let(names=(y,), value=x)
 
-What the grammar alone cannot say is checked here, too: which statements stand in which body,
-numbers out of range, escapes in texts, and formulas nested too deeply.
+Checks beyond the grammar are here too: which statements a body allows, numbers out of range,
+escapes in strings, and formulas that are nested too deeply.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from specc.frontend.syntax.build_indices import (
 from specc.source import Source, Span
 
 DEEPEST = 200
-"""How deeply brackets, and the nodes of one statement, may be nested."""
+"""The maximum depth of brackets, and of the nodes of one statement."""
 
-# In which bodies a statement stands.
+# The definitions whose bodies allow a statement.
 PLACES: dict[type[ast.Node], tuple[str, ...]] = {
     ast.Input: ("model",),
     ast.Stream: ("model",),
@@ -59,7 +59,7 @@ ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
 
 
 class Builder(IndexBuilder):
-    """`docs` maps the offset where a declaration starts to the doc comment above it."""
+    """A builder of nodes; `docs` maps the offset of a declaration to its doc comment."""
 
     def __init__(self, source: Source, report: Report, docs: Mapping[int, str]) -> None:
         self.source = source
@@ -82,7 +82,7 @@ class Builder(IndexBuilder):
         return ast.Operator(token.text, Span(self.source, token.start, token.end))
 
     def _parts(self, span: Span, first: Any, *rest: Any) -> list[Any]:
-        # `a, b` and what `*` and `+` repeat: one flat list, signs included.
+        # `a, b` and repetitions by `*` and `+` become one flat list, including signs
         parts = first if type(first) is list else [first]
         for part in rest:
             if type(part) is list:
@@ -99,14 +99,14 @@ class Builder(IndexBuilder):
         )
 
     def _declared(self, node: Any, formulas: Iterable[ast.Node] = ()) -> Any:
-        # `node`, unless it, or one of the `formulas` of a definition with a body, is too deep.
+        # Return `node`, or a `Broken` if it, or one of its `formulas`, is nested too deeply.
         length = node.span.end - node.span.start
         if length > DEEPEST and any(_deeper(formula, DEEPEST) for formula in formulas or (node,)):
             self.report.error(
                 "too-deep",
                 f"this formula is nested more than {DEEPEST} deep",
                 node.span,
-                help="give parts of it names with `let`",
+                help="name parts of it with `let`",
             )
             return broken(node)
         return node
@@ -180,8 +180,8 @@ class Builder(IndexBuilder):
             start = Span(self.source, node.span.start, node.span.start)
             self.report.error(
                 "syntax",
-                f"`{node.name} = ...` is a setting of `train`; in a `{keyword}` a value gets its"
-                " name by `let`",
+                f"`{node.name} = ...` is a setting of `train`; in a `{keyword}`, write"
+                f" `let {node.name} = ...`",
                 node.name.span,
                 help=f"write `let {node.name} = ...`",
                 fixes=[Fix("put `let` before it", (Edit(start, "let "),))],
@@ -306,7 +306,7 @@ class Builder(IndexBuilder):
                 "syntax",
                 f"`{word}` takes a source or `split = ...`, not `{rest[0].text} = ...`",
                 self.span(rest[0]),
-                help=f"`{word} split = 0.9` keeps 10 % of the data for it",
+                help=f"`{word} split = 0.9` keeps 10% of the data for it",
             )
             return broken(node)
         return node
@@ -401,7 +401,7 @@ class Builder(IndexBuilder):
         try:
             value = int(text) if text.isdigit() else float(text)
             float(value)
-        except (ValueError, OverflowError):  # an integer of thousands of digits, or past all floats
+        except (ValueError, OverflowError):  # too many digits, or too large for a float
             value = float("inf")
         if value == float("inf"):
             self.report.error("syntax", "this number is too large", span)

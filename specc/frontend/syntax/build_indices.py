@@ -1,7 +1,7 @@
 """From rules to nodes, for formulas with indices: `let y[k] = ...`, `sum(i: ...)`.
 
-IndexBuilder is the part of `Builder` that reads them. In the parentheses of a call a colon follows
-indices, and anything else before it is a mistake, which is told here.
+IndexBuilder is the part of `Builder` for them. In the parentheses of a call, only indices may
+precede a colon; anything else is reported here.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ REDUCTIONS = (
     "sum", "mean", "max", "min", "prod", "any", "all", "norm", "logsumexp", "softmax",
     "log_softmax", "argmax", "argmin", "concat",
 )  # fmt: skip
-"""Words that a formula with indices may stand in: `sum(i: x[i])`."""
+"""The functions that reduce a formula over indices: `sum(i: x[i])`."""
 
 
 class Token(NamedTuple):
     """A piece of the text. `kind` is the text itself, or NAME, NUMBER, STRING, ERROR, $END.
 
-    In a token of the kind BROKEN, `text` is the node that stands for what could not be read.
+    In a token of the kind BROKEN, `text` is the node in place of what could not be parsed.
     """
 
     kind: str
@@ -33,7 +33,7 @@ class Token(NamedTuple):
 
 
 class Reduced(NamedTuple):
-    """What is in the parentheses of `sum(i, j; i != j: formula)`."""
+    """The content of the parentheses of `sum(i, j; i != j: formula)`."""
 
     indices: tuple[Any, ...]
     conditions: tuple[Any, ...]
@@ -69,13 +69,13 @@ def around_semicolon(parts: Iterable[Any]) -> tuple[tuple[Any, ...], tuple[Any, 
 
 
 def listed(words: Iterable[str], joint: str) -> str:
-    """`a`, `b` and `c`."""
+    """Return words as a list in a sentence: "`a`, `b` and `c`"."""
     *most, last = [f"`{word}`" for word in words]
     return f"{', '.join(most)} {joint} {last}" if most else last
 
 
 class IndexBuilder:
-    """The rules of indices; `Builder` has the others."""
+    """The rules for indices; `Builder` has the others."""
 
     source: Source
     report: Report
@@ -113,29 +113,29 @@ class IndexBuilder:
             if isinstance(each, ast.Bind):
                 self.report.error(
                     "syntax",
-                    "an index is bound before the semicolon; conditions follow it",
+                    "indices must be bound before the semicolon; only conditions follow it",
                     each.span,
                     help=f"write `{word.text}({each.name.text}, ...: ...)`",
                 )
         return ast.Over(word, indices, conditions, given.value, span)
 
     def _index(self, argument: Any) -> Any:
-        """Return what comes before the colon of a reduction: an index or a condition."""
+        """Return an item before the colon of a reduction: an index or a condition."""
         if isinstance(argument, ast.Bind):
             return argument
         if argument.name is not None:
             self.report.error(
                 "syntax",
-                f"before the `:` are indices, and `{argument.name.text} = ...` is a setting",
+                f"only indices may precede the `:`, but `{argument.name.text} = ...` is a setting",
                 argument.span,
-                help="`i in 0:3` gives an index a range",
+                help="`i in 0:3` sets the range of an index",
             )
         value = argument.value
         is_name = isinstance(value, ast.Path) and len(value.names) == 1
         return ast.Bind(value.names[0], None, None, value.span) if is_name else value
 
     def _without_indices(self, word: Any, arguments: Any) -> tuple[Any, Any, bool]:
-        """Return the arguments of a word that binds no indices; a colon in them is a mistake."""
+        """Return the arguments of a function that binds no indices; report a colon in them."""
         inputs: Any
         settings: Any
         if isinstance(arguments, Reduced):
@@ -169,9 +169,9 @@ class IndexBuilder:
     def _index_without_colon(self, word: ast.Path, index: ast.Bind) -> None:
         self.report.error(
             "syntax",
-            f"`{index.name.text}` runs through a range, but no formula follows it",
+            f"`{index.name.text}` has a range, but no formula follows it",
             index.span,
-            help=f"a formula follows a colon: `sum({index.span.text}: ...)`",
+            help=f"add a formula after a colon: `sum({index.span.text}: ...)`",
         )
 
     def _colon_in_arguments(self, word: ast.Path, last: Any, arguments: Reduced) -> None:
@@ -192,7 +192,7 @@ class IndexBuilder:
             "syntax",
             f"`{word.text}` takes no indices",
             colon,
-            help=f"{listed(REDUCTIONS, 'and')} do, as in `sum(i: x[i])`, and not in a pipeline",
+            help=f"{listed(REDUCTIONS, 'and')} take them, as in `sum(i: x[i])`, not in pipelines",
         )
 
     def over(self, span: Span, *parts: Any) -> Reduced:
@@ -201,7 +201,7 @@ class IndexBuilder:
 
 
 def _reads_what_it_binds(given: Reduced) -> bool:
-    """Return whether what comes before a colon is an index of the formula after it."""
+    """Return whether an item before the colon is used as an index in the formula after it."""
     last = (given.conditions or given.indices)[-1]
     name = last.name if isinstance(last, ast.Bind) else getattr(last.value, "text", None)
     items = [

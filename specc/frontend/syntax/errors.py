@@ -1,8 +1,8 @@
-"""What is wrong at a token that does not fit.
+"""The error at a token that does not fit.
 
 In: a `Recovery`, and the number of the token. Out: a diagnostic, and the token to continue with. A
-usual error whose meaning is plain (`==` for `=`, a missing `)`) is reported and read as what was
-meant; for all else the statement is left out.
+common error (`==` for `=`, a missing `)`) is reported and parsed as it was meant; for any other
+error the statement is skipped.
 
     let y = f(x, 3        error[syntax]: a `)` is missing after `3`
     output y
@@ -28,7 +28,7 @@ WORDS = {
 
 
 def after(recovery: Recovery, at: int) -> int:
-    """Report what is wrong at a token that does not fit; return where to continue."""
+    """Report the error at a token that does not fit. Return the token to continue with."""
     parser = recovery.parser
     recovery.tries = recovery.tries + 1 if at == recovery.last else 0
     recovery.last = at
@@ -37,8 +37,8 @@ def after(recovery: Recovery, at: int) -> int:
     before = parser.values[-1]
     is_behind_body = type(before) is Token and before.kind == "}"
     if is_behind_body or (recovery.is_first(at) and not recovery.is_within_body):
-        parser.reduce("dim")  # the definition before this token has ended, if it is whole
-    if recovery.tries <= DEEPEST:  # each makes progress; this holds even if one does not
+        parser.reduce("dim")  # ends the definition before this token, if it is complete
+    if recovery.tries <= DEEPEST:  # guards against a repair that makes no progress
         for repair in REPAIRS:
             if (next_at := repair(recovery, at)) is not None:
                 return next_at
@@ -46,12 +46,12 @@ def after(recovery: Recovery, at: int) -> int:
 
 
 def unexpected(recovery: Recovery, at: int) -> int:
-    """Say what was expected; leaves the statement out."""
+    """Report what was expected, and skip the statement."""
     token, before = recovery.tokens[at], recovery.before(at)
     if len(recovery.parser.states) == 1:
         recovery.report(
             at,
-            f"a file is made of definitions, and {recovery.shown(token)} does not start one",
+            f"a file consists of definitions, but {recovery.shown(token)} does not start one",
             help=f"a definition starts with {listed(sorted(DEFINITIONS), 'or')}",
         )
         return recovery.leave_out(at)
@@ -82,12 +82,14 @@ def unexpected(recovery: Recovery, at: int) -> int:
 
 
 ANY = Expectation("{ends}", None)
-"""In a state that no text without a mistake leads to."""
+"""For a state that no valid text leads to."""
 
 
 def filled(what: str, expected: set[str]) -> str:
-    """Return the words of an expectation with the kinds of tokens that end the formula, list or
-    type: "an operator or {ends}" is "an operator, `,` or `)`"."""
+    """Return an expectation with the tokens that may end the formula, list or type.
+
+    "an operator or {ends}" becomes "an operator, `,` or `)`".
+    """
     left = expected - {"BROKEN"}
     if "{ends}" in what:
         left -= BINARY | {"->", "(", "[", ".", "=", "for", "NUMBER", "STRING"}
@@ -129,4 +131,4 @@ REPAIRS = (
     repairs.word_within_formula,
     repairs.missing_else,
 )
-"""In this order: what one explains, those after it need not look at."""
+"""The functions are tried in this order, until one explains the error."""

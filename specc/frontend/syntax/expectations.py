@@ -1,12 +1,12 @@
-"""What the parser expects in each of its states, in the words of a reader.
+"""Descriptions of the tokens that the parser expects in each of its states.
 
 In: `grammars/dl.messages`. Out: for a state of the automaton its `Expectation`.
 
     stopped("dim")          # (12, 1): in state 12, before token 1, which is the end of the text
     expectations()[12]      # Expectation("the name of a size", "such as `dim classes = 10`")
 
-States have numbers that change with the grammar, so that the table names each by a text that leads
-to it. It is read when a file has a mistake that `repairs.py` does not explain.
+The numbers of states change with the grammar, so the table names each state by a text that leads to
+it. It is read when a file has an error that `repairs.py` does not explain.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """`what` follows "expected"; in it {ends} stands for what may end the formula, list or type."""
+    """`what` follows "expected"; {ends} in it is replaced by the tokens that may end the formula,
+    list or type."""
 
     what: str
     help: str | None
@@ -41,7 +42,7 @@ def expectations() -> dict[int, Expectation]:
 
 
 def examples() -> Iterator[tuple[str, Expectation]]:
-    """Return the texts of the table, and what is expected in the state to which each leads."""
+    """Yield the texts of the table, and the expectation in the state to which each leads."""
     what, help = "", None
     for line in read("dl.messages").splitlines():
         if line.startswith("    "):
@@ -53,8 +54,7 @@ def examples() -> Iterator[tuple[str, Expectation]]:
 
 
 def stopped(text: str) -> tuple[int | None, int]:
-    """Return the state in which the automaton meets a token that does not fit, and the token's
-    number."""
+    """Return the state and the number of the first token of `text` that does not fit."""
     tokens = lex(Source("dl.messages", text), Report()).tokens
     actions, gotos, rules = tables().actions, tables().gotos, tables().rules
     states = [tables().start]

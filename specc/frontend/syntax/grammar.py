@@ -1,14 +1,14 @@
-"""The grammar, as tables that a parser runs on.
+"""The grammar as tables for a parser.
 
-In: `grammars/dl.lark`. Out: `Tables`, which Lark computes once: they stand beside the grammar, in
-`dl.tables.json`.
+In: `grammars/dl.lark`. Out: `Tables`, which Lark computes once and which are stored beside the
+grammar, in `dl.tables.json`.
 
     tables().keywords        # {"let", "model", ...}
     tables().actions[0]      # {"let": 17, ...}: in state 0, the word `let` leads to state 17
 
-Lark makes the tables, and is not even imported where they are at hand: importing it takes 0.1 s,
-computing them 0.3, reading them 2 ms. They name the text that they were made of: those of another
-grammar are not used, but computed anew in each process.
+Lark is imported only to compute the tables: importing it takes 0.1 s, computing them 0.3 s, and
+reading the stored ones 2 ms. The stored tables contain a hash of their grammar; if it does not
+match, each process computes the tables.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from typing import Any
 from specc.system.records import dataclass
 
 LAYOUT = 1
-"""Changes with what `compute` returns."""
+"""The version of the data that `compute` returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class GrammarRule:
     """`parts` values on the stack become one value of the rule `name`, built by `builder`.
 
-    Without a builder the value of a single part is handed on as it is.
+    Without a builder the rule has a single part, whose value is kept.
     """
 
     name: str
@@ -42,8 +42,8 @@ class Tables:
     """An LALR(1) parser. The kind of a token is its own text, or NAME, NUMBER, STRING, BROKEN,
     $END.
 
-    A number in `actions` is the state to go to with the token, or, if negative, `~` of the rule
-    that ends before the token. `gotos` says where to go with the value of a rule.
+    A number in `actions` is the next state after the token, or, if negative, `~` of the rule that
+    ends before the token. `gotos` has the next state after the value of a rule.
     """
 
     lexer: str
@@ -61,8 +61,9 @@ def text() -> str:
 
 
 def read(name: str) -> str:
-    """Return a file of `grammars/`: beside the package in a repository, within it where
-    installed."""
+    """Return the text of a file in `grammars/`, which is beside the package or, if installed, in
+    it.
+    """
     package = Path(__file__).parents[2]
     for folder in (package, package.parent):
         file = folder / "grammars" / name
@@ -73,8 +74,7 @@ def read(name: str) -> str:
 
 @cache
 def tables() -> Tables:
-    """Return the tables: those beside the grammar, or, where they are not of this text, computed
-    ones."""
+    """Return the stored tables, or computed ones if the stored ones are of another grammar."""
     grammar = text()
     try:
         record = json.loads(read("dl.tables.json"))
@@ -90,7 +90,7 @@ def written(grammar: str) -> str:
     record = {"of": _identity(grammar), **compute(grammar)}
     entries = []
     for name, value in record.items():
-        if isinstance(value, list):  # an entry a line, so that a change of the grammar can be read
+        if isinstance(value, list):  # one entry per line, for readable diffs
             lines = ",\n".join(json.dumps(each, separators=(",", ":")) for each in value)
             entries.append(f"{json.dumps(name)}: [\n{lines}\n]")
         else:
@@ -99,8 +99,8 @@ def written(grammar: str) -> str:
 
 
 def _identity(grammar: str) -> str:
-    # The tables depend on the grammar alone: there is one LALR(1) parser for it, and JSON is the
-    # same for all versions of Python and Lark.
+    # The tables depend only on the grammar: its LALR(1) parser is unique, and JSON is the same for
+    # all versions of Python and Lark.
     from hashlib import sha256
 
     return sha256(f"{LAYOUT}\n{grammar}".encode()).hexdigest()
@@ -119,14 +119,13 @@ def _tables(record: dict[str, Any]) -> Tables:
 
 
 def compute(grammar: str) -> dict[str, Any]:
-    """Return the tables of a grammar as plain data. Raises Lark's GrammarError if it has a
-    conflict."""
+    """Return the tables of a grammar as plain data. Raises Lark's GrammarError for conflicts."""
     from lark import Lark
     from lark.grammar import Rule as LarkRule
     from lark.lexer import TerminalDef
 
     lark = Lark(grammar, parser="lalr", start="file", maybe_placeholders=False)
-    # The plain data of which Lark's own saved and stand-alone parsers are made, too.
+    # Lark's own saved and stand-alone parsers use the same plain data.
     data, memo = lark.memo_serialize([TerminalDef, LarkRule])
     parser, lexer = data["parser"]["parser"], data["parser"]["lexer_conf"]
 
@@ -147,8 +146,8 @@ def compute(grammar: str) -> dict[str, Any]:
         for number, name in parser["tokens"].items()
         if not (name.isupper() or name.startswith("$") or name in signs)
     }
-    # States and rules are numbered in the order in which they are reached, so that the tables of a
-    # grammar are always the same.
+    # States and rules are numbered in the order in which they are reached, so that the tables are
+    # reproducible.
     start, end = parser["start_states"]["file"], parser["end_states"]["file"]
     numbers: dict[Any, int] = {start: 0}
     rules: dict[Any, int] = {}

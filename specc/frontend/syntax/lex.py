@@ -6,8 +6,8 @@ In: a source. Out: its tokens, its comments, and the doc comment above each decl
     # [Token("dim", "dim", 0, 3), Token("NAME", "n", 4, 5), Token("=", ...), Token("NUMBER", "3",
     # ...), $END]
 
-A sign of another language is reported and read as what it means here. Characters without a meaning
-become a token of the kind ERROR, which no rule accepts.
+A sign of another language is reported and read as its equivalent. Unknown characters become a token
+of the kind ERROR, which no rule accepts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from specc.frontend.syntax.grammar import tables
 from specc.source import Source, Span
 from specc.system.records import dataclass
 
-# What other languages write, and what it is here.
+# Signs of other languages, and their equivalents.
 FOREIGN = {
     "**": "^", "&&": "and", "||": "or", "!": "not", ":=": "=", "|>": "->",
     "→": "->", "×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "≤": "<=", "≥": ">=", "≠": "!=",
@@ -33,13 +33,13 @@ FOREIGN = {
 QUOTES = {"'": "'", "`": "`", "“": "”", "‘": "’"}
 
 MOST = 100
-"""Mistakes reported for one file; behind so many unknown signs a file is not read."""
+"""The most errors that are reported for one file; reading stops after so many."""
 
 
 @dataclass(slots=True)
 class Lexed:
-    """`docs` maps the offset of a declaration to its doc; `mistakes` the offsets of ERROR
-    tokens."""
+    """The tokens of a file. `docs` maps offsets of declarations to their doc comments; `mistakes`
+    are the offsets of ERROR tokens."""
 
     tokens: list[Token] = field(default_factory=list)
     comments: list[ast.Comment] = field(default_factory=list)
@@ -54,8 +54,7 @@ def _pattern() -> Any:  # `scanner` of a pattern has no type
 
 
 def lex(source: Source, report: Report, start: int = 0, end: int | None = None) -> Lexed:
-    """Return the tokens of a source, or of the part of it between two offsets, with $END behind the
-    last."""
+    """Return the tokens of a source, or of the part between two offsets, followed by $END."""
     text = source.text if end is None else source.text[:end]
     lexed = Lexed()
     tokens, docs = lexed.tokens, []
@@ -70,7 +69,7 @@ def lex(source: Source, report: Report, start: int = 0, end: int | None = None) 
         word = text[start:end]
         if kind == "COMMENT":
             lexed.comments.append(ast.Comment(word, Span(source, start, end)))
-            # A doc comment has its lines to itself: it belongs to what is beneath it.
+            # a doc comment is alone on its lines, and belongs to the declaration below it
             if word.startswith("##") and not text[text.rfind("\n", 0, start) + 1 : start].strip():
                 docs.append(word[2:].removeprefix(" ").rstrip())
             continue
@@ -95,7 +94,7 @@ def lex(source: Source, report: Report, start: int = 0, end: int | None = None) 
 
 
 def _unknown(source: Source, report: Report, start: int, end: int) -> Token:
-    """Report what no token starts with, and returns what to take it for."""
+    """Report characters that start no token. Return a token in their place."""
     text = source.text
     word = text[start:end]
     if word in FOREIGN:
@@ -130,7 +129,7 @@ def _unknown(source: Source, report: Report, start: int, end: int) -> Token:
                 "syntax",
                 'use double quotes for a string: `"`',
                 span,
-                fixes=[Fix("write double quotes", (edit,))],
+                fixes=[Fix("use double quotes", (edit,))],
             )
             return Token(
                 "STRING", '"' + inner.replace('"', "").replace("\\", "") + '"', start, close + 1
@@ -154,7 +153,7 @@ def _unknown(source: Source, report: Report, start: int, end: int) -> Token:
             and text[first - 1].isidentifier()
             and text[first - 1].isascii()
         ):
-            first -= 1  # the letters before it were taken for a name
+            first -= 1  # the letters before it were read as a name
         shown = _shortened(text[first:end])
         if word.isprintable():
             message = (

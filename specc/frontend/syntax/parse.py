@@ -1,13 +1,12 @@
 """From source text to the syntax tree.
 
-In: a source. Out: an `ast.File`, and a diagnostic for each mistake in the syntax. What could not be
-read is an `ast.Broken` in the tree; all else is there.
+In: a source. Out: an `ast.File`, and a diagnostic for each syntax error. A statement that could not
+be parsed is an `ast.Broken` in the tree.
 
     file, diagnostics = parse(Source("a.dl", "dim n = 3"))
     file.definitions        # (Dim(name=Name(text='n'), value=Number(value=3, text='3')),)
 
-`parser.py` holds the automaton. After an error `errors.py` says what is wrong and where to
-continue.
+`parser.py` has the automaton. After an error, `errors.py` reports it and decides where to continue.
 """
 
 from __future__ import annotations
@@ -26,21 +25,21 @@ from specc.source import Source
 def parse(
     source: Source, start: int = 0, end: int | None = None
 ) -> tuple[ast.File, list[Diagnostic]]:
-    """Return the tree of a source and what is wrong with its syntax, in the order of the text.
+    """Return the tree of a source and its syntax errors, in the order of the text.
 
-    With `start` and `end` only the definitions between these offsets are read.
+    With `start` and `end`, only the definitions between these offsets are parsed.
     """
     report = Report()
     file = _file(Parser(source, report, start, end))
     found = report.diagnostics
     if len(found) > MOST:
-        message = f"this file has more than {MOST} mistakes; the first {MOST} are shown"
+        message = f"this file has more than {MOST} errors; the first {MOST} are shown"
         found[MOST:] = [Diagnostic("syntax", "error", message, found[MOST].span)]
     return file, found
 
 
 def _file(parser: Parser) -> ast.File:
-    """Feed all tokens to a parser, and return the tree that they make."""
+    """Feed all tokens to a parser, and return the tree."""
     tokens = parser.tokens
     too_deep = _too_deep(tokens)
     recovery = None
@@ -49,7 +48,7 @@ def _file(parser: Parser) -> ast.File:
         if at not in too_deep and parser.feed(tokens[at]):
             at += 1
             continue
-        if recovery is None:  # only files with errors pay for these imports
+        if recovery is None:  # only files with errors need these imports
             from specc.frontend.syntax import errors
             from specc.frontend.syntax.recovery import Recovery
 
@@ -61,7 +60,7 @@ def _file(parser: Parser) -> ast.File:
 
 
 def _too_deep(tokens: list[Token]) -> set[int]:
-    """Return the opening brackets that are nested too deeply, but not those within them."""
+    """Return the outermost opening brackets that are nested too deeply."""
     found = set()
     depth = 0
     for at, token in enumerate(tokens):

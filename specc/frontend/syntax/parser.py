@@ -1,4 +1,4 @@
-"""The LALR(1) automaton: it takes tokens, and builds the nodes of the rules that end.
+"""The LALR(1) automaton, which reads tokens and builds the nodes of completed rules.
 
 In: a source. Out: a `Parser`, whose stack of states and values is the state of the parse.
 
@@ -6,7 +6,7 @@ In: a source. Out: a `Parser`, whose stack of states and values is the state of 
     parser.feed(parser.tokens[0])       # True: the token fits
     parser.expected()                   # {"NAME"}: what fits now
 
-It has no recursion. `parse.py` drives it, and `recovery.py` mends it after an error.
+It has no recursion. `parse.py` runs it, and `recovery.py` repairs its state after an error.
 """
 
 from __future__ import annotations
@@ -52,9 +52,8 @@ STATEMENTS = frozenset(
 class Parser:
     """The state of a parse.
 
-    `states` is the stack of the automaton, `values` the tokens and nodes on it, and `starts` and
-    `ends` the offsets between which each value stands (for `(x)` the node x, but with its
-    parentheses).
+    `states` is the stack of the automaton, `values` are the tokens and nodes on it, and `starts`
+    and `ends` are the offsets of each value (those of `(x)` include the parentheses).
     """
 
     def __init__(self, source: Source, report: Report, start: int, end: int | None) -> None:
@@ -77,10 +76,10 @@ class Parser:
         self.ends = [0]
 
     def feed(self, token: Token, is_taken: bool = True) -> bool:
-        """Take a token, and says whether it fits. The last one, $END, leaves the file on the
+        """Read a token, and return whether it fits. The last one, $END, leaves the file on the
         stack.
 
-        If it is not to be taken, only the rules that end before it are built.
+                If `is_taken` is false, only the rules that end before the token are built.
         """
         states, values, starts, ends = self.states, self.values, self.starts, self.ends
         actions, gotos, rules = self.tables.actions, self.tables.gotos, self.rules
@@ -98,7 +97,7 @@ class Parser:
                     ends.append(token.end)
                 return True
             name, parts, build = rules[~action]
-            if build is None:  # a single part is handed on, mostly by ten rules in a row
+            if build is None:  # the value of a single part is kept, often by ten rules in a row
                 way = (states[-2], states[-1], kind)
                 state = handed.get(way)
                 if state is None:
@@ -117,8 +116,7 @@ class Parser:
                 return True
 
     def _handed_on(self, below: int, state: int, kind: str) -> int:
-        """Return the state above `below` once all rules of a single part have ended before a
-        token."""
+        """Return the state above `below` after all rules with a single part have ended."""
         while (action := self.tables.actions[state].get(kind)) is not None and action < 0:
             name, _, build = self.rules[~action]
             if build is not None:
@@ -127,7 +125,7 @@ class Parser:
         return state
 
     def accepts(self, *kinds: str) -> bool:
-        """Return whether tokens of these kinds would fit now."""
+        """Return whether tokens of these kinds would fit."""
         states = self.states.copy()
         actions, gotos, rules = self.tables.actions, self.tables.gotos, self.tables.rules
         for kind in kinds:
@@ -147,7 +145,7 @@ class Parser:
         return True
 
     def expected(self) -> set[str]:
-        """Return the kinds of tokens that fit now."""
+        """Return the kinds of tokens that fit."""
         return {kind for kind in self.tables.actions[self.states[-1]] if self.accepts(kind)}
 
     def reduce(self, kind: str) -> None:
@@ -156,6 +154,6 @@ class Parser:
             self.feed(Token(kind, "", self.ends[-1], self.ends[-1]), is_taken=False)
 
     def drop(self, height: int) -> None:
-        """Take values off the stack until it has this height."""
+        """Remove values from the stack until it has this height."""
         for stack in (self.states, self.values, self.starts, self.ends):
             del stack[height:]

@@ -1,4 +1,4 @@
-"""A model file is read: what is wrong with the file itself is told as a diagnostic.
+"""Reading of model files: problems with the file itself become diagnostics.
 
 read_source("a.dl")         # Source("a.dl", "dim n = 3\n")
 read_source("missing.dl")   # SpecError: cannot read `missing.dl`: there is no such file
@@ -13,15 +13,15 @@ from specc.diagnostics import Diagnostic, SpecError
 from specc.source import Source, Span
 
 LARGEST = 4 * 1024 * 1024
-"""Bytes of the largest file that is read."""
+"""The most bytes of a file."""
 OPEN_FILES = Path("/dev/fd")
 
 
 def read_source(path: str | Path) -> Source:
     """Return the source in the file at `path`.
 
-    Raises SpecError if there is no such file, or it is a folder, a pipe, a device, not UTF-8, or
-    larger than `LARGEST`.
+    Raises SpecError if the file does not exist, is a folder, a pipe or a device, is not UTF-8, or
+    is larger than `LARGEST`.
     """
     path = Path(path)
     try:
@@ -31,7 +31,7 @@ def read_source(path: str | Path) -> Source:
     except IsADirectoryError:
         reason = "it is a folder"
     except PermissionError:
-        reason = "it is a folder" if path.is_dir() else "it may not be read"
+        reason = "it is a folder" if path.is_dir() else "permission denied"
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "strerror", None) or error)
     else:
@@ -41,9 +41,9 @@ def read_source(path: str | Path) -> Source:
 
 
 def _text(path: Path) -> str:
-    """Return the text of a file; raise OSError with the reason if it has none."""
+    """Return the text of a file. Raises OSError with the reason if it cannot be read."""
     mode = path.stat().st_mode
-    # opening a pipe waits for a writer; those under /dev/fd (`<(...)` of a shell) have one
+    # opening a pipe waits for a writer; pipes under /dev/fd (`<(...)` in a shell) have one
     if not (S_ISREG(mode) or S_ISDIR(mode) or (path.parent == OPEN_FILES and S_ISFIFO(mode))):
         raise OSError(None, "it is a pipe or a device, not a file")
     with path.open("rb") as file:
@@ -51,7 +51,8 @@ def _text(path: Path) -> str:
     if len(data) > LARGEST:
         raise OSError(None, f"it is larger than {LARGEST // 2**20} MB")
     try:
-        # A byte-order mark is no part of the text; line ends are \n within the compiler.
+        # A byte-order mark is not part of the text; line ends are
+        # a single line feed inside the compiler.
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1

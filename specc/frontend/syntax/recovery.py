@@ -1,8 +1,8 @@
-"""Where a parser has stopped at a mistake, and where it goes on.
+"""Error recovery of the parser: the context of an error, and where parsing continues.
 
-In: a parser, and the number of a token that does not fit. Out: what stands around that token, a
-place for the report, and, with the statement left out of the tree and an `ast.Broken` in its place,
-the token with which the next statement starts. `errors.py` says what is wrong.
+In: a parser, and the number of a token that does not fit. Out: the context of that token, a span
+for the report, and, after the statement is replaced by an `ast.Broken`, the first token of the
+next statement. `errors.py` finds out what the error is.
 
     let y = x + * 3       # Broken(keyword="let", names=(y,))
     output y              # Output(...)
@@ -25,7 +25,7 @@ STARTS = DEFINITIONS | STATEMENTS
 COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
 BINARY = COMPARISONS | frozenset(["+", "-", "*", "/", "//", "%", "^", "@", "and", "or"])
 OPERANDS = frozenset(("NAME", "NUMBER", "STRING", "(", "-", "true", "false", "if", "not"))
-# A reserved word before one of these is meant as a name: no statement goes on like that.
+# A reserved word before one of these is meant as a name: no statement continues like that.
 BEHIND_NAMES = (
     frozenset(
         [
@@ -52,16 +52,16 @@ BEHIND_NAMES = (
     )
     | COMPARISONS
 )
-# ... and so is one behind one of these in the same line.
+# ... and so is one after one of these on the same line.
 BEFORE_NAMES = BINARY | frozenset(["(", "[", ",", ";", "=", "->"]) | (STARTS - {"train"})
-# Behind one of these, in the same line, stands a name.
+# One of these is followed by a name on the same line.
 NAMING = STARTS - set(
     ["use", "train", "return", "output", "loss", "metric", "data", "validate", "test", "freeze"]
 )
 
 
 class Recovery:
-    """Mends the parse of one file. `parser.tokens[at]` is the token that does not fit."""
+    """The error recovery for one file. `parser.tokens[at]` is the token that does not fit."""
 
     def __init__(self, parser: Parser) -> None:
         self.parser = parser
@@ -70,26 +70,26 @@ class Recovery:
         self.lists = frozenset(
             state for state, row in enumerate(parser.tables.actions) if row.get("BROKEN", -1) >= 0
         )
-        self.reported: set[int] = set()  # where statements start that were reported
+        self.reported: set[int] = set()  # offsets of the statements with a reported error
         self.implied: set[int] = set()  # offsets of `{` that are not in the text
         self.last = -1
         self.tries = 0
 
-    # The place
+    # Context
 
     @property
     def height(self) -> int:
-        """The height of the stack at the start of the statement that is being read."""
+        """Return the height of the stack at the start of the current statement."""
         states = self.parser.states
         return next(n for n in range(len(states), 0, -1) if states[n - 1] in self.lists)
 
     def start(self, at: int) -> int:
-        """Return the offset at which the statement starts."""
+        """Return the offset of the current statement."""
         height, starts = self.height, self.parser.starts
         return starts[height] if height < len(starts) else self.tokens[at].start
 
     def start_token(self, at: int) -> int:
-        """Return the number of the token with which the statement starts."""
+        """Return the number of the statement's first token."""
         offset = self.start(at)
         while at > 0 and self.tokens[at].start > offset:
             at -= 1
@@ -112,8 +112,7 @@ class Recovery:
         return None
 
     def open_brace(self) -> tuple[Token, str]:
-        """Return the `{` of the body that is being read, and the word with which its definition
-        starts."""
+        """Return the `{` of the current body, and the keyword of its definition."""
         tokens = [value for value in self.parser.values[: self.height] if type(value) is Token]
         brace = next(
             number for number in reversed(range(len(tokens))) if tokens[number].kind == "{"
@@ -130,8 +129,7 @@ class Recovery:
         return self.tokens[min(at + 1, len(self.tokens) - 1)]
 
     def is_first(self, at: int) -> bool:
-        """Return whether a token is the first of its line. Lines have no meaning, but show what was
-        meant."""
+        """Return whether a token is the first of its line, as a hint to what was meant."""
         return (
             at == 0
             or at >= len(self.tokens)
@@ -139,7 +137,7 @@ class Recovery:
         )
 
     def is_word_as_name(self, at: int) -> bool:
-        """Return whether a reserved word stands where it can only be meant as a name."""
+        """Return whether a reserved word can only be meant as a name."""
         kind, is_first = self.tokens[at].kind, self.is_first(at)
         if kind not in self.parser.tables.keywords:
             return False
@@ -154,7 +152,7 @@ class Recovery:
         return self.before(at).kind in BEFORE_NAMES and not is_first
 
     def is_definition(self, at: int) -> bool:
-        """Return whether a definition starts here, told from a statement by `optimizer ... {`."""
+        """Return whether a definition starts here; `optimizer ... {` is one, unlike a statement."""
         kind = self.tokens[at].kind
         if kind not in DEFINITIONS or self.is_word_as_name(at):
             return False
@@ -167,7 +165,7 @@ class Recovery:
         return False
 
     def is_next_statement(self, at: int) -> bool:
-        """Return whether the statement that is being read has ended before this token."""
+        """Return whether the current statement ends before this token."""
         kind = self.tokens[at].kind
         if kind in ("}", "$END"):
             return True
@@ -179,7 +177,7 @@ class Recovery:
         return Span(self.source, token.start, token.end)
 
     def place(self, at: int) -> Span:
-        """Return the token; at the end of a line, the place behind the token before it."""
+        """Return the span of the token, or, if it starts a line, that after the previous token."""
         token = self.tokens[at]
         if at and (token.kind == "$END" or self.is_first(at)):
             end = self.before(at).end
@@ -197,11 +195,11 @@ class Recovery:
         fix: tuple[str, Edit] | None = None,
         about: About | None = None,
     ) -> None:
-        """Report a mistake, unless the same statement has one already: it may be a consequence."""
+        """Report an error, unless the statement already has one, as it may be a consequence."""
         start, token = self.start(at), self.tokens[at]
         line_end = self.source.text.find("\n", token.start) % (len(self.source.text) + 1)
         if self.is_first(at) and at:
-            line_end = self.before(at).end  # the statement has ended in the line before
+            line_end = self.before(at).end  # the statement has ended on the line before
         mistakes = self.parser.mistakes
         known = start in self.reported or bisect_left(mistakes, start) < bisect_right(
             mistakes, line_end
@@ -225,26 +223,26 @@ class Recovery:
             return "the end of the file"
         return text if token.kind == "STRING" else f"`{text}`"
 
-    # Going on
+    # Continuing
 
     def nested_too_deep(self, at: int) -> int:
-        """Report brackets nested too deeply; leaves their statement out."""
+        """Report brackets that are nested too deeply, and skip their statement."""
         token = self.tokens[at]
         self.reported.add(self.start(at))
         self.parser.report.error(
             "too-deep",
             f"brackets are nested more than {DEEPEST} deep",
             self.span(token),
-            help="give parts of the formula names with `let`",
+            help="name parts of the formula with `let`",
         )
         return self.leave_out(at)
 
     def leave_out(self, at: int) -> int:
-        """Put a `Broken` in the place of the statement, and returns where the next one starts."""
+        """Replace the statement by a `Broken`, and return the first token of the next one."""
         parser = self.parser
         first, within = self.start_token(at), self.is_within_body
         stop = self.next_start(at, first, within)
-        # If nothing was read of the statement, `stop` is behind its first token.
+        # If nothing of the statement was parsed, `stop` is after its first token.
         tokens = self.tokens[first:stop]
         keyword = tokens[0].text if tokens[0].kind in STARTS else ""
         names = []
@@ -259,12 +257,11 @@ class Recovery:
         node = ast.Broken(keyword, tuple(names), Span(self.source, tokens[0].start, end))
         parser.drop(self.height)
         fed = parser.feed(Token("BROKEN", node, tokens[0].start, end))
-        assert fed, "a broken statement fits wherever a statement does; please report this"
+        assert fed, "a broken statement fits where a statement fits; please report this"
         return stop
 
     def next_start(self, at: int, first: int, within: bool) -> int:
-        """Return the token with which the next statement starts, at or behind `at` and behind
-        `first`."""
+        """Return the first token of the next statement, at `at` or later, and after `first`."""
         tokens = self.tokens
         braces, at = 0, max(at, first + 1) if tokens[first].kind != "$END" else at
         brackets = 0
@@ -285,7 +282,7 @@ class Recovery:
             elif within and not braces:
                 if kind in STARTS and not self.is_word_as_name(at):
                     return at
-                # a setting, or a keyword that is not spelt right
+                # a setting, or a misspelt keyword
                 if (
                     kind == "NAME"
                     and tokens[at + 1].kind in ("=", "NAME")
@@ -298,7 +295,7 @@ class Recovery:
         return at
 
     def give_up(self, at: int) -> int:
-        """Leave out the rest of a file in which nearly all is wrong."""
+        """Skip the rest of a file with very many errors."""
         parser = self.parser
         definitions_read = len(parser.states) > 1 and parser.states[1] in self.lists
         parser.drop(2 if definitions_read else 1)

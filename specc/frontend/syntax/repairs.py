@@ -1,9 +1,9 @@
-"""Syntax errors whose meaning is plain: each is reported, and mostly read as what was meant.
+"""Common syntax errors: each is reported, and usually parsed as it was meant.
 
-    let y == 3          error[syntax]: `==` compares two values; a name is given by `=`
+    let y == 3          error[syntax]: `==` compares two values; `=` defines a name
 
-Each function looks at the token that does not fit, and returns the token to continue with, or None
-if the error is another one.
+Each function checks the token that does not fit, and returns the token to continue with, or None if
+it is another error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from specc.frontend.syntax.recovery import BINARY, COMPARISONS, OPERANDS, Recove
 from specc.source import Span
 
 BEFORE_VALUES = ("output", "loss", "metric", "data", "validate", "test", "optimizer")
-# What other languages call the words that definitions and statements start with.
+# Keywords of other languages, and their equivalents.
 SYNONYMS = {
     "def": "fn",
     "func": "fn",
@@ -56,7 +56,7 @@ def reserved_word(recovery: Recovery, at: int) -> int | None:
     recovery.report(
         at,
         f"`{token.text}` is a reserved word and cannot be a name",
-        help=f"choose another name, such as `{token.text}_`",
+        help=f"use another name, such as `{token.text}_`",
     )
     recovery.parser.feed(Token("NAME", token.text, token.start, token.end))
     return at + 1
@@ -76,7 +76,7 @@ def missing_comma(recovery: Recovery, at: int) -> int | None:
     recovery.report(
         at,
         f"a `,` is missing between {recovery.shown(before)} and {recovery.shown(token)}",
-        fix=("write a comma", Edit(behind, ",")),
+        fix=("add a comma", Edit(behind, ",")),
         about=About.MISSING_BETWEEN,
     )
     recovery.parser.feed(Token(",", ",", before.end, before.end))
@@ -98,7 +98,7 @@ def missing_parentheses(recovery: Recovery, at: int) -> int | None:
 
 
 def missing_operator(recovery: Recovery, at: int) -> int | None:
-    # `let y = relu x`: the last name was taken for the start of a setting.
+    # `let y = relu x`: the last name was read as the start of a setting.
     parser, name = recovery.parser, recovery.parser.values[-1]
     if (
         not recovery.is_within_body
@@ -114,7 +114,7 @@ def missing_operator(recovery: Recovery, at: int) -> int | None:
         at,
         f"an operator is missing between {recovery.shown(before)} and `{name.text}`",
         recovery.span(name),
-        help=f"`{before.text}({name.text})` applies a word to a value" if is_name(before) else None,
+        help=f"`{before.text}({name.text})` applies a function" if is_name(before) else None,
         about=About.MISSING_BETWEEN,
     )
     return recovery.leave_out(at)
@@ -130,7 +130,7 @@ def point_before_digits(recovery: Recovery, at: int) -> int | None:
         "a number starts with a digit",
         span,
         help=f"write `0.{following.text}`",
-        fix=("write a zero before it", Edit(Span(recovery.source, token.start, token.start), "0")),
+        fix=("add a zero before it", Edit(Span(recovery.source, token.start, token.start), "0")),
     )
     return recovery.leave_out(at)
 
@@ -142,7 +142,7 @@ def misspelt_keyword(recovery: Recovery, at: int) -> int | None:
             return None
         word, known = recovery.tokens[at], DEFINITIONS
     else:
-        # `lett y`: the first name was taken for that of a setting.
+        # `lett y`: the first name was read as that of a setting.
         if (
             len(parser.states) != height + 1
             or not is_name(parser.values[-1])
@@ -184,9 +184,9 @@ def equal_sign(recovery: Recovery, at: int) -> int | None:
     recovery.report(
         at,
         (
-            "`=` gives a name to a value; two values are compared by `==`"
+            "`=` defines a name; `==` compares two values"
             if other == "=="
-            else "`==` compares two values; a name is given by `=`"
+            else "`==` compares two values; `=` defines a name"
         ),
         fix=(f"write `{other}`", Edit(recovery.span(token), other)),
     )
@@ -199,7 +199,7 @@ def colon_for_brace(recovery: Recovery, at: int) -> int | None:
     if token.kind != ":" or not recovery.parser.accepts("{"):
         return None
     help = (
-        "write `= ...` for a formula, or `{` and `}` around statements"
+        "use `= ...` for a formula, or `{` and `}` around statements"
         if recovery.parser.accepts("=")
         else None
     )
@@ -220,7 +220,7 @@ def colon_for_equals(recovery: Recovery, at: int) -> int | None:
             at,
             f"`{word}` is followed by its value, without `:`",
             help=f"write `{word} ...`{named}",
-            fix=("leave it out", Edit(recovery.span(token), "")),
+            fix=("remove it", Edit(recovery.span(token), "")),
         )
         return at + 1
     if token.kind != ":" or not recovery.parser.accepts("="):
@@ -245,7 +245,7 @@ def equals_behind_keyword(recovery: Recovery, at: int) -> int | None:
         at,
         f"`{word}` is followed by its value, without `=`",
         help=f"write `{word} ...`{named}",
-        fix=("leave it out", Edit(recovery.span(recovery.tokens[at]), "")),
+        fix=("remove it", Edit(recovery.span(recovery.tokens[at]), "")),
     )
     return at + 1
 
@@ -258,7 +258,7 @@ def else_if(recovery: Recovery, at: int) -> int | None:
     recovery.report(
         at,
         f"`{token.text}` is written `else if` here",
-        fix=("write `else if`", Edit(recovery.span(token), "else if")),
+        fix=("use `else if`", Edit(recovery.span(token), "else if")),
     )
     recovery.parser.feed(Token("else", "else", token.start, token.end))
     recovery.parser.feed(Token("if", "if", token.start, token.end))
@@ -281,9 +281,8 @@ def share_without_name(recovery: Recovery, at: int) -> int | None:
     start = Span(recovery.source, token.start, token.start)
     recovery.report(
         at,
-        "`validate` takes a source of data, or the part of `data` that is trained on: `split ="
-        " ...`",
-        fix=("write `split =` before it", Edit(start, "split = ")),
+        "`validate` takes a data source, or the share of `data` to train on: `split = ...`",
+        fix=("add `split =` before it", Edit(start, "split = ")),
     )
     for kind, text in (("NAME", "split"), ("=", "=")):
         recovery.parser.feed(Token(kind, text, token.start, token.start))
@@ -300,7 +299,7 @@ def end_sign(recovery: Recovery, at: int) -> int | None:
     recovery.report(
         at,
         f"a statement ends without a `{token.kind}`",
-        fix=("leave it out", Edit(recovery.span(token), "")),
+        fix=("remove it", Edit(recovery.span(token), "")),
     )
     return at + 1
 
@@ -313,7 +312,7 @@ def several_values(recovery: Recovery, at: int) -> int | None:
     if type(first) is not Token or first.kind not in ("output", "loss", "metric"):
         return None
     recovery.report(
-        at, f"`{first.kind}` takes one value", help=f"write `{first.kind}` once for each value"
+        at, f"`{first.kind}` takes one value", help=f"write one `{first.kind}` per value"
     )
     return recovery.leave_out(at)
 
@@ -322,7 +321,7 @@ def chained_comparison(recovery: Recovery, at: int) -> int | None:
     token = recovery.tokens[at]
     if token.kind not in COMPARISONS or not recovery.parser.accepts("+"):
         return None
-    recovery.report(at, "comparisons do not chain", help="write `a < b and b < c`")
+    recovery.report(at, "comparisons cannot be chained", help="write `a < b and b < c`")
     return recovery.leave_out(at)
 
 
@@ -332,9 +331,7 @@ def word_within_formula(recovery: Recovery, at: int) -> int | None:
         return None
     if recovery.before(at).kind not in BINARY | {"if", "then", "-"}:
         return None
-    recovery.report(
-        at, f"`{token.kind}` within a formula goes in parentheses: `({token.kind} ...)`"
-    )
+    recovery.report(at, f"`{token.kind}` inside a formula needs parentheses: `({token.kind} ...)`")
     return recovery.leave_out(at)
 
 

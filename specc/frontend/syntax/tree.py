@@ -1,4 +1,4 @@
-"""A syntax tree as text, one node a line: what `specc show --stage tree` prints.
+"""The text of a syntax tree, one node per line, as `specc show --stage tree` prints it.
 
 Let  3:3
   names: Name "y"  3:7
@@ -11,9 +11,9 @@ from specc.frontend.syntax import ast
 
 
 def show_tree(node: ast.Node) -> str:
-    """Return every node with its place (line:column) and its fields, indented by depth."""
+    """Return every node with its location (line:column) and its fields, indented by depth."""
     lines: list[str] = []
-    # (label, value, depth), the next one last: files may be long, so there is no recursion
+    # a stack of (label, value, depth), as recursion would be too deep for long files
     stack: list[tuple[str, object, int]] = [("", node, 0)]
     while stack:
         label, value, depth = stack.pop()

@@ -1,9 +1,10 @@
-"""What is known of a word before it is used: its definition, its signature, its other names.
+"""The definitions, signatures and documented facts of functions, layers, cells and optimizers.
 
-library         the words of `specc/std/*.dl`
+library         the definitions in `specc/std/*.dl`
 signatures      inputs and settings, of definitions in .dl and of primitives alike
 settings        the declarations of settings, and the JSON Schema that follows from them
-facts           what the doc comment of a word states of it
-numerals        numbers as the language writes them
-messages        the names of errors and warnings; what other tools call a word or a setting
+facts           facts that a doc comment states
+numerals        the text of numbers in the language
+messages        the names of errors and warnings, and the names of layers and settings in other
+tools
 """

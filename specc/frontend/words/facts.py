@@ -1,4 +1,4 @@
-"""What the doc comment of a word states of it, in sentences that the compiler reads.
+"""Facts about a function or layer, in sentences of its doc comment that the compiler reads.
 
     ## my_loss(scores, label): as `cross_entropy`, with classes of different weight.
     ## Takes raw scores, not the result of `softmax`.
@@ -6,9 +6,9 @@
 
     facts("Takes raw scores, not the result of `softmax`.").not_after      # ("softmax",)
 
-The library states its facts in the same way, so a word of the user's own gets every warning that
-one of the library gets. `SENTENCES` lists the sentences, as `docs/doc-comments.md` does. Capitals
-and line breaks do not matter.
+The library states its facts in the same way, so a function of the user gets the same warnings as
+one of the library. `SENTENCES` lists the sentences, as does `docs/doc-comments.md`. Case and line
+breaks do not matter.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ class Range(NamedTuple):
 
 
 PROBABILITIES = Range(0.0, 1.0)
-"""The values of a function whose results are probabilities."""
+"""The range of probabilities."""
 
 
 class Rates(NamedTuple):
-    """Learning rates of an optimizer: hardly ever below `low` or above `high`; `usual` says
-    which."""
+    """The learning rates of an optimizer: `usual` ones, and the plausible bounds `low`, `high`."""
 
     low: float
     high: float
@@ -44,7 +43,7 @@ class Rates(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A word at work: the inputs of a model, and a formula or statements over them."""
+    """An example of a function: the inputs of a model, and a formula or statements with them."""
 
     inputs: tuple[str, ...]
     lines: tuple[str, ...]
@@ -52,14 +51,14 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a doc comment states."""
+    """The facts that a doc comment states."""
 
     is_max: bool | None = None  # whether higher is better
-    not_after: tuple[str, ...] = ()  # words whose result must not be given as the first input
+    not_after: tuple[str, ...] = ()  # functions whose result must not be the first input
     is_linear: bool = False
-    results: Range | None = None  # the range of its values
+    results: Range | None = None  # the range of its results
     inputs: Mapping[str, Range] = field(default_factory=dict)  # the ranges of inputs
-    compares: tuple[str, str] | None = None  # two inputs, of which either may be the target
+    compares: tuple[str, str] | None = None  # two inputs, either of which may be the target
     rates: Rates | None = None
     instead: tuple[str, str] | None = None  # a penalty, and the optimizer to use in its place
     example: Example | None = None
@@ -70,9 +69,10 @@ _RANGE = rf"from {_NUMBER} (?:up|to {_NUMBER})"
 
 
 class Sentence(NamedTuple):
-    """A sentence of a doc comment: its form, a text that has it, and the facts with what it states.
+    """A sentence of a doc comment: its pattern, an example, and a function that adds its fact.
 
-    `sign` are words without which a text cannot have it: forms are compiled for texts that have.
+    `sign` are words that the sentence always contains: patterns are compiled only for texts with
+    them.
     """
 
     sign: str
@@ -81,7 +81,7 @@ class Sentence(NamedTuple):
     stated: Callable[[Facts, re.Match[str]], Facts]
 
     def found(self, text: str) -> Iterator[re.Match[str]]:
-        """Yield where a text, on one line, has the sentence."""
+        """Yield the matches of the sentence in a text on one line."""
         if self.sign in text.lower():
             yield from re.finditer(self.form, text, re.IGNORECASE)
 
@@ -91,7 +91,7 @@ def _range(low: str, high: str | None) -> Range:
 
 
 def _quoted(text: str) -> tuple[str, ...]:
-    """Return what is between backticks."""
+    """Return the texts between backticks."""
     return tuple(re.findall(r"`([^`]*)`", text))
 
 
@@ -160,7 +160,7 @@ SENTENCES = (
 
 @cache
 def facts(doc: str | None) -> Facts:
-    """Return what a doc comment states; nothing of a word without one."""
+    """Return the facts of a doc comment; no facts if there is none."""
     text = " ".join((doc or "").split())
     stated = Facts()
     for sentence in SENTENCES:
@@ -175,5 +175,5 @@ def facts_of(definition: Any) -> Facts:
 
 
 def without_example(doc: str) -> str:
-    """Return a doc comment without its example, which a reader gets as a program."""
+    """Return a doc comment without its example, which `specc explain` shows as a program."""
     return re.sub(SENTENCES[-1].form, "", doc, flags=re.IGNORECASE).strip()

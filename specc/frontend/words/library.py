@@ -1,14 +1,13 @@
-"""The words of the standard library, `specc/std/*.dl`.
+"""The definitions of the standard library, `specc/std/*.dl`.
 
-In: the name of a word. Out: its definition, parsed when it is asked for, with its places in its
-file.
+In: the name of a function, layer, cell or optimizer. Out: its definition, which is parsed at the
+first use.
 
-    lookup("relu")        # Fn(name=Name(text='relu'), ...), or None if there is no such word
+    lookup("relu")        # Fn(name=Name(text='relu'), ...), or None for an unknown name
     words()               # ("abs", "accuracy", ...)
 
-In the library every definition starts in the first column, and nothing else does but comments and
-closing braces; so a regular expression finds all of them, and a check parses only the words that a
-file uses.
+In the library only definitions, comments and closing braces start in the first column. So a regular
+expression finds all definitions, and a check parses only those that a file uses.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _START = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a definition stands: its text from its doc comment up to the next definition."""
+    """The location of a definition: its text from its doc comment up to the next definition."""
 
     source: Source
     kind: str
@@ -42,23 +41,23 @@ class Entry:
 
 
 def lookup(name: str) -> ast.WordDefinition | None:
-    """Return the definition of a word; always the same node for the same word."""
+    """Return the definition of a name, always the same node; None for an unknown name."""
     return _definition(name) if name in index() else None
 
 
 def words() -> tuple[str, ...]:
-    """Return the names of all words, in the order of the alphabet."""
+    """Return all names of the library in alphabetical order."""
     return tuple(sorted(index()))
 
 
 def source_of(name: str) -> Source:
-    """Return the file that defines a word. Raises KeyError if there is no such word."""
+    """Return the file that defines a name. Raises KeyError for an unknown name."""
     return index()[name].source
 
 
 @cache
 def index() -> dict[str, Entry]:
-    """Where each word is defined."""
+    """Return the location of each definition."""
     found: dict[str, Entry] = {}
     for path in sorted(FOLDER.glob("*.dl")):
         source = Source(f"std/{path.name}", path.read_text(encoding="utf-8"))
@@ -71,7 +70,7 @@ def index() -> dict[str, Entry]:
                 "block",
                 "cell",
                 "optimizer",
-            ), f"{source.name} may define words only, not a `{kind}`; please report this"
+            ), f"{source.name} must not contain a `{kind}`; please report this"
             assert name not in found, f"std defines `{name}` twice; please report this"
             found[name] = Entry(source, kind, start.start(), end)
     return found
@@ -82,7 +81,7 @@ def _definition(name: str) -> ast.WordDefinition:
     entry = index()[name]
     file, diagnostics = parse(entry.source, entry.start, entry.end)
     assert not diagnostics, (
-        f"the standard library has a mistake: {diagnostics[0]}; please report this"
+        f"the standard library has an error: {diagnostics[0]}; please report this"
     )
     (definition,) = file.definitions
     assert isinstance(definition, ast.Fn | ast.Block | ast.Cell | ast.Optimizer)

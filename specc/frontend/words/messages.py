@@ -1,9 +1,9 @@
-"""The names of all errors and warnings, and what other tools call the words and settings here.
+"""The names of all errors and warnings, and the names of layers and settings in other tools.
 
     "window-does-not-fit" in ERRORS   # True
     SYNONYMS["fc"]                    # "dense"
 
-The text of a diagnostic is in the file that reports it; its name must be in one of these tables.
+The text of a diagnostic is where it is reported; its name must be in one of these tables.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ ERRORS = (
     "wrong-arguments",
     "wrong-kind",
 )
-"""The names of errors; `specc/pages` says what each means."""
+"""The names of errors; `specc/pages` explains each."""
 
 WARNINGS = (
     "deep-saturation",
@@ -66,9 +66,9 @@ WARNINGS = (
     "unused",
     "unusual-rate",
 )
-"""The names of warnings; `specc/pages` says what each means."""
+"""The names of warnings; `specc/pages` explains each."""
 
-# What the field calls the words of the language.
+# Names of functions and layers in other tools.
 SYNONYMS: dict[str, str] = {
     "linear": "dense", "fc": "dense", "fully_connected": "dense", "affine": "dense",
     "inner_product": "dense", "conv2d": "conv", "convolution": "conv", "conv2": "conv",
@@ -109,7 +109,7 @@ SYNONYMS: dict[str, str] = {
     "categorical_accuracy": "accuracy", "hard_max": "argmax", "leaky": "leaky_relu",
 }  # fmt: skip
 
-# What the field calls the settings of words.
+# Names of their settings in other tools.
 SETTING_SYNONYMS: dict[str, str] = {
     "learning_rate": "lr", "step_size": "lr", "eta": "lr", "alpha": "lr", "momentum": "mu",
     "beta1": "beta", "kernel_size": "kernel", "filter_size": "kernel", "window": "size",
@@ -126,29 +126,29 @@ SETTING_SYNONYMS: dict[str, str] = {
     "scale_factor": "factor",
 }  # fmt: skip
 
-# What the field gives to words as settings, and is said otherwise here.
+# Settings in other tools that are written differently here.
 SETTING_HINTS: dict[str, str] = {
-    "momentum": "`momentum(lr = .., mu = 0.9)` is an optimizer of its own",
-    "nesterov": "`nesterov(lr = .., mu = 0.9)` is an optimizer of its own",
-    "amsgrad": "`amsgrad(lr = ..)` is an optimizer of its own",
+    "momentum": "`momentum(lr = .., mu = 0.9)` is a separate optimizer",
+    "nesterov": "`nesterov(lr = .., mu = 0.9)` is a separate optimizer",
+    "amsgrad": "`amsgrad(lr = ..)` is a separate optimizer",
     "weight_decay": "`adamw(weight_decay = ..)` has it, or `loss penalty = 1e-4 * l2(weights)`",
     "kernel_regularizer": "a penalty is a loss: `loss penalty = 1e-4 * l2(weights)`",
-    "in_features": "sizes of inputs are known: leave it out",
-    "in_channels": "sizes of inputs are known: leave it out",
-    "input_size": "sizes of inputs are known: leave it out",
-    "input_dim": "sizes of inputs are known: leave it out",
-    "input_shape": "sizes of inputs are known: leave it out",
-    "dropout": "dropout is a stage of its own: `-> dropout(0.5)`",
-    "num_layers": "say the stage again, or `-> 2 * (..)`: each has weights of its own",
-    "return_sequences": "all steps are given: `-> last` takes the last one",
-    "batch_first": "the batch is never written",
-    "stateful": "`stream` in the place of `input` carries states on from batch to batch",
+    "in_features": "sizes of inputs are inferred: remove it",
+    "in_channels": "sizes of inputs are inferred: remove it",
+    "input_size": "sizes of inputs are inferred: remove it",
+    "input_dim": "sizes of inputs are inferred: remove it",
+    "input_shape": "sizes of inputs are inferred: remove it",
+    "dropout": "dropout is a separate stage: `-> dropout(0.5)`",
+    "num_layers": "repeat the stage, or write `-> 2 * (..)`: each has its own weights",
+    "return_sequences": "the result has all time steps: `-> last` takes the last one",
+    "batch_first": "the batch axis is implicit: remove it",
+    "stateful": "`stream` instead of `input` carries states from batch to batch",
     "clipnorm": "`clip_norm = 1` is a setting of `train`",
     "clip_norm": "`clip_norm = 1` is a setting of `train`",
     "name": "`layer tower = ..` gives a layer a name",
 }
 
-# What the field calls the settings of `train`.
+# Names of the settings of `train` in other tools.
 TRAIN_SYNONYMS: dict[str, str] = {
     "epoch": "epochs", "num_epochs": "epochs", "n_epochs": "epochs", "max_epochs": "epochs",
     "batch_size": "batch", "batchsize": "batch", "minibatch": "batch", "random_seed": "seed",
@@ -162,27 +162,27 @@ TRAIN_SYNONYMS: dict[str, str] = {
     "class_weight": "balance", "class_weights": "balance",
 }  # fmt: skip
 
-# What the field sets where a network is trained, and is said otherwise here.
+# Training settings in other tools that are written differently here.
 TRAIN_HINTS: dict[str, str] = {
-    "shuffle": "each epoch draws the examples in a new order as it is; `seed` says in which",
+    "shuffle": "the examples are shuffled in every epoch; `seed` determines the order",
     "loss": "a loss goes in the model: `loss cross_entropy(scores, label)`",
     "metrics": "metrics go in the model: `metric accuracy(scores, label)`",
     "momentum": "`optimizer momentum(lr = .., mu = 0.9)` has it",
     "optimizer": "write it without `=`: `optimizer adam(lr = 0.001)`",
-    "scheduler": "a rate may be a formula: `optimizer sgd(lr = cosine(0.1, 0))`",
-    "lr_schedule": "a rate may be a formula: `optimizer sgd(lr = cosine(0.1, 0))`",
-    "warmup": "a rate may be a formula: `optimizer sgd(lr = warmup(0.1; over = 2))`",
+    "scheduler": "a learning rate may be a formula: `optimizer sgd(lr = cosine(0.1, 0))`",
+    "lr_schedule": "a learning rate may be a formula: `optimizer sgd(lr = cosine(0.1, 0))`",
+    "warmup": "a learning rate may be a formula: `optimizer sgd(lr = warmup(0.1; over = 2))`",
     "weight_decay": "`adamw(weight_decay = ..)` has it, or `loss penalty = 1e-4 * l2(weights)`",
-    "validation_split": "`validate split = 0.9` trains on nine tenths of the data",
-    "val_split": "`validate split = 0.9` trains on nine tenths of the data",
-    "split": "`validate split = 0.9` trains on nine tenths of the data",
-    "steps": "a training is as long as its `epochs`",
-    "max_steps": "a training is as long as its `epochs`",
-    "iterations": "a training is as long as its `epochs`",
+    "validation_split": "`validate split = 0.9` trains on 90% of the data",
+    "val_split": "`validate split = 0.9` trains on 90% of the data",
+    "split": "`validate split = 0.9` trains on 90% of the data",
+    "steps": "`epochs` sets the length of training",
+    "max_steps": "`epochs` sets the length of training",
+    "iterations": "`epochs` sets the length of training",
     "threads": "it is an option of the command: `specc train --threads 2`",
     "num_workers": "it is an option of the command: `specc train --threads 2`",
     "dtype": "it is an option of the command: `specc train --dtype float64`",
-    "device": "there is one device, the processor: leave it out",
+    "device": "the only device is the CPU: remove it",
     "verbose": "it is an option of the command: `specc train --quiet`",
     "checkpoint": (
         "specc already saves the last and the best weights, every `checkpoint_seconds` within"
@@ -190,7 +190,7 @@ TRAIN_HINTS: dict[str, str] = {
     ),
 }
 
-# What the field calls the sources of data.
+# Names of data sources in other tools.
 SOURCE_SYNONYMS: dict[str, str] = {
     "emnist": "mnist", "fashion": "fashion_mnist", "numpy": "npz", "txt": "text",
     "json": "jsonl", "ndjson": "jsonl", "arrow": "feather", "ipc": "feather",

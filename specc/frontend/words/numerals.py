@@ -1,4 +1,4 @@
-"""Numbers as the language writes them.
+"""The text of numbers in the language.
 
 show_number(0.5)    # "0.5"
 show_number(True)   # "true"

@@ -1,9 +1,9 @@
-"""Settings of a word: their declarations, the JSON Schema that follows, and the check against it.
+"""Settings of a function: their declarations, their JSON Schema, and the check against it.
 
     stride: int > 0 = 1      ->      {"type": "integer", "exclusiveMinimum": 0}
 
-In: the settings of an `ast.Signature`, or of a primitive. Out: `Declared`, one for each; `schema`
-and `mistakes`, which says in words what a validator finds.
+In: the settings of an `ast.Signature`, or of a primitive. Out: one `Declared` per setting;
+`schema`; and `mistakes`, which checks values and describes the errors.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ KINDS = {
     "value": "a value that the model computes, or a parameter",
     "sequence": "the name of a sequence axis that a `seq` declares",
 }
-"""What may follow the colon of a setting; several names joined by `or` are choices."""
+"""The types of settings; several names joined by `or` are choices."""
 
 REQUIRED = object()
 
 
 @dataclass(frozen=True)
 class Declared:
-    """A setting as its word declares it. `default` is an expression, a value, or REQUIRED."""
+    """The declaration of a setting. `default` is an expression, a value, or REQUIRED."""
 
     name: str
     kind: str | None = None
@@ -43,7 +43,7 @@ class Declared:
     bounds: tuple[tuple[str, Any], ...] = ()  # (">", expression or number)
     default: Any = REQUIRED
     span: Any = None
-    doc: str = ""  # what it does, of a setting that no doc comment speaks of
+    doc: str = ""  # its description, if no doc comment has it
 
     @property
     def is_required(self) -> bool:
@@ -74,8 +74,7 @@ def _text(value: Any) -> str:
 
 @cache
 def declared(signature: ast.Signature) -> tuple[Declared, ...]:
-    """Return the settings of a signature. A kind that there is not stays in `kind`, for `check` to
-    report."""
+    """Return the settings of a signature. An unknown type stays in `kind`; `check` reports it."""
     return tuple(
         Declared(
             each.name.text,
@@ -94,8 +93,7 @@ BOUND_KEYS = {">": "exclusiveMinimum", ">=": "minimum", "<": "exclusiveMaximum",
 
 
 def property_schema(setting: Declared, bounds: Mapping[int, Any] = {}) -> dict[str, Any]:
-    """Return the JSON Schema of one setting. `bounds` holds those whose value is not a plain
-    number."""
+    """Return the JSON Schema of a setting. `bounds` has the values of bounds that are formulas."""
     if setting.choices:
         return {"enum": list(setting.choices)}
     rule: dict[str, Any]
@@ -128,7 +126,7 @@ def property_schema(setting: Declared, bounds: Mapping[int, Any] = {}) -> dict[s
 
 
 def schema(settings: Iterable[Declared], title: str = "") -> dict[str, Any]:
-    """Return the JSON Schema of a word's settings, given as an object."""
+    """Return the JSON Schema of a function's settings, given as an object."""
     settings = tuple(settings)
     rule: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if title:
@@ -144,7 +142,7 @@ def schema(settings: Iterable[Declared], title: str = "") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Violation:
-    """What is wrong with one setting. `rule` is the keyword of the schema that it breaks."""
+    """An invalid setting. `rule` is the keyword of the schema that it violates."""
 
     setting: str
     rule: str
@@ -156,10 +154,10 @@ def mistakes(
     values: Mapping[str, Any],
     bounds: Mapping[str, Mapping[int, Any]] = {},
 ) -> list[Violation]:
-    """Return what the schema of `settings` finds wrong with `values`; each of them is plain data for JSON.
+    """Check `values`, plain data for JSON, against the schema of `settings`.
 
-    A setting that is absent from `values` is not looked at: its value is no plain data (an open
-    size, or a tensor), or it was found missing before.
+    A setting that is absent from `values` is not checked: its value is not plain data (a
+    symbolic size, or a tensor), or it was already reported as missing.
     """
     if all(
         each.name not in values
@@ -181,10 +179,10 @@ _HOLDS = {BOUND_KEYS[sign]: holds for sign, holds in HOLDS.items()}
 
 
 def _is_plainly_valid(rule: Mapping[str, Any], value: Any) -> bool:
-    """Return whether a value evidently meets a rule, so that the validator (70 ms to import) is not
-    asked.
+    """Return whether a value evidently satisfies a rule, without the validator.
 
-    Whatever is not evident, and every keyword that is not known here, is left to the validator.
+    The validator takes 70 ms to import. It checks all values that are not evidently valid, and
+    all keywords that are unknown here.
     """
     for keyword, wanted in rule.items():
         if keyword == "type":
@@ -221,7 +219,7 @@ def _validator_class():
     import jsonschema  # takes 70 ms to import: only where there are settings to check
 
     base = jsonschema.Draft202012Validator
-    # JSON Schema counts 5.0 as an integer; here `5.0` and `10 / 2` are not whole numbers
+    # JSON Schema counts 5.0 as an integer; the language does not, nor `10 / 2`
     whole = base.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     )

@@ -1,4 +1,4 @@
-"""What a word takes: its inputs and settings, alike for definitions in .dl and for primitives.
+"""The inputs and settings of a function, for definitions in .dl and for primitives.
 
 fn f(x: float[n], y; m = 1)      ->      Signature((x, y), (m,))
 """
@@ -17,8 +17,7 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True)
 class InputDeclared:
-    """An input; an optional one may be left out, and `default` is the input that stands in for
-    it."""
+    """An input. If it is optional, `default` is the input that replaces it."""
 
     name: str
     type: ast.Type | None = None
@@ -29,7 +28,7 @@ class InputDeclared:
 
 @dataclass(frozen=True)
 class Signature:
-    """Inputs and settings; with `takes_more` the last input may be given any number of times."""
+    """Inputs and settings; with `takes_more` the last input may occur any number of times."""
 
     inputs: tuple[InputDeclared, ...]
     settings: tuple[Declared, ...]
@@ -62,7 +61,7 @@ class Signature:
 
 @dataclass(frozen=True, eq=False)
 class Primitive:
-    """A word that is written in Python: `specc/frontend/primitives` builds its value."""
+    """A function that is written in Python: `specc/frontend/primitives` builds its value."""
 
     name: str
     signature: Signature
@@ -96,7 +95,7 @@ def signature_of(definition: Any) -> Signature:
 
 @cache
 def _of_cell(cell: ast.Cell) -> Signature:
-    """Return a cell takes its first states as further inputs: `lstm(y, h=h, c=c; 256)`."""
+    """Return a cell's signature, with its initial states as inputs: `lstm(y, h=h, c=c; 256)`."""
     own = from_tree(cell.signature)
     states = tuple(
         InputDeclared(each.name.text, None, True, each.name.span)

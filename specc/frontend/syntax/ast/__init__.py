@@ -1,4 +1,4 @@
-"""The syntax tree: one class for each rule of `grammars/dl.lark`, frozen, with its place.
+"""The syntax tree: frozen nodes with their span, one class per rule of `grammars/dl.lark`.
 
 In: nothing. Out: the node classes, and `walk`, which visits a tree.
 
@@ -9,10 +9,10 @@ In: nothing. Out: the node classes, and `walk`, which visits a tree.
                        stages=(Call(word=Path((Name("dense"),)), inputs=(),
                                     settings=(Argument(None, Number(10)),)),)))
 
-Nodes are equal only to themselves, so they can be keys of a dictionary; `alike` compares what they
-say and leaves their places out.
+Nodes are equal only to themselves, so they can be keys of a dictionary. `alike` compares their
+content without their spans.
 
-node            what nodes have in common: `children`, `walk`, `alike`
+node            the base of all nodes: `children`, `walk`, `alike`
 formulas        names, formulas, types, signatures
 statements      the statements of bodies
 definitions     definitions, comments, the file

@@ -16,8 +16,8 @@ from specc.source import Source, Span
 class Dim(Node):
     """`dim NAME = size` names a size, for use in types and settings.
 
-    Without a value (`dim vocab`) the size is open: shapes are checked symbolically, and the data
-    or the command line (`specc train FILE vocab=65`) gives it a value. The command line can also
+    Without a value (`dim vocab`) the size is symbolic: shapes are checked for any value, and the
+    data or the command line (`specc train FILE vocab=65`) sets it. The command line can also
     change a size that has a value.
 
     Example:
@@ -40,10 +40,10 @@ class Dim(Node):
 class Seq(Node):
     """`seq NAME = length` names a sequence axis, such as time.
 
-    Layers and functions are applied to each step of a sequence separately; a `cell` runs along it,
-    and functions such as `last`, `mean` and `attention` look at all of it. An axis
-    `[<= time]` is a sequence of variable length, of at most `time` steps.
-    Without a length it is the longest of the data.
+    Layers and functions are applied to each time step separately; a `cell` runs along the
+    sequence, and functions such as `last`, `mean` and `attention` read all of it. An axis
+    `[<= time]` is a variable-length sequence of at most `time` steps. Without a value, the
+    length is that of the longest sequence in the data.
 
     Example:
 
@@ -90,8 +90,7 @@ class Const(Node):
 class Use(Node):
     """`use "FILE"` imports the definitions of another file.
 
-    The path starts at the folder of the file that says `use`. Models and `train` blocks of the
-    other file are not imported.
+    The path is relative to the importing file. The imported file may contain only definitions.
     """
 
     path: String
@@ -104,7 +103,7 @@ class Fn(Node):
     """`fn NAME(inputs; settings) = formula` defines a function, which has no weights.
 
     A longer body goes in braces and ends with `return`. Inputs may have types, whose names bind
-    sizes: `scores: float[n]`. Settings follow a semicolon; they may have a kind, bounds and a
+    sizes: `scores: float[n]`. Settings follow a semicolon; they may have a type, bounds and a
     default: `slope: float >= 0 = 0.01`. Activations, losses, metrics, penalties, schedules and
     initial values are all functions. specc derives the gradient.
 
@@ -118,7 +117,7 @@ class Fn(Node):
         }
     """
 
-    # either `value` (`fn f(x) = value`) or `body` (`fn f(x) { ... }`) is there
+    # either `value` (`fn f(x) = value`) or `body` (`fn f(x) { ... }`) is set
 
     name: Name
     signature: Signature
@@ -132,8 +131,8 @@ class Fn(Node):
 class Block(Node):
     """`block NAME(inputs; settings) { ... }` defines a layer, which may have weights.
 
-    Its weights are its `param` statements and the layers that it uses. Each use of the block
-    makes fresh weights; `layer` shares them.
+    Its weights are its `param` statements and those of the layers that it uses. Each use of the
+    block creates new weights; `layer` shares them.
 
     Example:
 
@@ -229,7 +228,7 @@ class Optimizer(Node):
 class Model(Node):
     """`model NAME { ... }` describes a network: its inputs, targets, outputs, losses and metrics.
 
-    Shapes are those of one example; the batch is never written. A file has one model.
+    Shapes are those of one example, without the batch axis. A file has one model.
 
     Example:
 
@@ -288,7 +287,7 @@ Definition: TypeAlias = Dim | Seq | Const | Use | WordDefinition | Model | Train
 
 @node
 class Comment(Node):
-    """`# text`, or `## text` where it documents a declaration; `text` has the signs in it."""
+    """`# text`, or `## text` for a doc comment; `text` includes the signs."""
 
     text: str
     span: Span
@@ -300,7 +299,7 @@ class Comment(Node):
 
 @node
 class File(Node):
-    """All of a file. Every comment is in `comments`, in the order of the text."""
+    """A whole file. `comments` has all comments, in the order of the text."""
 
     definitions: tuple[Definition, ...]
     comments: tuple[Comment, ...]

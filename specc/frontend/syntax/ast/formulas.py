@@ -41,7 +41,7 @@ class Path(Node):
 
 @node
 class Number(Node):
-    """`text` is how it was written."""
+    """A number; `text` is its source text."""
 
     value: int | float
     text: str
@@ -50,7 +50,7 @@ class Number(Node):
 
 @node
 class String(Node):
-    """`value` is the text between the quotes, escapes resolved."""
+    """A string; `value` is the text between the quotes, with escapes resolved."""
 
     value: str
     span: Span
@@ -66,7 +66,7 @@ class Boolean(Node):
 
 @node
 class Operator(Node):
-    """The sign or word of an operation, with its place: `+`, `<=`, `and`."""
+    """The sign or word of an operation: `+`, `<=`, `and`."""
 
     text: str
     span: Span
@@ -77,7 +77,7 @@ class Operator(Node):
 
 @node
 class Unary(Node):
-    """An operator in front of one value.
+    """An operator before one value.
 
     -x      the negative of each element
     not x   whether `x` is false
@@ -93,8 +93,8 @@ class Binary(Node):
     """An operator between two values.
 
     Both have the same shape, or one of them is a single number. Integers follow Python. From the
-    tightest to the loosest: `^`, the sign `-`, `* / // % @`, `+ -`, comparisons, `not`, `and`,
-    `or`, `if`, `->`.
+    highest to the lowest precedence: `^`, the sign `-`, `* / // % @`, `+ -`, comparisons,
+    `not`, `and`, `or`, `if`, `->`.
 
         a + b     the sum
         a - b     the difference
@@ -111,7 +111,7 @@ class Binary(Node):
         a > b     whether `a` is greater than `b`
         a >= b    whether `a` is at least `b`
         a and b   whether both are true
-        a or b    whether at least one is true; in a signature, one of several choices
+        a or b    whether at least one is true; in a signature, one of several options
 
     Example:
 
@@ -132,7 +132,7 @@ class Binary(Node):
 class Conditional(Node):
     """`if condition then a else b` chooses between two values, element by element.
 
-    The gradient reaches only the value that was chosen.
+    The gradient flows only to the chosen value.
 
     Example:
 
@@ -154,7 +154,7 @@ class Conditional(Node):
 class Slice(Node):
     """`start:stop:step` in brackets takes a range of an axis.
 
-    Any of the three may be missing: `x[:, 1:]`. Positions count from 0, `stop` is left out, and
+    Any of the three may be omitted: `x[:, 1:]`. Positions count from 0, `stop` is excluded, and
     negative positions count from the end.
 
         a:b   the positions from `a` up to, but not including, `b`
@@ -177,10 +177,10 @@ class Slice(Node):
 class Index(Node):
     """`value[items]` takes elements by their positions.
 
-    An item is a number, a slice `a:b`, or a value of type `class(n)`, which chooses one of the n
-    elements of the axis: `scores[label]`. Within a formula with indices it may be an index, or a
-    sum of indices with whole factors: `x[c, 2 * i + u]`. With fewer items than axes the rest
-    stays.
+    An item is a number, a slice `a:b`, or a value of type `class(n)`, which selects one of the n
+    elements of the axis: `scores[label]`. In a formula with indices it may be an index, or a
+    sum of indices with integer factors: `x[c, 2 * i + u]`. With fewer items than axes, the last
+    axes are kept.
 
         a[i]   the element, or the part, of `a` at position `i`
 
@@ -212,7 +212,7 @@ class Argument(Node):
 class Call(Node):
     """`word(inputs; settings)` applies a function, layer or cell.
 
-    Inputs are values; settings are numbers, names or choices, and follow a semicolon. Settings
+    Inputs are values; settings are numbers, names or options, and follow a semicolon. Settings
     may be given by position or by name: `conv(x; 6, kernel=5)`. In a pipeline the input is the
     value on the left, and the parentheses hold settings only: `x -> conv(6, kernel=5)`.
 
@@ -226,8 +226,8 @@ class Call(Node):
 
     # Without a semicolon all arguments of a call in an expression are `inputs`, and all those of a
     # stage, of a `layer` or of the `optimizer` of a training are `settings`. A stage without
-    # parentheses has neither. `search(adam, momentum)(lr = 0.1)` has `options`, the words to choose
-    # from.
+    # parentheses has neither. `search(adam, momentum)(lr = 0.1)` has `options`, the functions to
+    # choose from.
 
     word: Path
     inputs: tuple[Argument, ...]
@@ -239,11 +239,11 @@ class Call(Node):
 
 @node
 class Bind(Node):
-    """`i` or `i in a:b` binds an index: a name that runs through positions of an axis.
+    """`i` or `i in a:b` binds an index: a name for the positions along an axis.
 
-    Indices are bound on the left of a `let`, where they name the axes of the result, or in front
-    of the colon of a reduction. An index runs through the axis that it is used alone for;
-    `i in a:b` gives another range, without `b`. Within its formula it is an integer, too.
+    Indices are bound on the left of a `let`, where they name the axes of the result, or before
+    the colon of a reduction. An index runs over the axis that it indexes alone;
+    `i in a:b` sets another range, without `b`. In its formula an index is also an integer.
 
         i in a:b   the index `i` runs from `a` up to, but not including, `b`
 
@@ -266,11 +266,12 @@ class Bind(Node):
 class Over(Node):
     """`sum(i, j: formula)` reduces a formula over indices.
 
-    The indices in front of the colon are bound in the formula after it. `sum`, `mean`, `max`,
-    `min`, `prod`, `any`, `all`, `norm` and `logsumexp` give a number; `softmax` and `log_softmax`
-    keep the index; `argmax` and `argmin` give a class. A condition, in place of an index or after
-    a semicolon, leaves elements out: `sum(j <= i: x[j])`, `mean(i, j; i != j: d[i, j])`.
-    `concat(h in 0:heads: head(x))` writes its formula out for each number, with fresh weights.
+    The indices before the colon are bound in the formula after it. `sum`, `mean`, `max`,
+    `min`, `prod`, `any`, `all`, `norm` and `logsumexp` return a number; `softmax` and
+    `log_softmax` keep the index; `argmax` and `argmin` return a class. A condition, in place of
+    an index or after a semicolon, excludes elements: `sum(j <= i: x[j])`,
+    `mean(i, j; i != j: d[i, j])`. `concat(h in 0:heads: head(x))` expands its formula for each
+    number, with new weights each time.
 
         f(i: y)   `f` of `y` over all values of the index `i`
 
@@ -284,7 +285,7 @@ class Over(Node):
         }
     """
 
-    # what comes before the semicolon is a `Bind`, or a condition
+    # an item before the semicolon is a `Bind`, or a condition
 
     word: Path
     indices: tuple[Bind | Expression, ...]
@@ -295,9 +296,9 @@ class Over(Node):
 
 @node
 class Repeat(Node):
-    """`count * (stage -> stage)` in a pipeline repeats stages, with fresh weights each time.
+    """`count * (stage -> stage)` in a pipeline repeats stages, with new weights each time.
 
-    With a name after the sign, the name counts the copies from 0 on: `4 * i (gated(2 ^ i))`.
+    A name after `*` is the number of the copy, from 0 on: `4 * i (gated(2 ^ i))`.
 
     Example:
 
@@ -346,9 +347,9 @@ Expression: TypeAlias = (
 
 @node
 class Axis(Node):
-    """`[n, m]` after a type gives the sizes of its axes; `<= time` is a variable length."""
+    """`[n, m]` after a type lists the sizes of its axes; `<= time` is a variable length."""
 
-    # `at_most` says `<= size`
+    # `at_most` is true for `<= size`
 
     size: Expression
     at_most: bool
@@ -357,11 +358,11 @@ class Axis(Node):
 
 @node
 class Type(Node):
-    """A type says what one example of a value is, never the batch.
+    """A type describes a value for one example, without the batch axis.
 
-    Axes follow in brackets, channels first: `float[1, 28, 28]`. A first axis that a `seq` names
-    makes a sequence: `float[time, 3]`, `class(vocab)[time]`; `[<= time]` is one of variable
-    length. `float[]` is a single number.
+    Axes follow in brackets, channels first: `float[1, 28, 28]`. With a `seq` as first axis the
+    value is a sequence: `float[time, 3]`, `class(vocab)[time]`; `[<= time]` is a
+    variable-length sequence. `float[]` is a single number.
 
         float      real numbers: `float[28, 28]`, `float` for a single number
         class(n)   a class index from 0 to n - 1: a label, a character, a word
@@ -391,7 +392,7 @@ class Type(Node):
 
 @node
 class SignatureInput(Node):
-    """`x` or `x: float[n]`. With `= y` the earlier input `y` is taken where it is left out."""
+    """`x` or `x: float[n]` declares an input; with `= y` it defaults to the earlier input `y`."""
 
     name: Name
     type: Type | None
@@ -401,7 +402,7 @@ class SignatureInput(Node):
 
 @node
 class Bound(Node):
-    """`> 0` after the kind of a setting bounds its value: `rate: float >= 0 < 1`."""
+    """`> 0` after the type of a setting bounds its value: `rate: float >= 0 < 1`."""
 
     operator: Operator
     value: Expression
@@ -410,13 +411,13 @@ class Bound(Node):
 
 @node
 class SignatureSetting(Node):
-    """`units: int > 0 = 3` declares a setting: its name, kind, bounds and default.
+    """`units: int > 0 = 3` declares a setting: its name, type, bounds and default.
 
-    Kinds are `int`, `float`, `bool`, `word`, `size`, `text` and `sequence`; several names joined
-    by `or` are choices. A setting without a default must be given.
+    Types are `int`, `float`, `bool`, `word`, `size`, `text` and `sequence`; several names joined
+    by `or` are options. A setting without a default is required.
     """
 
-    # `kind` is the word after the colon if there is one; several, joined by `or`, are `choices`
+    # `kind` is the type after the colon, if there is one; names joined by `or` are `choices`
 
     name: Name
     kind: Name | None
@@ -430,9 +431,9 @@ class SignatureSetting(Node):
 class Signature(Node):
     """`(x: float[n]; units: int > 0)` declares inputs and, after a semicolon, settings.
 
-    A call has the same order: values first, then numbers, names and choices.
+    A call has the same order: values first, then numbers, names and options.
 
-        f(x; a)   the inputs of a word, then its settings
+        f(x; a)   the inputs of a function, then its settings
     """
 
     inputs: tuple[SignatureInput, ...]

@@ -1,4 +1,4 @@
-"""What all nodes of the tree have in common, and the ways to visit a tree."""
+"""The base of all nodes of the tree, and functions that visit a tree."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def fields_of(made: Any) -> tuple[Field[Any], ...]:
 
 @dataclass_transform(frozen_default=True, eq_default=False)
 def node(cls: type[T]) -> type[T]:
-    """Make a class of nodes: a dataclass, frozen by `Node`, and equal only to itself.
+    """Make a class of nodes: a dataclass that is frozen by `Node` and compares by identity.
 
-    A frozen dataclass writes three functions for each class, and there are sixty: here it is one,
-    and a check of a small file is 3% quicker.
+    A frozen dataclass generates three functions for each of sixty classes. Here it is only one,
+    so a check of a small file is 3% faster.
     """
     made: Any = dataclass(slots=True, eq=False, repr=False, init=False)(cls)
     names = [each.name for each in fields_of(made)]
@@ -35,7 +35,7 @@ def node(cls: type[T]) -> type[T]:
 
 
 class Node:
-    """Anything in the tree: it has a `span`."""
+    """A node of the tree, with its `span`."""
 
     __slots__ = ()
     span: Span
@@ -50,8 +50,7 @@ class Node:
         return type(self), tuple(getattr(self, each.name) for each in fields_of(self))
 
     def __repr__(self) -> str:
-        """Return the node as an expression of Python, without places and without fields left
-        empty."""
+        """Return the node as a Python expression, without spans and empty fields."""
         shown = []
         for f in fields_of(self):
             value = getattr(self, f.name)
@@ -64,7 +63,7 @@ _CHILDREN: dict[type, tuple[str, ...]] = {}
 
 
 def _child_fields(cls: type) -> tuple[str, ...]:
-    """Return the names of the fields that hold nodes."""
+    """Return the names of the fields that contain nodes."""
     found = _CHILDREN.get(cls)
     if found is None:
         no_nodes = ("str", "str | None", "bool", "int | float", "Source", "Span")
@@ -85,7 +84,7 @@ def children(node: Node) -> Iterator[Node]:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """`node` and all nodes under it, each before its children; without comments."""
+    """Yield `node` and all nodes under it, parents before children, without comments."""
     waiting = [node]
     while waiting:
         node = waiting.pop()
@@ -99,7 +98,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def alike(one: Node, other: Node) -> bool:
-    """Return whether two trees say the same, wherever they stand; comments aside."""
+    """Return whether two trees are equal except for spans and comments."""
     pairs: list[tuple[object, object]] = [(one, other)]
     while pairs:
         a, b = pairs.pop()

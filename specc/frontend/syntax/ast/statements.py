@@ -23,7 +23,7 @@ from specc.source import Span
 class Input(Node):
     """`input NAME: type` declares a value that the model reads.
 
-    It is given to the model in training and in prediction; data sources bind a column or array of
+    The model needs it in training and in prediction; data sources bind a column or array of
     the same name to it.
 
     Example:
@@ -71,7 +71,7 @@ class Stream(Node):
 class Target(Node):
     """`target NAME: type` declares a value that losses and metrics compare outputs with.
 
-    It is given in training and evaluation only.
+    It is needed only in training and evaluation.
 
     Example:
 
@@ -95,8 +95,8 @@ class Let(Node):
     """`let NAME = formula` names a value.
 
     Several names take the results of a formula that has several: `let a, b = split(x; 2)`.
-    Names are used below the line that defines them. Indices after the name are the axes of the
-    result, each of whose elements the formula gives: `let y[k] = sum(i: W[k, i] * x[i])`.
+    Names can be used below the line that defines them. Indices after the name are the axes of the
+    result, and the formula defines each element: `let y[k] = sum(i: W[k, i] * x[i])`.
 
     Example:
 
@@ -261,7 +261,7 @@ class Output(Node):
 
 @node
 class Loss(Node):
-    """`loss formula` declares a number that training makes small.
+    """`loss formula` declares a number that training minimizes.
 
     It is averaged over the batch. A model may have several losses, which are added; a name makes
     one of them a column of the metrics: `loss penalty = 1e-4 * l2(weights)`. In a loss, `weights`
@@ -287,10 +287,10 @@ class Loss(Node):
 
 @node
 class Metric(Node):
-    """`metric formula` declares a number that is reported but not trained for.
+    """`metric formula` declares a number that is reported but not minimized.
 
     It is averaged over all examples; some metrics, such as `perplexity`, are computed from the
-    average. `monitor = NAME` in `train` lets a metric choose the best epoch.
+    average. `monitor = NAME` in `train` selects the best epoch by a metric.
 
     Example:
 
@@ -312,10 +312,9 @@ class Metric(Node):
 
 @node
 class Broken(Node):
-    """A statement or definition that could not be parsed, or stands where it may not.
+    """A statement or definition that could not be parsed or is misplaced, which was reported.
 
-    It was reported. `keyword` is how it starts and `names` are those it would have given a meaning
-    to: they are known, but nothing else about them is.
+    `keyword` is its first word, and `names` are the names that it would have declared.
     """
 
     keyword: str

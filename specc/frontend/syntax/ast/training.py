@@ -45,7 +45,7 @@ class Validate(Node):
         }
     """
 
-    # a source of its own, or `split = 0.9`: exactly one of the two is there
+    # exactly one of `source` and `split` is set
 
     source: Call | None
     split: Expression | None
@@ -57,11 +57,11 @@ class Validate(Node):
 class Test(Node):
     """`test SOURCE(...)` names the test data, which only `specc eval` reads.
 
-    Training never looks at it. `test split = 0.9` keeps 10% of the examples of `data` for the
+    Training never reads it. `test split = 0.9` keeps 10% of the examples of `data` for the
     test.
     """
 
-    # a source of its own, or `split = 0.9`: exactly one of the two is there
+    # exactly one of `source` and `split` is set
 
     source: Call | None
     split: Expression | None
@@ -71,15 +71,15 @@ class Test(Node):
 
 @node
 class Column(Node):
-    """`column NAME = formula` makes an input or a target of raw columns of the data.
+    """`column NAME = formula` computes an input or a target from raw columns of the data.
 
-    Names in the formula are columns of the data, or columns that were made before it. Statistics,
-    such as a mean or the words of a class, are taken from the training part alone. The run keeps
-    them, so that raw rows can be predicted. `columns("pixel*")` are all columns of such names,
-    `numbers` all other columns of numbers, and `rest` all other columns.
+    Names in the formula are columns of the data, or columns that were defined before it.
+    Statistics, such as a mean or the words of a class, are computed only from the training part.
+    The run stores them, so that it can predict from raw rows. `columns("pixel*")` are all columns
+    with matching names, `numbers` all other columns of numbers, and `rest` all other columns.
 
-    A formula may use numbers, texts, arithmetic, comparisons, `if` and the words that
-    `specc explain` lists as words of columns.
+    A formula may use numbers, strings, arithmetic, comparisons, `if` and the functions that
+    `specc explain` lists for columns.
 
     Example:
 
@@ -109,10 +109,10 @@ class Column(Node):
 
 @node
 class Augment(Node):
-    """`augment NAME = formula` changes an input while training, and only then.
+    """`augment NAME = formula` changes an input during training (data augmentation).
 
-    The formula is computed for each example of each step, anew from the seed. Evaluations and
-    predictions get the input as it is.
+    The formula is computed for each example in each training step, with new random numbers.
+    Evaluation and prediction use the original input.
 
     Example:
 
@@ -167,15 +167,16 @@ class Freeze(Node):
 
 @node
 class TrainOptimizer(Node):
-    """`optimizer NAME(settings)` in `train` chooses the update rule.
+    """`optimizer NAME(settings)` in `train` selects the update rule.
 
     `for PATH` limits it to some parameters; an optimizer without `for` updates the rest. Any
     setting may be a formula in `step`, `epoch`, `progress` and `stale`: schedules are ordinary
     functions, such as `cosine(0.1, 0)`. An optimizer may name the losses that it minimizes,
-    `optimizer adam(critic_loss; lr = 2e-4) for critic`; one without minimizes those that no other
-    one names. Optimizers with losses of their own take turns within a step, in the order of the
-    file: each sees the weights that those before it have left, and draws its own random numbers.
-    With the setting `every = 5`, which all optimizers have, it acts in each fifth step.
+    `optimizer adam(critic_loss; lr = 2e-4) for critic`; one without a loss minimizes those that no
+    other one names. Optimizers with different losses run one after the other within a step, in
+    the order of the file: each uses the weights updated by the earlier ones, and its own random
+    numbers. With the setting `every = 5`, which all optimizers have, it updates in every fifth
+    step.
 
     Example:
 
@@ -194,7 +195,7 @@ class TrainOptimizer(Node):
         }
     """
 
-    # without `for` there are no `paths`: it is for all others
+    # without `for`, `paths` is empty: it updates all other parameters
 
     optimizer: Call
     paths: tuple[Path, ...]
