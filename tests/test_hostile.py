@@ -281,4 +281,4 @@ def test_pipes_and_devices_are_refused_as_files_and_as_data(tmp_path, capsys):
 def test_a_long_chain_of_files_ends(tmp_path, capsys):
     for i in range(3000):
         (tmp_path / f"{i}.dl").write_text(f'use "{i + 1}.dl"\nuse "{i + 1}.dl"\nfn f{i}(x) = x\n')
-    assert "files use each other more than 40 deep" in checked(tmp_path / "0.dl", capsys)
+    assert "imports of files are nested more than 40 deep" in checked(tmp_path / "0.dl", capsys)

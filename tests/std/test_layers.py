@@ -317,10 +317,10 @@ def test_residual(settings, name, filters, stride):
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("wide -> conv(3, kernel=2, stride=2)", "do not come out even"),
+        ("wide -> conv(3, kernel=2, stride=2)", "do not fit evenly"),
         ("wide -> conv(6, kernel=1, groups=4)", "6 filters cannot be divided into 4 groups"),
-        ("image -> maxpool(4)", "do not come out even"),
-        ("image -> avgpool(4)", "do not come out even"),
+        ("image -> maxpool(4)", "do not fit evenly"),
+        ("image -> avgpool(4)", "do not fit evenly"),
         ("image -> maxpool(7)", "larger than the height 6"),
         (
             "reshape(concat(wide, wide); 1, 20, 14) -> maxpool(20, size_width=14)",

@@ -305,7 +305,7 @@ def _advance(frame: BodyFrame, definition: ast.Block) -> None:
                     "duplicate-name",
                     f"`next {name}` is already defined",
                     statement.name.span,
-                    labels=[Label(nexts[name].name.span, "first here")],
+                    labels=[Label(nexts[name].name.span, "first defined here")],
                 )
                 continue
             nexts[name] = statement

@@ -183,7 +183,7 @@ class FormulaWalk:
                 help="use another name for one of them",
             )
         elif name in frame.names or name in frame.scope.number_names():
-            labels = [Label(place, "first here")] if place is not None else []
+            labels = [Label(place, "first defined here")] if place is not None else []
             self.error(
                 "duplicate-name",
                 f"`{name}` is already defined, so it cannot be an index",

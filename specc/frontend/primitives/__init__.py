@@ -1,15 +1,15 @@
-"""The primitive words: all that the library's formulas are made of.
+"""The primitive functions, of which the library's formulas consist.
 
     PRIMITIVES["exp"].build(frame, span, x)     # a number or a tensor
-    PRIMITIVES["exp"].doc                       # what `specc explain exp` says
+    PRIMITIVES["exp"].doc                       # the page of `specc explain exp`
 
 Builders raise `Mistake`; nothing else in the language is in Python.
 
-registry        how a primitive is declared: its builder, with inputs, settings and doc
-functions       functions of each element; sums, means, maxima; the batch
-shapes          shapes, axes, positions; the steps of a sequence
-axes            padding, order and sums along an axis
-windows         convolutions, and windows that are moved over an image
+registry        the declaration of a primitive: its builder, inputs, settings and doc
+functions       elementwise functions; sums, means, maxima; the batch
+shapes          shapes, axes, positions; time steps of a sequence
+axes            padding, sorting and cumulative sums along an axis
+windows         convolutions and pooling windows
 layers          copies of layers
 random          random numbers
 """

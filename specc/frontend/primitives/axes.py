@@ -1,4 +1,4 @@
-"""Words that work along one axis: padding, order, sums so far."""
+"""Functions along one axis: padding, sorting, cumulative sums."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _pad(
 def _edge(
     frame: BodyFrame, x: Tensor, axis: int, end: Size, count: Size, form: str, span: Span
 ) -> Tensor | None:
-    """Return the elements that are added at one end, or None if there are none."""
+    """Return the elements to add at one end, or None if there are none."""
     if count == 0:
         return None
     if form == "reflect":
@@ -75,7 +75,7 @@ def _edge(
 
 
 def _copies(frame: BodyFrame, one: Tensor, axis: int, count: Size, span: Span) -> Tensor:
-    """Return `count` copies, side by side, of what has one element along an axis."""
+    """Return `count` adjacent copies of a tensor with one element along an axis."""
     rest = one.shape[:axis] + one.shape[axis + 1 :]
     flat = frame.apply(Reshape(rest), one, span=span)
     shape = (*rest[:axis], count, *rest[axis:])
@@ -85,8 +85,8 @@ def _copies(frame: BodyFrame, one: Tensor, axis: int, count: Size, span: Span) -
 
 @primitive("reverse")
 def _reverse(frame: BodyFrame, span: Span, x: Value, *, axis: int = None) -> Value:
-    """The steps of a sequence from the last to the first; or, with `axis`, the elements along an
-    axis: y[i] = x[n - 1 - i].
+    """The time steps of a sequence in reverse; or, with `axis`, the elements along an axis in
+    reverse: y[i] = x[n - 1 - i].
 
     Example: `x -> reverse` of `x: float[time, 3]`.
     """
@@ -104,8 +104,7 @@ def _mirrored(frame: BodyFrame, x: Tensor, axis: int, span: Span) -> Tensor:
 
 @primitive("roll")
 def _roll(frame: BodyFrame, span: Span, x: Value, *, by: int, axis: int = -1) -> Value:
-    """The elements along an axis, moved by `by` places; those that leave it at one end come in at
-    the other: y[i] = x[(i - by) mod n].
+    """The elements along an axis, shifted cyclically by `by` positions: y[i] = x[(i - by) mod n].
 
     Example: `x -> roll(1)` of `x: float[8]`.
     """
@@ -115,7 +114,7 @@ def _roll(frame: BodyFrame, span: Span, x: Value, *, by: int, axis: int = -1) ->
     if isinstance(size, Polynomial):
         raise Mistake(
             "undecided-size",
-            f"`roll` needs the size of axis {along}, {size}, to say where elements come in",
+            f"`roll` needs to know the size of axis {along}, {size}",
             open_sizes=sizes.open_names(size),
         )
     first = by % size
@@ -131,7 +130,7 @@ def _roll(frame: BodyFrame, span: Span, x: Value, *, by: int, axis: int = -1) ->
 
 @primitive("cumsum")
 def _cumsum(frame: BodyFrame, span: Span, x: Value, *, axis: int = -1) -> Value:
-    """The sums so far along an axis: y[i] = x[0] + x[1] + ... + x[i].
+    """The cumulative sums along an axis: y[i] = x[0] + x[1] + ... + x[i].
 
     Example: `x -> cumsum` of `x: float[8]`.
     """
@@ -149,9 +148,9 @@ def _sort(
     axis: int = -1,
     order: ascending or descending = "ascending",
 ) -> Value:
-    """The elements along an axis from the smallest to the largest, or from the largest to the
-    smallest. Equal elements keep their order, which matters to the gradient alone: it goes to the
-    elements themselves. NaN comes last.
+    """The elements along an axis, sorted in ascending or descending order. Equal elements keep
+    their
+    order; the gradient flows to the original elements. NaN is sorted last.
 
     Batcher, Sorting networks and their applications, 1968.
 
@@ -164,7 +163,7 @@ def _sort(
 
 @primitive("largest")
 def _largest(frame: BodyFrame, span: Span, x: Value, *, k: int > 0, axis: int = -1) -> Value:
-    """The k largest elements along an axis, the largest first: the start of
+    """The k largest elements along an axis in descending order: the first ones of
     `sort(x; order=descending)`.
 
     Example: `x -> largest(3)` of `x: float[8]`.

@@ -1,4 +1,4 @@
-"""Functions of each element, reductions over axes, and over the examples of a batch."""
+"""Elementwise functions, and reductions over axes and over the examples of a batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from specc.source import Span
 
 
 def _function(op: ops.Elementwise) -> None:
-    """Make the word of a function, with the page that is in its class."""
+    """Register the primitive of an elementwise op, whose docstring is its page."""
 
     def build(frame: BodyFrame, span: Span, x: Value) -> Value:
         return unary(frame, op, op.word, x, span)
@@ -44,12 +44,12 @@ def _stop_gradient(frame: BodyFrame, span: Span, x: Value) -> Value:
 
 @primitive("gradient")
 def _gradient(frame: BodyFrame, span: Span, y: Value, *, by: value) -> Value:
-    """The derivative of a number y by a value or a parameter that it depends on, in the shape of
-    that: g[i] = dy / dby[i]. It is a value like any other, and may be differentiated again: a
+    """The derivative of a number y by a value or a parameter that it depends on, in the same shape:
+    g[i] = dy / dby[i]. The result can be differentiated again. Uses: a
     penalty on gradients (Gulrajani et al., Improved training of Wasserstein GANs, 2017), the
     residual of a differential equation (Raissi, Perdikaris and Karniadakis, Physics-informed neural
-    networks, 2019), an inner step of learning (Finn, Abbeel and Levine, Model-agnostic
-    meta-learning, 2017). By a parameter, which is one for all examples, y must be one, too:
+    networks, 2019), the inner step of meta-learning (Finn, Abbeel and Levine, Model-agnostic
+    meta-learning, 2017). A parameter is the same for all examples, so y must be as well:
     `gradient(batch_mean(loss); w)`.
 
     Example: `gradient(sum(tanh(x)); x)` of `x: float[8]`.
@@ -61,7 +61,7 @@ def _gradient(frame: BodyFrame, span: Span, y: Value, *, by: value) -> Value:
         raise Mistake(
             "not-yet",
             f"`gradient` takes no sequence yet, and `{name}` is {describe(what)}",
-            help="`last(h)` or `mean(h; over=time)` makes one value of a sequence",
+            help="`last(h)` or `mean(h; over=time)` reduces a sequence to one value",
         )
     if y.shape:
         raise Mistake(
@@ -73,7 +73,7 @@ def _gradient(frame: BodyFrame, span: Span, y: Value, *, by: value) -> Value:
     if y.type.batched and not by.type.batched:
         raise Mistake(
             "wrong-kind",
-            "the number differs between examples, and what it is differentiated by is one for all",
+            "the number differs between examples, but `by` is the same for all examples",
             help="`gradient(batch_mean(y); w)` is the derivative of the mean",
             argument=0,
         )
@@ -81,7 +81,7 @@ def _gradient(frame: BodyFrame, span: Span, y: Value, *, by: value) -> Value:
     if by.node not in within:
         raise Mistake("wrong-kind", "this number does not depend on `by`", argument=0)
     if any(isinstance(each.op, WindowMax) for each in within):
-        raise Mistake("not-yet", "`gradient` does not go through `maxpool` yet", argument=0)
+        raise Mistake("not-yet", "`gradient` does not support `maxpool` yet", argument=0)
     return frame.apply(Derivative(), y, by, span=span)
 
 
@@ -101,7 +101,7 @@ def _sum_all(
     over: sequence = None,
 ) -> Value:
     """The sum of all elements; or over one axis; or over all axes after the first `keep`; or, with
-    `over=time`, over the steps of a sequence.
+    `over=time`, over the time steps of a sequence.
 
     Example: `sum(x; axis=1)` of `x: float[3, 8]`.
     """
@@ -124,7 +124,7 @@ def _mean(
     over: sequence = None,
 ) -> Value:
     """The mean of all elements; or over one axis; or over all axes after the first `keep`; or,
-    with `over=time`, over the steps of a sequence.
+    with `over=time`, over the time steps of a sequence.
 
     Example: `mean(x; keep=1)` of `x: float[3, 8, 8]`.
     """
@@ -160,8 +160,8 @@ def _extreme(frame, span, a, b, axis, keep, name, op, function) -> Value:
 def _max(
     frame: BodyFrame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
 ) -> Value:
-    """max(a, b): the larger of two, for each element. max(a): the largest of all elements, or over
-    an axis, or over all axes after the first `keep`.
+    """max(a, b): the elementwise maximum. max(a): the maximum of all elements, or over an axis, or
+    over all axes after the first `keep`.
 
     Example: `max(x, 0)` of `x: float[8]`.
     """
@@ -172,8 +172,8 @@ def _max(
 def _min(
     frame: BodyFrame, span: Span, a: Value, b: Value = None, *, axis: int = None, keep: int >= 0 = 0
 ) -> Value:
-    """min(a, b): the smaller of two, for each element. min(a): the smallest of all elements, or
-    over an axis, or over all axes after the first `keep`.
+    """min(a, b): the elementwise minimum. min(a): the minimum of all elements, or over an axis, or
+    over all axes after the first `keep`.
 
     Example: `min(x, 1)` of `x: float[8]`.
     """
@@ -182,7 +182,7 @@ def _min(
 
 @primitive("argmax")
 def _argmax(frame: BodyFrame, span: Span, x: Value) -> Value:
-    """The position of the largest element of a vector, as a class; of equal ones the first."""
+    """The position of the largest element of a vector, as a class; the first of equal ones."""
     x = tensor(x, "argmax")
     if x.type.rank != 1:
         raise Mistake("wrong-kind", f"`argmax` takes a vector, not {describe(x)}", argument=0)
@@ -207,8 +207,8 @@ def _batch_mean(frame: BodyFrame, span: Span, x: Value) -> Value:
 
 @primitive("peers")
 def _peers(frame: BodyFrame, span: Span, x: Value) -> Value:
-    """x of every example of the batch, along a new first axis: [...] -> [the batch, ...]. With
-    `peer_mean` it makes losses over the pairs of a batch.
+    """x of every example of the batch, along a new first axis: [...] -> [batch, ...]. Together with
+    `peer_mean` it is used for losses over pairs of examples.
 
     Example: `x - peer_mean(peers(x))` of `x: float[8]`.
     """
@@ -219,23 +219,23 @@ def _peers(frame: BodyFrame, span: Span, x: Value) -> Value:
     if x.indices:
         raise Mistake(
             "not-yet",
-            "`peers` cannot be taken for each value of an index yet",
+            "`peers` is not possible in a formula with indices yet",
             argument=0,
-            help="take it before the formula with indices",
+            help="compute it before the formula",
         )
     if x.sequence is not None:
         raise Mistake(
             "wrong-kind",
-            f"`peers` takes one value of each example, not {describe(x)}",
+            f"`peers` takes one value per example, not {describe(x)}",
             argument=0,
-            help=f"`last(x)` or `mean(x; over={x.sequence.name})` makes one of a sequence",
+            help=f"`last(x)` or `mean(x; over={x.sequence.name})` reduces a sequence to one",
         )
     return frame.apply(Peers(BATCH, x.type.kind), x, span=span)
 
 
 @primitive("peer_mean")
 def _peer_mean(frame: BodyFrame, span: Span, x: Value) -> Value:
-    """The mean over the examples of the batch that are along the first axis, as `peers` puts them.
+    """The mean over the first axis of a value of `peers`: over the examples of the batch.
 
     Example: `x - peer_mean(peers(x))` of `x: float[8]`.
     """
@@ -243,7 +243,7 @@ def _peer_mean(frame: BodyFrame, span: Span, x: Value) -> Value:
     if not x.shape or x.shape[0] != BATCH:
         raise Mistake(
             "wrong-kind",
-            "`peer_mean` takes a value made with `peers`, whose first axis is the batch",
+            "`peer_mean` takes a value computed from `peers`, whose first axis is the batch",
             argument=0,
         )
     total = _sum(frame, span, x, (0,))

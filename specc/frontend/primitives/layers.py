@@ -1,4 +1,4 @@
-"""Words that copy a layer: they are used where a layer is declared, and have no value."""
+"""Copies of layers, which are used only in declarations of layers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from specc.source import Span
 
 @primitive("fixed")
 def _fixed(frame: BodyFrame, span: Span, layer: Value) -> Value:
-    """A copy of a layer with the same weights, through which no gradient reaches them:
-    `layer judge = fixed(critic)`. What `judge(x)` is compared with trains x, and leaves `critic` as
-    it is. Its running statistics stay as they are, too.
+    """A copy of a layer with the same weights, which get no gradient from it:
+    `layer judge = fixed(critic)`. A loss on `judge(x)` trains x, but not `critic`, and does not
+    change its running statistics.
 
     Example: `layer tower = dense(4)`, `layer judge = fixed(tower)`, `let y = tower(x) - judge(x)`,
     `output y` of `x: float[8]`.
@@ -23,9 +23,10 @@ def _fixed(frame: BodyFrame, span: Span, layer: Value) -> Value:
 
 @primitive("running")
 def _running(frame: BodyFrame, span: Span, layer: Value, *, rate: float > 0 = 0.005) -> Value:
-    """A copy of a layer whose weights follow those of the layer: after each training step
-    w <- w + rate * (w of the layer - w), from the same first values. No gradient reaches them.
-    Running statistics are its own: `layer slow = running(tower; rate = 0.005)`.
+    """A copy of a layer whose weights are moving means of the layer's weights: after each training
+    step w <- w + rate * (w of the layer - w), with the same initial values. They get no
+    gradient. The copy has its own running statistics: `layer slow = running(tower; rate =
+    0.005)`.
 
     Lillicrap et al., Continuous control with deep reinforcement learning, 2016; Grill et al.,
     Bootstrap your own latent, 2020.
@@ -39,6 +40,6 @@ def _running(frame: BodyFrame, span: Span, layer: Value, *, rate: float > 0 = 0.
 def _misplaced(word: str, example: str) -> Mistake:
     return Mistake(
         "misplaced",
-        f"`{word}` copies a layer, and goes alone where a layer is declared",
+        f"`{word}` copies a layer, so it must be the only stage of a `layer`",
         help=f"write `{example}`",
     )

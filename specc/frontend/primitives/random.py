@@ -17,18 +17,18 @@ from specc.source import Span
 
 
 def _draw(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
-    """Numbers from 0 to 1 that a step draws anew, for each example where x differs between them."""
+    """Return random numbers from 0 to 1, new in each step; one per example if x has one."""
     context = frame.context
     context.draws += 1
     label = f"{frame.word}#{context.draws}"
-    if x.lead:  # other numbers at each step, and for each value of an index
+    if x.lead:  # different numbers at each time step, and for each value of an index
         op = Uniform(x.node.type.shape, x.type.batched, label)
         return replace(frame.apply(op, span=span), sequence=x.sequence, indices=x.indices)
     return frame.apply(Uniform(x.shape, x.type.batched, label), span=span)
 
 
 def _moved(frame: BodyFrame, x: Tensor, factor: float, offset: float, span: Span) -> Tensor:
-    """factor * x + offset"""
+    """Return factor * x + offset."""
     if factor != 1:
         x = arithmetic(frame, ops.Mul(), "*", (factor, x), span)
     return arithmetic(frame, ops.Add(), "+", (x, offset), span) if offset else x
@@ -38,9 +38,9 @@ def _moved(frame: BodyFrame, x: Tensor, factor: float, offset: float, span: Span
 def _normal(
     frame: BodyFrame, span: Span, w: Value, *, mean: float = 0, std: float > 0 = 1
 ) -> Value:
-    """Random numbers in the shape of w, from the normal distribution with that mean and standard
-    deviation, p(x) = e^(-((x - mean) / std)^2 / 2) / (std * sqrt(2 pi)): in an initial value drawn
-    once, in a model anew for each step and each example.
+    """Random numbers in the shape of w, from the normal distribution with this mean and standard
+    deviation, p(x) = e^(-((x - mean) / std)^2 / 2) / (std * sqrt(2 pi)). An initial value draws
+    them once, a model draws new ones for each step and each example.
 
     Box and Muller, A note on the generation of random normal deviates, 1958.
 
@@ -59,8 +59,8 @@ def _normal(
 
 @primitive("uniform")
 def _uniform(frame: BodyFrame, span: Span, w: Value, *, low: float = 0, high: float = 1) -> Value:
-    """Random numbers in the shape of w, uniform from `low` to `high`, p(x) = 1 / (high - low): in
-    an initial value drawn once, in a model anew for each step and each example.
+    """Random numbers in the shape of w, uniform from `low` to `high`, p(x) = 1 / (high - low). An
+    initial value draws them once, a model draws new ones for each step and each example.
 
     Example: `x + 0.1 * uniform(x)` of `x: float[8]`.
     """
@@ -81,7 +81,7 @@ def _orthogonal(frame: BodyFrame, span: Span, w: Value, *, gain: float > 0 = 1) 
     Example: `param W: float[4, 8] = orthogonal`, `let y = W @ x`, `output y` of `x: float[8]`.
     """
     if frame.draw is None:
-        raise Mistake("misplaced", "`orthogonal` draws random numbers for initial values only")
+        raise Mistake("misplaced", "`orthogonal` is allowed only in initial values")
     like = tensor(w, "orthogonal")
     if like.type.rank < 2:
         raise Mistake("wrong-kind", f"`orthogonal` needs a matrix, not {describe(w)}", argument=0)

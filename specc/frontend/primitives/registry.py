@@ -1,10 +1,10 @@
-"""How a primitive word is declared: its builder, with inputs, settings and doc.
+"""Declarations of primitive functions: the builder, with inputs, settings and doc.
 
     @primitive("rank")
     def _rank(frame, span, x): ...       # PRIMITIVES["rank"]
 
-A builder's positional parameters are the word's inputs and its keyword-only ones its settings, with
-their declarations as annotations.
+A builder's positional parameters are the inputs of the function, and its keyword-only ones are the
+settings, with their declarations as annotations.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ PRIMITIVES: dict[str, Primitive] = {}
 
 
 def primitive(name: str):
-    """Registers a builder as the word `name`."""
+    """Register a builder as the function `name`."""
 
     def register(build: Callable[..., Value]) -> Callable[..., Value]:
         code = build.__code__
-        names = code.co_varnames[2 : code.co_argcount]  # behind frame and span
+        names = code.co_varnames[2 : code.co_argcount]  # after frame and span
         optional = len(build.__defaults__ or ())
         inputs = [
             InputDeclared(each, is_optional=position >= len(names) - optional)
@@ -46,7 +46,7 @@ def primitive(name: str):
 
 
 def _declared(name: str, annotation: str, default) -> Declared:
-    """The declaration of a setting, written as in the language: "int > 0", "exact or floor"."""
+    """Return the declaration of a setting, written as in the language: "int > 0"."""
     text = annotation.strip("'\"")
     if " or " in text:
         return Declared(name, None, tuple(text.split(" or ")), (), default)
@@ -56,7 +56,7 @@ def _declared(name: str, annotation: str, default) -> Declared:
 
 
 def tensor(x: Value, name: str, argument: int = 0) -> Tensor:
-    """`x` as a tensor of numbers."""
+    """Return `x` as a tensor of numbers. Raises Mistake for other values."""
     if not isinstance(x, Tensor) or x.type.kind == "int":
         raise Mistake(
             "wrong-kind",
@@ -67,7 +67,7 @@ def tensor(x: Value, name: str, argument: int = 0) -> Tensor:
 
 
 def axes_of(x: Tensor, axis: int | None, keep: int, name: str) -> tuple[int, ...]:
-    """The axes to reduce: one, or all after the first `keep`."""
+    """Return the axes to reduce: one, or all after the first `keep`."""
     rank = x.type.rank
     if axis is None:
         if keep > rank:

@@ -1,4 +1,4 @@
-"""Words that rearrange elements: shapes, axes, parts, positions and sequences."""
+"""Functions that rearrange elements: shapes, axes, parts, positions and sequences."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from specc.source import Span
 
 @primitive("rows")
 def _rows(frame: BodyFrame, span: Span, b: Value, x: Value) -> Value:
-    """b repeated over the first axes of x, so that it has the shape of x: a vector [n] for every
-    row of [rows, n]. The axes of b must be the last axes of x.
+    """b broadcast over the first axes of x to the shape of x: a vector [n] for every row of
+    [rows, n]. The axes of b must be the last axes of x.
 
     Example: `x + rows(b, x)` of `b: float[8]`, `x: float[3, 8]`.
     """
@@ -36,7 +36,7 @@ def _rows(frame: BodyFrame, span: Span, b: Value, x: Value) -> Value:
     if first < 0 or not all(map(sizes.same, b.shape, x.shape[first:])):
         raise Mistake(
             "shape-mismatch",
-            f"`rows` needs the last axes of {sizes.show(x.shape)}, but has {sizes.show(b.shape)}",
+            f"`rows` needs the last axes of {sizes.show(x.shape)}, not {sizes.show(b.shape)}",
         )
     if not first:
         return b
@@ -45,7 +45,7 @@ def _rows(frame: BodyFrame, span: Span, b: Value, x: Value) -> Value:
 
 @primitive("size")
 def _size(frame: BodyFrame, span: Span, x: Value, *, axis: int) -> Value:
-    """The length of one axis; axes count from 0, and -1 is the last.
+    """The size of an axis; axes count from 0, and -1 is the last.
 
     Example: `x / size(x; axis=0)` of `x: float[8]`.
     """
@@ -78,7 +78,7 @@ def _positions(frame: BodyFrame, span: Span, x: Value, *, axis: int) -> Value:
 
 @primitive("flatten")
 def _flatten(frame: BodyFrame, span: Span, x: Value) -> Value:
-    """All elements as one vector, the last axis running fastest: [c, h, w] -> [c * h * w].
+    """All elements as one vector, the last axis varies fastest: [c, h, w] -> [c * h * w].
 
     Example: `x -> flatten` of `x: float[3, 8, 8]`.
     """
@@ -106,7 +106,7 @@ def _reshape(
     fifth: size = None,
     sixth: size = None,
 ) -> Value:
-    """The same elements in the same order under another shape: `reshape(x; 16, 5, 5)`.
+    """The same elements in the same order in another shape: `reshape(x; 16, 5, 5)`.
 
     Example: `x -> reshape(1, 8, 8)` of `x: float[64]`.
     """
@@ -137,7 +137,8 @@ def _transpose(
     fifth: int >= 0 = None,
     sixth: int >= 0 = None,
 ) -> Value:
-    """The axes in another order, by default reversed: `transpose(x; 1, 2, 0)` puts axis 0 last.
+    """The axes in another order, by default in reverse: `transpose(x; 1, 2, 0)` moves axis 0 to the
+    end.
 
     Example: `transpose(x)` of `x: float[3, 8]`.
     """
@@ -148,8 +149,8 @@ def _transpose(
 
 @primitive("concat")
 def _concat(frame: BodyFrame, span: Span, x: Value, *more: Value, axis: int = 0) -> Value:
-    """Values joined along an axis; all other axes must agree. A number counts as a vector of one
-    element: `concat(1, 1, 5)`.
+    """Values concatenated along an axis; all other axes must be equal. A number counts as a vector
+    with one element: `concat(1, 1, 5)`.
 
     Example: `concat(a, b)` of `a: float[8]`, `b: float[4]`.
     """
@@ -163,7 +164,7 @@ def _concat(frame: BodyFrame, span: Span, x: Value, *more: Value, axis: int = 0)
 
 
 def _part(frame: BodyFrame, x: Value, position: int, span: Span) -> Tensor:
-    """A part of `concat`."""
+    """Return an input of `concat` as a tensor."""
     part = as_kind(frame, x if is_static(x) else tensor(x, "concat", position), "float", span)
     return part if part.shape else frame.apply(Broadcast((1,)), part, span=span)
 
@@ -181,7 +182,7 @@ def _split(frame: BodyFrame, span: Span, x: Value, *, parts: int > 0, axis: int 
         if isinstance(size, Polynomial):
             raise Mistake(
                 "undecided-size",
-                f"cannot prove that axis {along}, {size}, has {parts} equal parts",
+                f"cannot prove that axis {along}, {size}, can be split into {parts} equal parts",
                 open_sizes=sizes.open_names(size),
             )
         raise Mistake(
@@ -199,8 +200,8 @@ def _split(frame: BodyFrame, span: Span, x: Value, *, parts: int > 0, axis: int 
 
 @primitive("spread")
 def _spread(frame: BodyFrame, span: Span, b: Value, x: Value) -> Value:
-    """b repeated over the last axes of x, so that it has the shape of x: a bias [c] for every place
-    of an image [c, h, w]. The axes of b must be the first axes of x.
+    """b broadcast over the last axes of x to the shape of x: a bias [c] for every position of an
+    image [c, h, w]. The axes of b must be the first axes of x.
 
     Example: `x + spread(b, x)` of `b: float[3]`, `x: float[3, 8, 8]`.
     """
@@ -223,7 +224,7 @@ def _spread(frame: BodyFrame, span: Span, b: Value, x: Value) -> Value:
 
 @primitive("repeat")
 def _repeat(frame: BodyFrame, span: Span, x: Value, *, times: int > 0, axis: int = 0) -> Value:
-    """Each element `times` times, one after the other, along an axis: a, b -> a, a, b, b.
+    """Each element along an axis repeated `times` times: a, b -> a, a, b, b.
 
     Example: `repeat(x; 2, axis=1)` of `x: float[3, 8]`.
     """
@@ -240,7 +241,7 @@ def _repeat(frame: BodyFrame, span: Span, x: Value, *, times: int > 0, axis: int
 
 @primitive("one_hot")
 def _one_hot(frame: BodyFrame, span: Span, index: Value) -> Value:
-    """1 at the position of the class, 0 elsewhere: class(n) -> [n]; of classes [...] -> [..., n].
+    """1 at the position of the class, 0 elsewhere: class(n) -> [n], or class(n)[...] -> [..., n].
 
     Example: `one_hot(x)` of `x: class(10)`.
     """
@@ -253,7 +254,7 @@ def _one_hot(frame: BodyFrame, span: Span, index: Value) -> Value:
 
 
 def _classes(x: Value, name: str) -> Tensor:
-    """`x` as a class, or as classes along some axes."""
+    """Return `x` as a class, or as classes along some axes."""
     if not isinstance(x, Tensor) or x.type.kind != "int" or x.type.classes is None:
         raise Mistake("wrong-kind", f"`{name}` takes a class, not {describe(x)}", argument=0)
     return x
@@ -270,8 +271,8 @@ def _number(frame: BodyFrame, span: Span, c: Value) -> Value:
 
 @primitive("class")
 def _class(frame: BodyFrame, span: Span, x: Value, *, classes: size) -> Value:
-    """The number x as a class, one of `classes`: floor(x), but 0 for numbers below 0 and for NaN,
-    and the last class for numbers beyond it. It has no gradient.
+    """The number x as one of `classes` classes: floor(x), but 0 for numbers below 0 and for NaN,
+    and the last class for larger numbers. It has no gradient.
 
     Example: `class(4 * x; 4)` of `x: float`.
     """
@@ -289,7 +290,7 @@ def _class(frame: BodyFrame, span: Span, x: Value, *, classes: size) -> Value:
 
 @primitive("last")
 def _last(frame: BodyFrame, span: Span, x: Value) -> Value:
-    """The value of the last step of a sequence.
+    """The value of the last time step of a sequence.
 
     Example: `x -> last` of `x: float[time, 3]`.
     """
@@ -298,7 +299,7 @@ def _last(frame: BodyFrame, span: Span, x: Value) -> Value:
 
 @primitive("first")
 def _first(frame: BodyFrame, span: Span, x: Value) -> Value:
-    """The value of the first step of a sequence.
+    """The value of the first time step of a sequence.
 
     Example: `x -> first` of `x: float[time, 3]`.
     """
@@ -307,9 +308,10 @@ def _first(frame: BodyFrame, span: Span, x: Value) -> Value:
 
 @primitive("previous")
 def _previous(frame: BodyFrame, span: Span, x: Value) -> Value:
-    """The value of the step before: of classes 0 .. n - 1 a class(n + 1), which is n at the first
-    step; of numbers, which are 0 at the first step. `previous(word)` of a target is what a decoder
-    has written so far.
+    """The value of the previous time step. At the first step numbers are 0. Classes 0 .. n - 1
+    become
+    a class(n + 1), which is n at the first step. `previous(word)` of a target is the input of a
+    decoder: the words generated so far.
 
     Example: `x -> previous` of `x: float[time, 3]`.
     """
@@ -318,7 +320,7 @@ def _previous(frame: BodyFrame, span: Span, x: Value) -> Value:
 
 @primitive("along")
 def _along(frame: BodyFrame, span: Span, x: Value, *, sequence: sequence) -> Value:
-    """One value at every step of a sequence: `picture -> along(time)`.
+    """One value, repeated at every time step of a sequence: `picture -> along(time)`.
 
     Example: `x -> along(time)` of `x: float[3]`.
     """

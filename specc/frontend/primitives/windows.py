@@ -1,4 +1,4 @@
-"""Convolutions, and the largest element or sum of each window."""
+"""Convolutions, and the maximum or sum of each window."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def _convolve(
 ) -> Value:
     """y[k, i, j] = sum over c, u, v of weight[k, c, u, v] * x[c, stride*i + dilation*u - pad, ...].
 
-    The kernel is not flipped: what the field calls convolution is a correlation. With `groups` the
-    channels and filters are divided into so many groups that do not see each other. `stride` and
-    `pad` hold for the height, and for the width unless `stride_width` or `pad_width` is given.
+    The kernel is not flipped, so this is a cross-correlation. `groups` divides channels and
+    filters into independent groups. `stride` and `pad` apply to the height, and to the width
+    unless `stride_width` or `pad_width` is given.
 
     Example: `convolve(x, w)` of `x: float[3, 8, 8]`, `w: float[4, 3, 3, 3]`.
     """
@@ -74,7 +74,8 @@ def _convolve_transpose(
     stride_depth: int > 0 = None,
     pad_depth: int >= 0 = None,
 ) -> Value:
-    """y[k, stride*i + u - pad, ...] is the sum of weight[c, k, u, v] * x[c, i, j] that fall there.
+    """y[k, stride*i + u - pad, ...] is the sum of all weight[c, k, u, v] * x[c, i, j] at that
+    position.
 
     The transpose of `convolve`: [c, n, ...] -> [k, (n - 1) * stride + kernel - 2 pad + extra, ...].
 
@@ -109,9 +110,9 @@ def _window_max(
     stride_depth: int > 0 = None,
     pad_depth: int >= 0 = None,
 ) -> Value:
-    """The largest element of each window: [c, h, w] -> [c, (h - size + 2 pad) / stride + 1, ...].
-
-    Padding never is the largest: it must be smaller than the window.
+    """The maximum of each window: [c, h, w] -> [c, (h - size + 2 pad) / stride + 1, ...]. Padding
+    is
+    never the maximum; it must be smaller than the window.
 
     Example: `window_max(x; 2, stride=2)` of `x: float[3, 8, 8]`.
     """
@@ -121,7 +122,7 @@ def _window_max(
     margin = each_place(x, "pad", pad, pad_width, pad_depth)
     _check_padding(box, margin)
     most = max(math.prod(box[-2:]), *box)
-    if most > 256:  # the place of a maximum is kept in a byte
+    if most > 256:  # the position of a maximum is stored in a byte
         raise Mistake(
             "bad-setting",
             f"a window of {'x'.join(map(str, box))} has more than 256 positions",
@@ -153,8 +154,8 @@ def _window_sum(
     stride_depth: int > 0 = None,
     pad_depth: int >= 0 = None,
 ) -> Value:
-    """The sum of each window: [c, h, w] -> [c, (h - size + 2 pad) / stride + 1, ...]. Padding is 0,
-    and smaller than the window.
+    """The sum of each window: [c, h, w] -> [c, (h - size + 2 pad) / stride + 1, ...]. Padding is 0;
+    it must be smaller than the window.
 
     Example: `window_sum(x; 2, stride=2)` of `x: float[3, 8, 8]`.
     """
@@ -182,9 +183,10 @@ def _window(
     width: int > 0 = None,
     depth: int > 0 = None,
 ) -> Value:
-    """The sizes of a window over the places of x, one for each axis after the channels: in the
-    type of a parameter it stands for as many axes. `size` holds for all axes, unless `width` (the
-    last axis) or `depth` (the first of three) says otherwise.
+    """The sizes of a window over x, one per axis after the channels; in the type of a parameter
+    they
+    are that many axes. `size` applies to all axes, unless `width` (the last axis) or `depth`
+    (the first of three) is given.
 
     Example: `param W: float[4, 3, window(x; 5)] = he`, `let y = convolve(x, W)`, `output y` of
     `x: float[3, 8, 8]`.
@@ -199,6 +201,6 @@ def _check_padding(size: Each, pad: Each) -> None:
         if margin >= window:
             raise Mistake(
                 "bad-setting",
-                f"a window of {window} would lie in the padding of {margin}"
-                " alone: `pad` must be smaller than the window",
+                f"a window of {window} would lie entirely in the padding of {margin}:"
+                " `pad` must be smaller than the window",
             )

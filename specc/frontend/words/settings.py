@@ -242,11 +242,11 @@ def _sentence(setting: Declared, error: Any) -> str:
             needed = (
                 "a word or a number" if setting.kind == "word" else _NEEDED[error.validator_value]
             )
-            return f"`{setting.name}` is {needed}, not {value}"
+            return f"`{setting.name}` must be {needed}, not {value}"
         case "enum":
             choices = " or ".join(f"`{each}`" for each in error.validator_value)
             given = f"`{error.instance}`" if isinstance(error.instance, str) else value
-            return f"`{setting.name}` is {choices}, not {given}"
+            return f"`{setting.name}` must be {choices}, not {given}"
     sign = _SIGNS[error.validator]
     return f"`{setting.name}` must be {sign} {show_number(error.validator_value)}, not {value}"
 

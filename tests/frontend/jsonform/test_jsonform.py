@@ -128,7 +128,7 @@ def test_what_programs_may_write_is_more_than_what_is_written():
 WRONG = [
     ("[]", "/: expected an object of the kind File, found []"),
     ("{", "this is not JSON: "),
-    ("NaN", "this is not JSON: `NaN` is no number"),
+    ("NaN", "this is not JSON: `NaN` is not a number"),
     ('{"kind": "Flie"}', "/: expected an object of the kind File, and the kind is `Flie`"),
     ('{"definitions": {}}', "/definitions: expected a list, found {}"),
     ('{"definitions": [3]}', "/definitions/0: expected an object with a `kind`, found 3"),
@@ -165,7 +165,7 @@ WRONG = [
     ),
     (
         '{"definitions": [{"kind": "Fn", "name": "f", "signature": {}}]}',
-        "/definitions/0: `Fn` has either a `value` or a `body`",
+        "/definitions/0: `Fn` needs either a `value` or a `body`",
     ),
     (
         '{"definitions": [{"kind": "Train", "body": [{"kind": "Freeze", "paths": []}]}]}',

@@ -250,7 +250,7 @@ def test_overrides_change_sizes_constants_and_settings():
         (
             {"classes": "1 dim x = 3"},
             "unknown-override",
-            "the value of `classes` is one number or formula, not `1 dim x = 3`",
+            "the value of `classes` must be one number or formula, not `1 dim x = 3`",
         ),
         ({"lr": -1}, "bad-setting", "`lr` must be >= 0, not -1"),
         ({"mu": 0.9}, "unknown-override", "the file has no dimension, constant or setting `mu`"),
@@ -267,11 +267,15 @@ def test_overrides_change_sizes_constants_and_settings():
         (
             {"net.classes": 3},
             "unknown-override",
-            "`net.classes` begins with none of the prefixes that there are",
+            "`net.classes` has an unknown prefix",
         ),
-        ({"optimizer": 3}, "unknown-override", "`optimizer` is the name of an optimizer"),
+        (
+            {"optimizer": 3},
+            "unknown-override",
+            "the value of `optimizer` must be the name of an optimizer",
+        ),
         ({"optimizer": "adman"}, "unknown-name", "unknown optimizer `adman`"),
-        ({"data": 3}, "unknown-override", "`data` is a source of data"),
+        ({"data": 3}, "unknown-override", "the value of `data` must be a data source"),
         ({"a b": 3}, "unknown-override", "`a b=3` is not a name with a value"),
         ({"epochs": 0}, "bad-setting", "`epochs` must be > 0, not 0"),
         (

@@ -395,10 +395,10 @@ def test_walk_visits_a_tree_of_any_depth():
     ("text", "expected"),
     [
         # A sign for another.
-        ("dim n == 3", ["1:7 `==` compares two values; a name is given by `=`"]),
+        ("dim n == 3", ["1:7 `==` compares two values; `=` defines a name"]),
         (
             "fn f(x) = if x = 3 then 1 else 2",
-            ["1:16 `=` gives a name to a value; two values are compared by `==`"],
+            ["1:16 `=` defines a name; `==` compares two values"],
         ),
         ("fn f(x) = x ** 2", ["1:13 `**` is written `^` here"]),
         (
@@ -449,7 +449,7 @@ def test_walk_visits_a_tree_of_any_depth():
         ("model m {\n lett y = 3\n}", ["2:2 no statement starts with `lett`"]),
         ("model m {\n let y = x\n outptu y\n}", ["3:2 no statement starts with `outptu`"]),
         ("x = 3", ["1:1 no definition starts with `x`"]),
-        ("3 + 4", ["1:1 a file is made of definitions, and `3` does not start one"]),
+        ("3 + 4", ["1:1 a file consists of definitions, but `3` does not start one"]),
         # Places.
         ("return 3", ["1:1 `return` is not inside a definition"]),
         ("let x = 3\nlet y = 4\nmodel m { }", ["1:1 `let` is not inside a definition"]),
@@ -457,17 +457,17 @@ def test_walk_visits_a_tree_of_any_depth():
         ("fn f(x) { param w: float = 0 return x }", ["1:11 `param` is not allowed in a `fn`"]),
         (
             "model m { x = 3 }",
-            ["1:11 `x = ...` is a setting of `train`; in a `model` a value gets its name by `let`"],
+            ["1:11 `x = ...` is a setting of `train`; in a `model`, write `let x = ...`"],
         ),
         (
             "train { validate splt = 0.9 }",
             ["1:18 `validate` takes a source or `split = ...`, not `splt = ...`"],
         ),
         # Formulas.
-        ("fn f(x) = a < b < c", ["1:17 comparisons do not chain"]),
+        ("fn f(x) = a < b < c", ["1:17 comparisons cannot be chained"]),
         (
             "fn f(x) = 1 + if x then 2 else 3",
-            ["1:15 `if` within a formula goes in parentheses: `(if ...)`"],
+            ["1:15 `if` inside a formula needs parentheses: `(if ...)`"],
         ),
         ("fn f(x) = if x then 3", ["1:22 the `else` is missing: an `if` always has a value"]),
         ("fn f(x) = x +", ["1:14 expected a value after `+`, but the file ends there"]),
@@ -606,7 +606,7 @@ def test_a_mended_slip_leaves_a_whole_tree():
 def test_a_file_full_of_mistakes_has_a_bounded_report():
     found = mistakes("model m {\n" + " let x = +\n" * 300 + "}\n")
     assert len(found) == MOST + 1
-    assert found[-1].endswith(f"more than {MOST} mistakes; the first {MOST} are shown")
+    assert found[-1].endswith(f"more than {MOST} errors; the first {MOST} are shown")
 
 
 # Hostile texts

@@ -67,12 +67,12 @@ def test_the_schema_of_a_convolution():
     ("name", "values", "message"),
     [
         ("conv", {"filters": 0}, "`filters` must be > 0, not 0"),
-        ("conv", {"filters": 5.0}, "`filters` is an integer, not 5.0"),
-        ("conv", {"filters": True}, "`filters` is an integer, not true"),
-        ("conv", {"round": "ceil"}, "`round` is `exact` or `floor`, not `ceil`"),
-        ("dense", {"init": True}, "`init` is a word or a number, not true"),
+        ("conv", {"filters": 5.0}, "`filters` must be an integer, not 5.0"),
+        ("conv", {"filters": True}, "`filters` must be an integer, not true"),
+        ("conv", {"round": "ceil"}, "`round` must be `exact` or `floor`, not `ceil`"),
+        ("dense", {"init": True}, "`init` must be a word or a number, not true"),
         ("momentum", {"mu": 1.0}, "`mu` must be < 1, not 1.0"),
-        ("leaky_relu", {"slope": "a"}, '`slope` is a number, not "a"'),
+        ("leaky_relu", {"slope": "a"}, '`slope` must be a number, not "a"'),
     ],
 )
 def test_a_value_that_the_schema_refuses_is_told_in_words(name, values, message):
