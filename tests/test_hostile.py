@@ -236,7 +236,7 @@ def test_a_file_that_is_no_text_is_told_so(content, message, tmp_path, capsys):
     ("link.dl", "is outside the folder"),
     ("a.txt", "imports a `.dl` file"),
     ("", "imports a `.dl` file"),
-    ("folder.dl", "it is no file"),
+    ("folder.dl", "it is not a file"),
     ("nowhere.dl", "there is no such file"),
     ("circle.dl", "cannot read"),
     ("a\0.dl", "cannot read"),
@@ -261,7 +261,7 @@ def test_a_pipe_is_not_waited_for(tmp_path, capsys):
     os.mkfifo(tmp_path / "pipe.dl")
     path = tmp_path / "x.dl"
     path.write_text('use "pipe.dl"\n')
-    assert "it is no file" in checked(path, capsys)
+    assert "it is not a file" in checked(path, capsys)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")

@@ -401,7 +401,7 @@ def test_a_few_examples_are_learned_by_heart(folder, specc):
     events = (folder / "runs" / "tiny" / "1" / "log.jsonl").read_text().splitlines()
     assert sum(json.loads(line)["event"] == "epoch" for line in events) == 200
     out = specc("train", "tiny.dl", "lr=1e-9", "--overfit", "8", "-q")[1]
-    assert "has a mistake or too small a rate" in out
+    assert "may have an error, or the learning rate may be too small" in out
 
 
 def test_a_training_ends_when_its_time_is_over_and_goes_on(folder, specc):

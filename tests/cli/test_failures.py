@@ -233,7 +233,7 @@ def test_a_table_of_metrics_that_was_edited_is_named_and_kept(run, specc, change
     before = path.read_bytes()
     status, _, err = specc("train", "--resume", run, "epochs=3")
     assert status == 1 and "`run/metrics.csv` is damaged" in err and message in err
-    assert "mend it, or move it away" in err
+    assert "repair it or move it away" in err
     assert path.read_bytes() == before
     assert json.loads((run / "run.json").read_text())["status"] == "finished"
     path.unlink()

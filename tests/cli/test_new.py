@@ -190,7 +190,7 @@ def test_a_text_becomes_a_model_that_writes(monkeypatch, specc, tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Path("given").mkdir(), "has no two folders with pictures"),
+        (lambda: Path("given").mkdir(), "needs at least two folders with images"),
         (lambda: Path("given.txt").write_text("short"), "needs at least 1,000"),
         (lambda: Path("given.txt").write_bytes(b"\xff\xfe" * 999), "is not UTF-8 (byte 0)"),
     ],

@@ -227,7 +227,7 @@ def test_a_model_without_sequences_cannot_be_unrolled(capsys, tmp_path):
     assert status_of(["show", model, "--graph", str(out), "--unroll", "3"]) == 2
     assert "the model does not read a sequence" in capsys.readouterr().err and not out.exists()
     assert status_of(["show", model, "--unroll", "3"]) == 2
-    assert "add --graph" in capsys.readouterr().err
+    assert "--unroll needs --graph" in capsys.readouterr().err
 
 
 def test_the_picture_as_png_and_pdf(tmp_path):

@@ -92,5 +92,5 @@ def test_a_training_sets_them_and_a_resumed_one_has_them(tmp_path):
 def test_oversampling_has_no_weights_and_balance_by_needs_a_target():
     text = TEXT.format(**{**SCORES, "more": "balance_by = oversampling"})
     assert "y.balance" not in dict(specc.compile(specc.loads(text)).states)
-    with pytest.raises(specc.SpecError, match="`balance_by` says how the classes"):
+    with pytest.raises(specc.SpecError, match="`balance_by` needs the setting `balance`"):
         specc.loads(text.replace("balance = y", ""))

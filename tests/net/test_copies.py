@@ -286,10 +286,10 @@ def test_predictions_take_the_moving_means_of_the_weights(dtype):
         (("rate = 0.1", "share = 2"), "`running` has no setting `share`"),
         (
             ("let value = tower(s)", "let value = s -> fixed"),
-            "goes alone where a layer is declared",
+            "must be the only stage of a `layer`",
         ),
         (("momentum(lr", "momentum(loss1; lr"), "`loss1` is none"),
-        (("lr = 0.02)", "lr = 0.02, every = 0)"), "`every` is a number of steps, at least 1"),
+        (("lr = 0.02)", "lr = 0.02, every = 0)"), "`every` must be a number of steps, at least 1"),
         (("optimizer momentum(lr = 0.02)", "optimizer momentum(lr = 0.02) average = 1"), "< 1"),
     ],
 )

@@ -109,7 +109,7 @@ def test_figures_within_epochs_change_nothing_and_are_written_once(model, specc,
     status, _, _ = specc("train", "--resume", run.folder, "epochs=4", "-q")
     steps = [int(each["step"]) for each in csv.DictReader(path.open())]
     assert status == 0 and steps == [6, 12, 18, 24, 30, 36, 42, 54, 60]
-    with pytest.raises(package.SpecError, match="no validation part to look at"):
+    with pytest.raises(package.SpecError, match="`validate_every` needs validation data"):
         package.loads((tmp_path / "m.dl").read_text(), validate_every=5)
 
 
@@ -136,5 +136,5 @@ def test_groups_are_words_without_spaces_and_not_those_of_other_rows(tmp_path, m
     assert specc("eval", "@last", "--by", "city", "--format", "csv")[1].count("Ulm,50,") == 1
     assert specc("train", "m.dl", "validate=0.75", "memory=1", "-q")[0] == 0
     status, _, err = specc("eval", "@last", "--by", "city")
-    assert status == 2 and "does not keep which rows" in err
+    assert status == 2 and "does not record the rows of its validation part" in err
     assert specc("eval", "@last", "--by", "y")[0] == 0

@@ -89,7 +89,7 @@ def test_a_cut_file_goes_on_where_it_stopped(tmp_path, server):
     handler.cut = 300_000
     message = said(tmp_path, sets(home))
     assert "ended after 300,000 of 700,000 bytes" in message or "cannot fetch" in message
-    assert "goes on from here" in message
+    assert "run the same command to resume" in message
     assert not (tmp_path / "letters" / "a.bin").exists()
     handler.cut = None
     (path,) = fetch("letters", tmp_path, datasets=sets(home))

@@ -310,9 +310,9 @@ def test_a_table_with_the_paths_of_pictures(pets):
 def test_pictures_that_cannot_be_read(pets):
     ports = (Port("image", "input", "float", (3, 8, 8)),)
     (pets / "cat" / "1.png").write_bytes(b"\x89PNG not really")
-    assert "cannot read the picture" in refusal(pets.parent, ports, "images", "pets")
+    assert "cannot read the image" in refusal(pets.parent, ports, "images", "pets")
     (pets.parent / "empty").mkdir()
-    assert "holds no pictures" in refusal(pets.parent, ports, "images", "empty")
+    assert "has no images" in refusal(pets.parent, ports, "images", "empty")
     ports = (Port("image", "input", "float", (4, 8, 8)),)
     assert "1 or 3 channels, not 4" in refusal(pets.parent, ports, "images", "pets")
 

@@ -277,7 +277,7 @@ def test_folds_take_each_row_once(tmp_path):
 def test_a_split_by_time_and_sources_that_come_whole_are_refused(tmp_path):
     write("houses.csv", table(50))
     found = program(MODEL.replace("seed = 3", "seed = 3 time = when"))
-    with pytest.raises(DataError, match="`time` orders all rows"):
+    with pytest.raises(DataError, match="because it sorts all rows"):
         load(replace(found.recipe, memory=1), found.ports, tmp_path)
     digits = specc.loads(
         """model m { input image: float[8, 8] target label: class(10)

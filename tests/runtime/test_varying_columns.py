@@ -86,7 +86,7 @@ def test_what_is_wrong_with_a_series_is_said(tmp_path):
     assert "line 1, column `x`: 2 steps, but `x` has 4" in said(SERIES[0], whole, ports=(X, Y))
     inner = [[1.0, float("nan")], [1.0, 2.0]]
     assert "line 1, column `x`: `nan` is not a finite number" in said(inner, SERIES[1])
-    assert "differ in length, and are no lists" in said([[1.0], [1.0, 2.0]], SERIES[0])
+    assert "differ in length, and are not lists" in said([[1.0], [1.0, 2.0]], SERIES[0])
 
 
 MODEL = """

@@ -156,12 +156,12 @@ def test_a_derivative_that_is_one_for_all_examples_is_a_value_of_each():
     [
         ("gradient(tanh(x); x)", "`gradient` takes one number, not float[3]"),
         ("gradient(sum(x); k)", "this number does not depend on `by`"),
-        ("gradient(sum(w * x); w)", "what it is differentiated by is one for all"),
+        ("gradient(sum(w * x); w)", "but `by` is the same for all examples"),
         ("gradient(sum(x); 2)", "`by` must be a value that the model computes, not the number 2"),
         ("gradient(sum(x))", "needs the setting `by`"),
         ("gradient(sum(s); s)", "takes no sequence yet, and `y` is float[time]"),
         ("gradient(sum(mean(s; over=time)); s)", "takes no sequence yet"),
-        ("gradient(sum(reshape(x; 1, 3) -> maxpool(3)); x)", "does not go through `maxpool` yet"),
+        ("gradient(sum(reshape(x; 1, 3) -> maxpool(3)); x)", "does not support `maxpool` yet"),
     ],
 )
 def test_what_has_no_derivative_is_said(formula, message):

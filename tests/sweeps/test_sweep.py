@@ -216,7 +216,7 @@ def test_a_file_that_no_sweep_wrote_is_left_alone(folder):
     (folder / "best.dl").write_text("# mine\n")
     process = command("line.dl", "--trials", "1")
     output, _ = process.communicate(timeout=100)
-    assert process.returncode == 2 and "-o names another file" in output
+    assert process.returncode == 2 and "use -o to name another file" in output
     assert (folder / "best.dl").read_text() == "# mine\n"
 
 
