@@ -95,8 +95,7 @@ def test_the_vocabulary_is_that_of_the_training_part_alone(tmp_path):
     call = recipe("text", name, validate=0.25)
     assert open_sizes(call, ports, tmp_path) == {"vocab": 4}
     assert refusal_of(tmp_path, call) == (
-        "`0.txt`, line 3, column 5: the character 'x' does not occur in the"
-        " training part"
+        "`0.txt`, line 3, column 5: the character 'x' does not occur in the training part"
     )
     data = load(recipe("text", name, validate=0.25, unknown="a"), WINDOWS, tmp_path)
     assert data.vocabularies["text"] == ("a", "\n", "b", "c")
