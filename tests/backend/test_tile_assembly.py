@@ -63,7 +63,9 @@ def test_sums_that_leave_their_registers_are_found():
     machine = PROCESSORS["znver4"]
     target = Target("float32", machine)
     shape = {"tile_rows": 8, "vectors": 3, "step": 48, "tile_bytes": 8 * 3 * 64}
-    kernel = target.kernel(contract, "contract_8x3", written=False, by_steps=False, **shape)
+    kernel = target.kernel(
+        contract, "contract_8x3", copied=0, written=False, by_steps=False, **shape
+    )
     found = loop_for(kernel, machine)
     assert found.products == 24 and found.stack and found.stores
     assert any("moved to memory" in fault for fault in found.faults(24))

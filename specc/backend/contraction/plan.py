@@ -17,6 +17,7 @@ from specc.backend.contraction.forms import (
     across_lanes,
     batched,
     contract,
+    copied,
     dot,
     outer,
     packed,
@@ -39,9 +40,9 @@ _FACTOR, _CYCLES = 1.02, 100
 
 # If two forms take equally many cycles, the first one is chosen.
 FORMS = tuple(
-    each.FORM
+    each if isinstance(each, KernelForm) else each.FORM
     for each in (
-        contract, packed, across_lanes, winograd, window,  # Kind.LANES
+        contract, packed, copied.CONTRACT, copied.PACKED, across_lanes, winograd, window,  # Kind.LANES
         across, dot, run, rows, winograd_run,  # Kind.SINGLE
         batched,  # Kind.BATCHED
         outer, transposed, winograd_gradient, window_gradient,  # Kind.GRADIENT

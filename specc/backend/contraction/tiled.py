@@ -31,10 +31,9 @@ from specc.system.records import dataclass
 # are cut into slices.
 _LONGEST_RUN = 4096
 LINE = 64  # bytes of a cache line
-_FIRST = 16  # cycles until the first of several cache lines can be written
-_PACKING = 1.5  # the time to pack weights, relative to transposing them in squares
-_COPY = 10  # cycles to copy a few contiguous weights
-# The shapes that suit many layers, by the number of registers.
+_FIRST = 16  # cycles until the first of several lines is there to be written
+_COPY = 10  # cycles to copy a few weights that lie side by side
+# Shapes that many layers want, by the number of registers.
 USUAL = {32: ((6, 4), (5, 4), (8, 2), (12, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 USUAL_PACKED = {32: ((12, 2), (8, 2), (6, 4), (16, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 
@@ -43,11 +42,11 @@ USUAL_PACKED = {32: ((12, 2), (8, 2), (6, 4), (16, 1)), 16: ((6, 2), (4, 3), (12
 class Tiles:
     """Estimates of the cycles of tiles over `rows` rows.
 
-    `taps` is the number of taps of a position, `w_row` the elements from one row of the weights to
-    the next. The batched operand has `x_bytes`. For one row of the weights, `loaded` bytes are
-    loaded from it, which are more if windows overlap. Taps are multiples of `step` bytes apart. The
-    result has `out_bytes`.
-    """
+    `taps` are those of a position, `w_row` elements from one row of the weights to the next; the
+    batched operand has `x_bytes`, and `loaded` bytes are loaded from it for one row of the weights:
+    more, where windows overlap. Taps are multiples of `step` bytes apart, those of the weights of
+    `w_step`. The result has `out_bytes`. The columns of a slice may be `copied` side by side
+    first."""
 
     target: Target
     rows: int
@@ -57,6 +56,8 @@ class Tiles:
     loaded: float
     step: int
     out_bytes: float
+    w_step: int = 0
+    copied: bool = False
 
     @cached_property
     def cost(self) -> Cost:
@@ -107,7 +108,7 @@ class Tiles:
         weights = taps * self.rows
         if self.w_row == 1:  # the rows of a block are copied for each tap
             return taps * -(-self.rows // shape[0]) * _COPY
-        return _PACKING * self.cost.transposed(weights, shape[0])
+        return self.cost.transposed(weights, shape[0])
 
     def cycles(self, shape: tuple[int, int], vectors: int) -> float:
         """Return the estimated cycles of `contract` tiles over `vectors` vectors."""
@@ -115,11 +116,19 @@ class Tiles:
         if not self.taps:
             return self.rows * self._zeros(vectors)
         slice_ = contract_slice(self.target, shape, self.rows, self.w_row, self.taps)
-        # a tap also loads its two offsets, and prefetches a line
-        tap = self.cost.iteration(r * v, r + v + 3, self._moving(shape, slice_))
+        # of each tap also its two offsets, and what is prefetched
+        moving = self._moving(shape, slice_) + self._weights(r, slice_)
+        tap = self.cost.iteration(r * v, r + v + 3, moving)
         tiles = self._blocks(shape, vectors)
         ends = -(-self.taps // slice_) * self.cost.ends(r * v) + self._leaving(shape)
-        return tiles * (self.taps * tap + ends)
+        copies = -(-vectors // v) * self._copying(v, self.taps) if self.copied else 0.0
+        return tiles * (self.taps * tap + ends) + copies
+
+    def _copying(self, vectors: int, taps: int) -> float:
+        """Cycles to copy so many taps of so many vectors side by side."""
+        size = vectors * self.cost.vector
+        far = self.cost.moving(size, self.x_bytes, size >= self.step)
+        return taps * (vectors * (1 / self.cost.loads + 1 / self.cost.stores) + far)
 
     def packed(self, shape: tuple[int, int], taps: int, vectors: int) -> float:
         """Return the estimated cycles of `packed` tiles over `taps` taps and `vectors` vectors."""
@@ -130,7 +139,8 @@ class Tiles:
         tap = self.cost.iteration(r * v, r + v + 1.5, self._moving(shape, slice_))
         tiles = self._blocks(shape, vectors)
         ends = -(-taps // slice_) * self.cost.ends(r * v) + self._leaving(shape)
-        return tiles * (taps * tap + ends)
+        copies = -(-vectors // v) * self._copying(v, taps) if self.copied else 0.0
+        return tiles * (taps * tap + ends) + copies
 
     def _leaving(self, shape: tuple[int, int]) -> float:
         """Return the cycles to load the cache lines that a tile writes its results to."""
@@ -146,6 +156,8 @@ class Tiles:
         size = shape[1] * self.cost.vector
         if self.x_bytes <= self.cost.l1 and size >= self.step:
             return 0.0
+        if self.copied:
+            return self.cost.moving(size, taps * size, True)
         whole, spread = size >= self.step, self.cost.spread(size, self.step)
         # the first rows load new data of the whole operand, the other rows load the slice again
         first = 1 / -(-self.rows // shape[0])
@@ -154,24 +166,39 @@ class Tiles:
         reload = self.cost.moving(size, taps * size, whole, spread)
         return first * new * load + (1 - first) * reload
 
+    def _weights(self, rows: int, taps: int) -> float:
+        """Cycles of a tap in which weights that lie in columns come: a line for a few rows.
+
+        The next rows find the rest of it in the L1 cache, if the lines of a slice stay there."""
+        if not in_columns(self.target, self.w_row):
+            return 0.0
+        spread = self.cost.spread(LINE, self.w_step)
+        first = min(1.0, rows * self.target.bytes / LINE)  # of the uses of a line
+        afar = self.cost.moving(LINE, self.taps * self.w_step, spread=spread)
+        near = self.cost.moving(LINE, taps * LINE, spread=spread)
+        return first * afar + (1 - first) * near
+
     def _blocks(self, shape: tuple[int, int], vectors: int) -> int:
         return -(-self.rows // shape[0]) * -(-vectors // shape[1])
 
 
-def step_of(groups: list, target: Target) -> int:
-    """Return the greatest common divisor of the distances between taps in x, in bytes."""
-    steps = [np.gcd.reduce(np.diff(taps[:, 1])) for taps, _ in groups if len(taps) > 1]
+def step_of(groups: list, target: Target, operand: int = 1) -> int:
+    """The bytes that taps of the batched operand, or of operand 0, are multiples of apart."""
+    steps = [np.gcd.reduce(np.diff(taps[:, operand])) for taps, _ in groups if len(taps) > 1]
     return int(np.gcd.reduce(steps)) * target.bytes if steps else 0
+
+
+def in_columns(target: Target, w_row: int) -> bool:
+    """Whether one line holds weights of several rows."""
+    return w_row * target.bytes < LINE
 
 
 def contract_slice(target: Target, shape: tuple[int, int], rows: int, w_row: int, taps: int) -> int:
     """Return the taps that a `contract` tile processes before moving to the next rows.
 
-    Weights that are contiguous along the taps are best read in long slices, whose x fills up to
-    half of the L2 cache. Strided weights need short slices, whose x stays in the L1 cache.
-    """
-    in_columns = w_row * target.bytes < LINE
-    size = target.profile.l1 // 3 if in_columns else target.profile.l2 // 2
+    Weights that lie in rows are read best in long runs, up to half of the L2 cache; in columns,
+    what is read again should stay in the L1 cache."""
+    size = target.profile.l1 // 3 if in_columns(target, w_row) else target.profile.l2 // 2
     return _slice(size, target, shape, rows, taps, 2)
 
 
@@ -194,9 +221,15 @@ def _slice(
 
 
 def contract_plan(
-    target: Target, shape, groups: list, rows: LoopAxis, lanes: int, names: dict
+    target: Target,
+    shape,
+    groups: list,
+    rows: LoopAxis,
+    lanes: int,
+    names: dict,
+    copied: bool = False,
 ) -> ContractionPlan:
-    """Return the plan of `contract` tiles."""
+    """Return the plan of `contract` tiles; the columns of a slice may be `copied` side by side."""
     r, v = shape
     step = v * target.width
     taps = np.concatenate([taps for taps, _ in groups])
@@ -210,25 +243,29 @@ def contract_plan(
     row_blocks = -(-rows.size // r)
     longest = int(counts[:, 0].max())
     most = contract_slice(target, shape, rows.size, rows.steps[0], longest)
-    scratch = row_blocks * r * step * target.bytes if longest > most else 0
+    kept = row_blocks * r * step * target.bytes if longest > most else 0
+    copy = min(most, longest) * step * target.bytes if copied else 0
+    lines = {"line_at": np.arange(min(most, longest)) * step} if copied else {}
     w_row, _, out_row = rows.steps
     # fmt: off
     parameters = (
         names["x"], names["w"], "out", "scratch", "groups", len(groups), "x_at", "w_at",
         "positions", rows.size, w_row, out_row, lanes, most, *PREFETCHED,
+        "line_at" if copied else "x_at", kept,
     )
     # fmt: on
     return ContractionPlan(
-        contract_kernel(target, shape),
+        contract_kernel(target, shape, copied=copied),
         parameters,
         {
             "groups": table,
             "positions": positions,
             "x_at": np.ascontiguousarray(taps[:, 1]),
             "w_at": np.ascontiguousarray(taps[:, 0]),
+            **lines,
         },
-        scratch,
-        updating=contract_kernel(target, shape, True),
+        kept + copy,
+        updating=contract_kernel(target, shape, True, copied),
     )
 
 
@@ -240,8 +277,11 @@ def packed_plan(
     lanes: int,
     names: dict,
     prefetches: bool = False,
+    copied: bool = False,
 ) -> ContractionPlan:
-    """Return the plan of `packed` tiles for tap groups, each of which uses the same weights."""
+    """Return the plan of `packed` tiles; the columns of a slice may be `copied` side by side.
+
+    `lists` has taps, and the positions that use the same weights."""
     r, v = shape
     blocks = -(-rows.size // r)
     longest = max(len(taps) for taps, _ in lists)
@@ -264,26 +304,35 @@ def packed_plan(
         "w_at": np.concatenate(w_at),
     }
     tables["runs"] = runs_from(tables["w_at"], target.width)
+    lines = ("x_at", "columns")
+    if copied:
+        lines = ("line_at", "own")
+        step = v * target.width
+        beside = np.arange(len(tables["columns"])) % v * target.width
+        tables["line_at"] = np.arange(min(most, longest)) * step
+        tables["own"] = np.stack([beside, tables["columns"][:, 1]], 1)
     w_row, _, out_row = rows.steps
+    size = (packed + target.width) * target.bytes  # a vector more, see `pack_kernel`
     packing = ContractionPlan(
         pack_kernel(target),
         (names["w"], "packed", "groups", len(groups), "w_at", "runs", rows.size, w_row, most, r),
         tables,
-        copied=packed * target.bytes,
+        copied=size,
     )
+    kept = blocks * r * v * target.width * target.bytes if longest > most else 0
+    copy = min(most, longest) * v * target.width * target.bytes if copied else 0
     # fmt: off
     parameters = (
         names["x"], "packed", "out", "scratch", "groups", len(groups), "x_at", "columns",
-        rows.size, out_row, most,
+        rows.size, out_row, most, *lines, kept,
     )
     # fmt: on
-    scratch = blocks * r * v * target.width * target.bytes if longest > most else 0
     return ContractionPlan(
-        packed_kernel(target, shape, prefetches),
+        packed_kernel(target, shape, prefetches, copied),
         parameters,
         tables,
-        scratch,
+        kept + copy,
         packing,
-        packed * target.bytes,
+        size,
         prefetches,
     )

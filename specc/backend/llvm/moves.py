@@ -42,7 +42,8 @@ def transpose_tile(dtype: str, width: int):
 def pack_tile(dtype: str, width: int):
     """tile(w, w_row, out, rows, out_row): out[j*out_row + i] = w[i*w_row + j], i < rows, j < width.
 
-    1 <= rows <= width.
+    1 <= rows <= width. Behind its `rows` elements each line is written to the end of a vector, and
+    that of j + 1 after that of j.
     """
 
     @intrinsic
@@ -57,10 +58,29 @@ def pack_tile(dtype: str, width: int):
                 row = b.select(b.icmp_signed("<", I64(i), last), I64(i), last)
                 block.append(code.load(code.at(w, b.mul(w_row, row))))
             for j, each in enumerate(code.transposed(block)):
-                code.store_first(each, code.at(out, b.mul(out_row, I64(j))), rows)
+                code.store(each, code.at(out, b.mul(out_row, I64(j))))
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 5), codegen
+
+    return tile
+
+
+@lru_cache
+def copy_tile(dtype: str, width: int):
+    """tile(x, out, count): out[i] = x[i], i < count; 1 <= count <= width.
+
+    A whole vector is written: what stands behind the first `count` elements is arbitrary."""
+
+    @intrinsic
+    def tile(typing, x, out, count):
+        def codegen(context, b, signature, args):
+            x, out, count = args
+            code = Vectors(b, dtype, width)
+            code.store(code.load_first(code.pointer(x), count), code.pointer(out))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 3), codegen
 
     return tile
 

@@ -9,7 +9,8 @@ from specc.backend.contraction.problem import Candidate, ContractionKind, Kernel
 from specc.backend.contraction.tiled import Tiles, contract_plan, step_of
 
 
-def _candidates(problem: Problem) -> Iterable[Candidate]:
+def tiles_of(problem: Problem, copied: bool = False) -> Iterable[Candidate]:
+    """`contract` tiles at every position; the columns that they read may be `copied` first."""
     target, (rows, groups) = problem.target, problem.taps
     if not rows.size:
         return ()
@@ -21,15 +22,17 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     # fmt: off
     cost = Tiles(
         target, rows.size, taps, rows.steps[0], problem.x_bytes, max(loaded, 1),
-        step_of(groups, target), problem.out_bytes,
+        step_of(groups, target), problem.out_bytes, step_of(groups, target, 0), copied,
     )
     # fmt: on
     zeros = empty * replace(cost, taps=0).cycles((1, 1), -(-problem.lanes // target.width))
     return cost.candidates(
         problem.lanes,
         lambda cycles: cycles * positions + zeros,
-        lambda shape: contract_plan(target, shape, groups, rows, problem.lanes, problem.names),
+        lambda shape: contract_plan(
+            target, shape, groups, rows, problem.lanes, problem.names, copied
+        ),
     )
 
 
-FORM = KernelForm("contract", ContractionKind.LANES, _candidates)
+FORM = KernelForm("contract", ContractionKind.LANES, tiles_of)

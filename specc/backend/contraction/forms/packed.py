@@ -9,7 +9,8 @@ from specc.backend.contraction.tiled import Tiles, packed_plan, step_of
 from specc.backend.contraction.tiling import by_weights
 
 
-def _candidates(problem: Problem) -> Iterable[Candidate]:
+def tiles_of(problem: Problem, copied: bool = False) -> Iterable[Candidate]:
+    """`packed` tiles; the columns that they read may be `copied` first."""
     target, (rows, groups) = problem.target, problem.taps
     if not rows.size:
         return ()
@@ -21,15 +22,17 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     # fmt: off
     cost = Tiles(
         target, rows.size, 1, rows.steps[0], problem.x_bytes, loaded, step_of(lists, target),
-        problem.out_bytes,
+        problem.out_bytes, copied=copied,
     )
     # fmt: on
     return cost.candidates_packed(
         lists,
         columns,
         0 if problem.kept else 1 / problem.calls,
-        lambda shape: packed_plan(target, shape, lists, rows, problem.lanes, problem.names),
+        lambda shape: packed_plan(
+            target, shape, lists, rows, problem.lanes, problem.names, copied=copied
+        ),
     )
 
 
-FORM = KernelForm("packed", ContractionKind.LANES, _candidates)
+FORM = KernelForm("packed", ContractionKind.LANES, tiles_of)

@@ -73,7 +73,7 @@ def _plan(target: Target, shape: tuple[int, int], sums: Sums) -> ContractionPlan
     )
     parameters = (
         "packed", dy.name, "out", "scratch", "groups", 1, "x_at", "w_at", "positions",
-        rows.size, rows.steps[0], rows.steps[2], taps.size, most, *PREFETCHED,
+        rows.size, rows.steps[0], rows.steps[2], taps.size, most, *PREFETCHED, "x_at", 0,
     )
     # fmt: on
     return ContractionPlan(

@@ -34,8 +34,11 @@ def contract(
     prefetched_2: "int",
     prefetched_3: "int",
     prefetched_size: "int",
+    line_at: "int",
+    kept_bytes: "int",
     *,
     tile: "tiles.contract_tile(tile_rows, vectors, dtype, width, by_steps, written)",
+    copied: "constant",
     tile_rows: "constant",
     vectors: "constant",
     dtype: "constant",
@@ -48,6 +51,7 @@ def contract(
 ):
     row_blocks = (rows + tile_rows - 1) // tile_rows
     lane_blocks = (lanes + step - 1) // step
+    copy = scratch + kept_bytes
     for c in range(group_count):
         first, taps = word(groups, 4 * c), word(groups, 4 * c + 1)
         slices = (taps + most - 1) // most
@@ -67,6 +71,12 @@ def contract(
                     p = 8 * (first + s * most)
                     count = min(most, taps - s * most)
                     last = s == slices - 1
+                    if copied > 0:
+                        for t in range(count):
+                            line = view(copy + item * t * step, (step,), real)
+                            source = view(x_q + v + item * word(x_at + p, t), (step,), real)
+                            for i in range(step):
+                                line[i] = source[i]
                     for b in range(row_blocks):
                         k = item * min(b * tile_rows, rows - tile_rows)
                         kept = scratch + b * tile_bytes
@@ -86,9 +96,9 @@ def contract(
                             fetch = w_k + item * at + 64
                             fetch_step = item * (word(w_at + p, 1) - at) if count > 1 else 0
                         tile(
-                            x_q + v,
+                            copy if copied > 0 else x_q + v,
                             w_k,
-                            x_at + p,
+                            line_at if copied > 0 else x_at + p,
                             w_at + p,
                             count,
                             w_row,
@@ -114,8 +124,12 @@ def packed(
     rows: "int",
     out_row: "int",
     most: "int",
+    line_at: "int",
+    own: "int",
+    kept_bytes: "int",
     *,
     tile: "tiles.packed_tile(tile_rows, vectors, dtype, width, prefetches, pin)",
+    copied: "constant",
     tile_rows: "constant",
     vectors: "constant",
     dtype: "constant",
@@ -127,6 +141,8 @@ def packed(
     item: "constant",
 ):
     row_blocks = (rows + tile_rows - 1) // tile_rows
+    copy = scratch + kept_bytes
+    step = vectors * width
     for c in range(group_count):
         first, taps, w_at = word(groups, 5 * c), word(groups, 5 * c + 1), word(groups, 5 * c + 2)
         slices = (taps + most - 1) // most
@@ -145,15 +161,23 @@ def packed(
                 count = min(most, taps - s * most)
                 last = s == slices - 1
                 w_s = w + item * (w_at + s * most * row_blocks * tile_rows)
+                if copied > 0:
+                    for t in range(count):
+                        x_t = x + item * word(x_at, first + s * most + t)
+                        line = view(copy + item * t * step, (step,), real)
+                        for v in range(vectors):
+                            source = view(x_t + item * word(ends, 2 * v), (width,), real)
+                            for i in range(width):
+                                line[v * width + i] = source[i]
                 for b in range(row_blocks):
                     k = item * min(b * tile_rows, rows - tile_rows)
                     kept = scratch + b * tile_bytes
                     tile(
-                        x,
+                        copy if copied > 0 else x,
                         w_s + item * b * count * tile_rows,
-                        x_at + 8 * (first + s * most),
+                        line_at if copied > 0 else x_at + 8 * (first + s * most),
                         count,
-                        ends,
+                        own + 16 * n if copied > 0 else ends,
                         kept if s > 0 else 0,
                         out + k * out_row if last else kept,
                         out_row,
@@ -176,10 +200,14 @@ def pack(
     high: "int",
     *,
     tile: "moves.pack_tile(dtype, width)",
+    line: "moves.copy_tile(dtype, width)",
     dtype: "constant",
     width: "constant",
     item: "constant",
 ):
+    # The vectors of a line are written from the last one to the first: the last one may go on into
+    # the next line, which is written later.
+    last = (high - 1) // width
     for c in range(group_count):
         first, taps = word(groups, 5 * c), word(groups, 5 * c + 1)
         to = out + item * word(groups, 5 * c + 2)
@@ -193,13 +221,13 @@ def pack(
                     tap = word(w_at, first + s + p)
                     at = w + item * (k * w_row + tap)
                     step = 1
-                    line = view(to, (high,), real)
                     if w_row == 1:
-                        source = view(at, (high,), real)
-                        for i in range(high):
-                            line[i] = source[i]
+                        for n in range(last + 1):
+                            i = (last - n) * width
+                            line(at + item * i, to + item * i, min(width, high - i))
                     elif p + width <= count and word(runs, first + s + p):
-                        for i in range(0, high, width):
+                        for n in range(last + 1):
+                            i = (last - n) * width
                             tile(
                                 at + item * i * w_row,
                                 w_row,
@@ -209,8 +237,9 @@ def pack(
                             )
                         step = width
                     else:
+                        few = view(to, (high,), real)
                         for i in range(high):
-                            line[i] = view(at + item * i * w_row, (1,), real)[0]
+                            few[i] = view(at + item * i * w_row, (1,), real)[0]
                     p += step
                     to += item * step * high
 
@@ -242,19 +271,23 @@ def transpose(
                 )
 
 
-def contract_kernel(target: Target, shape: tuple[int, int], written: bool = False) -> Kernel:
-    """Return the kernel of `contract` tiles at all positions of all tap groups.
+def contract_kernel(
+    target: Target, shape: tuple[int, int], written: bool = False, copied: bool = False
+) -> Kernel:
+    """`contract` tiles at all positions of all groups.
 
     groups      [n, 4]  first tap, number of taps, first position, end of the positions
     x_at, w_at          offsets of the taps, relative to the position's
     positions   [n, 3]  offsets in w, x and out
-    most                taps of a slice, which all rows process before the next slice
-    scratch             the sums of all rows between slices
-    prefetched, ...     addresses of `prefetched_size` bytes that the next call reads or, if
-                        `written`, writes
+    most                taps that one tile runs over before the next rows follow
+    scratch             the sums of all rows between these slices; behind these `kept_bytes` the
+                        columns of a slice, if they are `copied`
+    line_at             offsets of the taps in such a copy
+    prefetched, ...     addresses of `prefetched_size` bytes that the next call reads or, as
+                        `written` says, writes
     """
-    name = f"contract_{shape[0]}x{shape[1]}" + "_ahead" * written
-    # a tile needs an address for each row, and 9 for values, offsets, prefetching and counters
+    name = f"contract_{shape[0]}x{shape[1]}" + "_copied" * copied + "_ahead" * written
+    # addresses of the rows, the values, offsets and what is prefetched, and counters
     by_steps = shape[0] + 9 > target.machine.addresses
     return target.kernel(
         contract,
@@ -262,32 +295,42 @@ def contract_kernel(target: Target, shape: tuple[int, int], written: bool = Fals
         step=shape[1] * target.width,
         by_steps=by_steps,
         written=written,
+        copied=int(copied),
         **_sizes(target, shape),
     )
 
 
-def packed_kernel(target: Target, shape: tuple[int, int], prefetches: bool = False) -> Kernel:
-    """Return the kernel of `packed` tiles over all columns.
+def packed_kernel(
+    target: Target, shape: tuple[int, int], prefetches: bool = False, copied: bool = False
+) -> Kernel:
+    """Return the kernel of `packed` tiles over all columns; it may prefetch columns.
 
-    With `prefetches`, it prefetches columns that other threads wrote.
-
-    groups      [n, 5]  first tap, number of taps, start of their weights, first column, end
-    x_at                offsets of the taps, relative to the column's
-    columns     [n, 2]  offsets in x and out; each group has a multiple of a tile's columns
-    most                taps of a slice, which all rows process before the next slice
-    scratch             the sums of all rows between slices
+    groups     [n, 5]  first tap, number of taps, where their weights begin, first column, end
+    x_at                offsets of the taps from the column's
+    columns     [n, 2]  offsets in x and out; each class has a multiple of the tile's
+    most                taps that one tile runs over before the next rows follow
+    scratch             the sums of all rows between these slices; behind these `kept_bytes` the
+                        columns of a slice, if they are `copied`
+    line_at, own        `x_at` and `columns` of such a copy
     """
-    name = f"packed_{shape[0]}x{shape[1]}" + "_prefetching" * prefetches
+    name = f"packed_{shape[0]}x{shape[1]}" + "_prefetching" * prefetches + "_copied" * copied
     ahead = _COLUMNS_AHEAD * prefetches
-    return target.kernel(packed, name, prefetches=prefetches, ahead=ahead, **_sizes(target, shape))
+    return target.kernel(
+        packed,
+        name,
+        prefetches=prefetches,
+        ahead=ahead,
+        copied=int(copied),
+        **_sizes(target, shape),
+    )
 
 
 def pack_kernel(target: Target) -> Kernel:
     """Return the kernel that packs weights for `packed` tiles with `high` rows.
 
-    The packed weights are [slice, block of rows, tap, row].
+    A vector is written beyond the last one.
 
-    groups, most        as in `packed_kernel`
+    groups, most       as those of `packed_kernel`
     w_at                offsets of the taps in w
     runs                whether a vector's worth of taps is contiguous from this tap on
     """
