@@ -42,7 +42,8 @@ _FACTOR, _CYCLES = 1.02, 100
 FORMS = tuple(
     each if isinstance(each, KernelForm) else each.FORM
     for each in (
-        contract, packed, copied.CONTRACT, copied.PACKED, across_lanes, winograd, window,  # Kind.LANES
+        contract, packed, copied.CONTRACT, copied.PACKED,  # Kind.LANES
+        across_lanes, winograd, window,
         across, dot, run, rows, winograd_run,  # Kind.SINGLE
         batched,  # Kind.BATCHED
         outer, transposed, winograd_gradient, window_gradient,  # Kind.GRADIENT
