@@ -12,7 +12,7 @@ import pytest
 from pairs import pairwise
 from running import at_address
 
-from specc.backend.contraction.forms import outer, packed, rows, transposed
+from specc.backend.contraction.forms import copied, outer, packed, rows, transposed
 from specc.backend.contraction.plan import ROUNDED, plan_contraction
 from specc.backend.contraction.problem import KernelForm, Problem
 from specc.backend.contraction.target import Target
@@ -240,6 +240,28 @@ def named(value) -> str:
 def test_it_agrees_with_the_reference(name, role, setting):
     found = problem(name, role, setting)
     found.check(loaded([found]))
+
+
+@pytest.mark.parametrize(
+    "form", [packed.FORM, copied.CONTRACT, copied.PACKED], ids=lambda each: each.name
+)
+@pytest.mark.parametrize(
+    ("name", "role", "setting"), pairwise([*SHAPES], ["forward", "input"], SETTINGS, name=named)
+)
+def test_packed_weights_and_copied_columns_agree_with_the_reference(name, role, setting, form):
+    found = Case(roles(*SHAPES[name])[role], *setting, plan=by(form))
+    if found.plan is not None:
+        found.check(loaded([found]))
+
+
+@pytest.mark.parametrize("rows", [1, 5, 6, 13, 47])
+@pytest.mark.parametrize("taps", [3, 700, 9001])
+def test_copied_columns_of_several_slices_agree_with_the_reference(taps, rows):
+    for form in (copied.CONTRACT, copied.PACKED):
+        for role in ("forward", "input"):
+            node = roles(*dense(*((rows, taps) if role == "forward" else (taps, rows))))[role]
+            found = Case(node, "float32", None, 64, 3, plan=by(form))
+            found.check(loaded([found]))
 
 
 def of_each_example(rows: int, columns: int, taps: int, heads: int = 1) -> dict[str, Node]:

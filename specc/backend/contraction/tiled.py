@@ -31,9 +31,9 @@ from specc.system.records import dataclass
 # are cut into slices.
 _LONGEST_RUN = 4096
 LINE = 64  # bytes of a cache line
-_FIRST = 16  # cycles until the first of several lines is there to be written
-_COPY = 10  # cycles to copy a few weights that lie side by side
-# Shapes that many layers want, by the number of registers.
+_FIRST = 16  # cycles until the first of several cache lines can be written
+_COPY = 10  # cycles to copy a few contiguous weights
+# The shapes that suit many layers, by the number of registers.
 USUAL = {32: ((6, 4), (5, 4), (8, 2), (12, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 USUAL_PACKED = {32: ((12, 2), (8, 2), (6, 4), (16, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 
@@ -42,11 +42,12 @@ USUAL_PACKED = {32: ((12, 2), (8, 2), (6, 4), (16, 1)), 16: ((6, 2), (4, 3), (12
 class Tiles:
     """Estimates of the cycles of tiles over `rows` rows.
 
-    `taps` are those of a position, `w_row` elements from one row of the weights to the next; the
-    batched operand has `x_bytes`, and `loaded` bytes are loaded from it for one row of the weights:
-    more, where windows overlap. Taps are multiples of `step` bytes apart, those of the weights of
-    `w_step`. The result has `out_bytes`. The columns of a slice may be `copied` side by side
-    first."""
+    `taps` is the number of taps of a position, `w_row` the elements from one row of the weights to
+    the next. The batched operand has `x_bytes`. For one row of the weights, `loaded` bytes are
+    loaded from it, which are more if windows overlap. Taps are multiples of `step` bytes apart, in
+    the weights of `w_step`. The result has `out_bytes`. With `copied`, the columns of a slice are
+    copied first.
+    """
 
     target: Target
     rows: int
@@ -116,7 +117,7 @@ class Tiles:
         if not self.taps:
             return self.rows * self._zeros(vectors)
         slice_ = contract_slice(self.target, shape, self.rows, self.w_row, self.taps)
-        # of each tap also its two offsets, and what is prefetched
+        # a tap also loads its two offsets, and prefetches a line
         moving = self._moving(shape, slice_) + self._weights(r, slice_)
         tap = self.cost.iteration(r * v, r + v + 3, moving)
         tiles = self._blocks(shape, vectors)
@@ -125,7 +126,7 @@ class Tiles:
         return tiles * (self.taps * tap + ends) + copies
 
     def _copying(self, vectors: int, taps: int) -> float:
-        """Cycles to copy so many taps of so many vectors side by side."""
+        """Return the cycles to copy `taps` taps of `vectors` vectors."""
         size = vectors * self.cost.vector
         far = self.cost.moving(size, self.x_bytes, size >= self.step)
         return taps * (vectors * (1 / self.cost.loads + 1 / self.cost.stores) + far)
@@ -167,37 +168,42 @@ class Tiles:
         return first * new * load + (1 - first) * reload
 
     def _weights(self, rows: int, taps: int) -> float:
-        """Cycles of a tap in which weights that lie in columns come: a line for a few rows.
+        """Return the cycles to load a tap's strided weights: a cache line for a few rows.
 
-        The next rows find the rest of it in the L1 cache, if the lines of a slice stay there."""
+        The next rows find the rest of the line in the L1 cache if the lines of a slice fit there.
+        """
         if not in_columns(self.target, self.w_row):
             return 0.0
         spread = self.cost.spread(LINE, self.w_step)
-        first = min(1.0, rows * self.target.bytes / LINE)  # of the uses of a line
-        afar = self.cost.moving(LINE, self.taps * self.w_step, spread=spread)
-        near = self.cost.moving(LINE, taps * LINE, spread=spread)
-        return first * afar + (1 - first) * near
+        first = min(1.0, rows * self.target.bytes / LINE)  # the part of the uses of a line
+        load = self.cost.moving(LINE, self.taps * self.w_step, spread=spread)
+        reload = self.cost.moving(LINE, taps * LINE, spread=spread)
+        return first * load + (1 - first) * reload
 
     def _blocks(self, shape: tuple[int, int], vectors: int) -> int:
         return -(-self.rows // shape[0]) * -(-vectors // shape[1])
 
 
 def step_of(groups: list, target: Target, operand: int = 1) -> int:
-    """The bytes that taps of the batched operand, or of operand 0, are multiples of apart."""
+    """Return the greatest common divisor of the distances between taps in x, in bytes.
+
+    With `operand=0`, of those in the weights.
+    """
     steps = [np.gcd.reduce(np.diff(taps[:, operand])) for taps, _ in groups if len(taps) > 1]
     return int(np.gcd.reduce(steps)) * target.bytes if steps else 0
 
 
 def in_columns(target: Target, w_row: int) -> bool:
-    """Whether one line holds weights of several rows."""
+    """Return whether a cache line holds weights of several rows."""
     return w_row * target.bytes < LINE
 
 
 def contract_slice(target: Target, shape: tuple[int, int], rows: int, w_row: int, taps: int) -> int:
     """Return the taps that a `contract` tile processes before moving to the next rows.
 
-    Weights that lie in rows are read best in long runs, up to half of the L2 cache; in columns,
-    what is read again should stay in the L1 cache."""
+    Weights that are contiguous along the taps are best read in long slices, whose x fills up to
+    half of the L2 cache. Strided weights need short slices, whose x stays in the L1 cache.
+    """
     size = target.profile.l1 // 3 if in_columns(target, w_row) else target.profile.l2 // 2
     return _slice(size, target, shape, rows, taps, 2)
 
@@ -229,7 +235,7 @@ def contract_plan(
     names: dict,
     copied: bool = False,
 ) -> ContractionPlan:
-    """Return the plan of `contract` tiles; the columns of a slice may be `copied` side by side."""
+    """Return the plan of `contract` tiles, whose columns may be `copied` first."""
     r, v = shape
     step = v * target.width
     taps = np.concatenate([taps for taps, _ in groups])
@@ -279,9 +285,10 @@ def packed_plan(
     prefetches: bool = False,
     copied: bool = False,
 ) -> ContractionPlan:
-    """Return the plan of `packed` tiles; the columns of a slice may be `copied` side by side.
+    """Return the plan of `packed` tiles for tap groups, each of which uses the same weights.
 
-    `lists` has taps, and the positions that use the same weights."""
+    The columns may be `copied` first.
+    """
     r, v = shape
     blocks = -(-rows.size // r)
     longest = max(len(taps) for taps, _ in lists)

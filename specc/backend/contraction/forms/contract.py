@@ -10,7 +10,7 @@ from specc.backend.contraction.tiled import Tiles, contract_plan, step_of
 
 
 def tiles_of(problem: Problem, copied: bool = False) -> Iterable[Candidate]:
-    """`contract` tiles at every position; the columns that they read may be `copied` first."""
+    """Return `contract` tiles at every position, whose columns may be `copied` first."""
     target, (rows, groups) = problem.target, problem.taps
     if not rows.size:
         return ()

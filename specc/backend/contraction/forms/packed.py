@@ -10,7 +10,7 @@ from specc.backend.contraction.tiling import by_weights
 
 
 def tiles_of(problem: Problem, copied: bool = False) -> Iterable[Candidate]:
-    """`packed` tiles; the columns that they read may be `copied` first."""
+    """Return `packed` tiles, whose columns may be `copied` first."""
     target, (rows, groups) = problem.target, problem.taps
     if not rows.size:
         return ()

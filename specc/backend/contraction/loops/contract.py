@@ -205,8 +205,8 @@ def pack(
     width: "constant",
     item: "constant",
 ):
-    # The vectors of a line are written from the last one to the first: the last one may go on into
-    # the next line, which is written later.
+    # The last vector of a line comes first: what it writes behind the line is the start of the next
+    # one, which is written later.
     last = (high - 1) // width
     for c in range(group_count):
         first, taps = word(groups, 5 * c), word(groups, 5 * c + 1)
@@ -274,20 +274,21 @@ def transpose(
 def contract_kernel(
     target: Target, shape: tuple[int, int], written: bool = False, copied: bool = False
 ) -> Kernel:
-    """`contract` tiles at all positions of all groups.
+    """Return the kernel of `contract` tiles at all positions of all tap groups.
+
+    With `copied`, it first copies the columns of a slice, so that they are contiguous.
 
     groups      [n, 4]  first tap, number of taps, first position, end of the positions
     x_at, w_at          offsets of the taps, relative to the position's
     positions   [n, 3]  offsets in w, x and out
-    most                taps that one tile runs over before the next rows follow
-    scratch             the sums of all rows between these slices; behind these `kept_bytes` the
-                        columns of a slice, if they are `copied`
-    line_at             offsets of the taps in such a copy
-    prefetched, ...     addresses of `prefetched_size` bytes that the next call reads or, as
-                        `written` says, writes
+    most                taps of a slice, which all rows process before the next slice
+    scratch             the sums of all rows between slices, `kept_bytes`; after them the copy
+    line_at             offsets of the taps in the copy
+    prefetched, ...     addresses of `prefetched_size` bytes that the next call reads or, if
+                        `written`, writes
     """
     name = f"contract_{shape[0]}x{shape[1]}" + "_copied" * copied + "_ahead" * written
-    # addresses of the rows, the values, offsets and what is prefetched, and counters
+    # a tile needs an address for each row, and 9 for values, offsets, prefetching and counters
     by_steps = shape[0] + 9 > target.machine.addresses
     return target.kernel(
         contract,
@@ -303,15 +304,17 @@ def contract_kernel(
 def packed_kernel(
     target: Target, shape: tuple[int, int], prefetches: bool = False, copied: bool = False
 ) -> Kernel:
-    """Return the kernel of `packed` tiles over all columns; it may prefetch columns.
+    """Return the kernel of `packed` tiles over all columns.
 
-    groups     [n, 5]  first tap, number of taps, where their weights begin, first column, end
-    x_at                offsets of the taps from the column's
-    columns     [n, 2]  offsets in x and out; each class has a multiple of the tile's
-    most                taps that one tile runs over before the next rows follow
-    scratch             the sums of all rows between these slices; behind these `kept_bytes` the
-                        columns of a slice, if they are `copied`
-    line_at, own        `x_at` and `columns` of such a copy
+    With `prefetches`, it prefetches columns that other threads wrote. With `copied`, it first
+    copies the columns of a slice, so that they are contiguous.
+
+    groups      [n, 5]  first tap, number of taps, start of their weights, first column, end
+    x_at                offsets of the taps, relative to the column's
+    columns     [n, 2]  offsets in x and out; each group has a multiple of a tile's columns
+    most                taps of a slice, which all rows process before the next slice
+    scratch             the sums of all rows between slices, `kept_bytes`; after them the copy
+    line_at, own        `x_at` and `columns` of the copy
     """
     name = f"packed_{shape[0]}x{shape[1]}" + "_prefetching" * prefetches + "_copied" * copied
     ahead = _COLUMNS_AHEAD * prefetches
@@ -328,9 +331,10 @@ def packed_kernel(
 def pack_kernel(target: Target) -> Kernel:
     """Return the kernel that packs weights for `packed` tiles with `high` rows.
 
-    A vector is written beyond the last one.
+    The packed weights are [slice, block of rows, tap, row]. The kernel writes one vector beyond
+    them.
 
-    groups, most       as those of `packed_kernel`
+    groups, most        as in `packed_kernel`
     w_at                offsets of the taps in w
     runs                whether a vector's worth of taps is contiguous from this tap on
     """
