@@ -65,6 +65,7 @@ def run(tmp_path, monkeypatch, capfd):
         if words[-2:-1] == ["--data"] and words[-1] in made:
             words = [*words[:-1], str(tmp_path)]
         if words[0] == "train":
+            words = [each.replace("=runs/", f"={tmp_path}/runs/") for each in words]
             words = [*words, "--run", str(tmp_path / "runs"), "--quiet"]
         status = status_of([*words, "--threads", "1"])
         printed = capfd.readouterr()

@@ -23,6 +23,7 @@ from specc.recipe.recipe import (
     Port,
     Recipe,
     Split,
+    Start,
 )
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "Port",
     "Recipe",
     "Split",
+    "Start",
 ]

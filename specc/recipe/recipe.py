@@ -122,6 +122,16 @@ class Monitor:
 
 
 @dataclass(frozen=True)
+class Start:
+    """Weights from elsewhere: those of the layers or parameters `paths`, of all if there are none,
+    are taken from `source`, the name of a run, a folder or a file."""
+
+    paths: tuple[str, ...]
+    source: str
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How a model is trained.
 
@@ -136,7 +146,8 @@ class Recipe:
     is saved and ends after `max_time` seconds. With a bound on `memory`, in MB, examples are read
     from the disk while the model trains. During training the model generates texts of `sample`
     symbols that begin with `prompt`, at a `temperature`. `columns` are the formulas of columns, in
-    their order. `places` has the values of the settings that the file gives.
+    their order. `starts` are the weights
+    that training begins with. `places` has the values of the settings that the file gives.
 
     `validate` and `test` are sources, or shares of all examples of `data`; `split` says how these
     are chosen. With `folds` the validation part is fold `fold` (from 1) of that many. `balance`
@@ -155,6 +166,7 @@ class Recipe:
     epochs: int = 10
     batch: int = 32
     seed: int = 0
+    starts: tuple[Start, ...] = ()
     patience: int | None = None
     monitor: Monitor | None = None
     clip_norm: float | None = None

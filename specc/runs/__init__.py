@@ -5,6 +5,7 @@ programs        the checked program of a file, or of a run with its overrides
 provenance      compares the model, data and machine of a run with the present ones
 verdict         compares a file with its data before anything is compiled
 start           starts or resumes training
+starts          the weights that a training begins with
 train           training from Python
 folds           cross-validation: one run per fold
 opened          opens a run or a saved model as a net

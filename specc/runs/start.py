@@ -20,6 +20,7 @@ from specc.driver import used_files
 from specc.frontend.syntax.reading import read_source
 from specc.runs.listener import Listener
 from specc.runs.programs import checked, look_at_data, run_program, warn_of_rounding
+from specc.runs.starts import begin, require_starts
 from specc.source import Source
 from specc.system.records import dataclass
 
@@ -190,7 +191,9 @@ def prepare(
     values = dict(values)
     program = with_data(checked(source, values, listener, comes_again=True), given)
     _require_training(program, source)
-    if "data" not in given:
+    if "data" in given:
+        require_starts(program, folder)
+    else:
         look_at_data(source, program, folder, values, listener)
     sizes: dict[str, int] = {}
     if program.open_sizes:
@@ -209,6 +212,7 @@ def prepare(
     net = driver.compile(program, dtype=dtype, threads=threads)
     warn_of_crowd(threads, listener)
     warn_of_rounding(net, listener)
+    begun = begin(net, folder)
     record = Record(
         model=program.name,
         file=source.name if source.name == TEXT else str(Path(source.name).resolve()),
@@ -237,6 +241,7 @@ def prepare(
         )
     texts = {name: each.text for name, each in used.items()}
     record.pins = pins(recipe, {**texts, "model.dl": source.text}, data, hashes.result())
+    record.pins.starts = {start.source: start.sha256 for start in begun}
     return PreparedTraining(source, content, program, data, net, record)
 
 

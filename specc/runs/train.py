@@ -35,7 +35,7 @@ def train(
     dtype: str = "float32",
     callbacks: Iterable[Callable[[Epoch], object]] = (),
     quiet: bool = False,
-    **overrides: str | int | float,
+    **overrides: object,
 ) -> Run:
     """Train a model in a new run; see `specc.train`."""
     from specc.net.fitting import Callbacks
@@ -43,7 +43,7 @@ def train(
     from specc.runtime.encoding import Encoding
 
     source, content, own = source_and_content(model)
-    values = {**own, **{name: text_of_value(value) for name, value in overrides.items()}}
+    values = {**own, **texts_of_values(overrides)}
     listener = AsWarnings()
     folder = Path(source.name).parent
     known = {name: each for name, each in values.items() if name != "validate_every"}
@@ -146,7 +146,20 @@ def _as_override(given: DataCall | float) -> str | None:
     return None if given.word == FRAME else text_of(given)
 
 
+def texts_of_values(overrides: Mapping[str, object]) -> dict[str, str]:
+    """Return overrides as texts; `start={"tower": run}` is that of a layer, `start.tower`."""
+    found = {}
+    for name, value in overrides.items():
+        if name == "start" and isinstance(value, Mapping):
+            found |= {f"start.{path}": text_of_value(each) for path, each in value.items()}
+        else:
+            found[name] = text_of_value(value)
+    return found
+
+
 def text_of_value(value: object) -> str:
+    if isinstance(value, Run):
+        return str(value.folder.resolve())
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -1,4 +1,5 @@
-"""Checks the data of a file against its model before anything is compiled.
+"""Checks the data of a file, and the weights that it begins with, against its model before
+anything is compiled.
 
     verdict = data_verdict(source, program, folder)
     verdict.found       # [error[data]: `iris.csv`, line 5, column `kind`: ...]
@@ -81,6 +82,10 @@ def data_verdict(
                 break
             limit *= GROWTH
         found += same_data(program.recipe, lambda a, b: _is_copy(folder, a, b))
+    if recipe.starts:
+        from specc.runs.starts import start_errors
+
+        found = [*found, *start_errors(program, folder)]
     if found:
         from specc.frontend.lint.allow import without_allowed
         from specc.frontend.syntax.parse import parse

@@ -223,6 +223,14 @@ def progress_of(path: Path) -> Progress | None:
         return None
 
 
+def metadata_of(path: Path) -> dict[str, str]:
+    """Return the metadata of a safetensors file. Raises SafetensorError or OSError."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        return dict(file.metadata() or {})
+
+
 def _read(path: Path, has_help: bool = True) -> tuple[dict[str, np.ndarray], Progress]:
     """Return the arrays and the progress in a checkpoint. Raises `RunError` if it is damaged."""
     from safetensors import SafetensorError, safe_open

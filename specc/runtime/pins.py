@@ -37,7 +37,8 @@ class Pins:
     the training and the validation values, by port. `counts` has the number of examples of each
     source ("data", "validate"), or of symbols in each of its texts; with the seed and the rule
     `split` they determine the rows of the validation part. `versions` has specc and the packages it
-    builds on, `machine` the processor.
+    builds on, `machine` the processor. `starts` has the hashes of the files
+    of weights that training began with; runs of older versions have none.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class Pins:
     split: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str] = field(default_factory=dict)
+    starts: dict[str, str] = field(default_factory=dict)
 
 
 def rule(recipe: Recipe) -> str:
@@ -75,14 +77,15 @@ def is_pins(value: object) -> bool:
 
     if value is None:
         return True
-    if not isinstance(value, dict) or value.keys() != {each.name for each in fields(Pins)}:
+    if not isinstance(value, dict) or {*value, "starts"} != {each.name for each in fields(Pins)}:
         return False
     return (
         is_text(value["split"])
         and is_table(value["counts"], is_counts)
         and is_table(value["parts"], lambda part: is_table(part, is_text))
         and all(
-            is_table(value[name], is_text) for name in ("texts", "files", "versions", "machine")
+            is_table(value.get(name, {}), is_text)
+            for name in ("texts", "files", "versions", "machine", "starts")
         )
     )
 

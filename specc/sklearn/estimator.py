@@ -19,6 +19,7 @@ from specc.net.fitting import fit_data
 from specc.net.training import untrainable
 from specc.passes.weigh import WEIGHT, weighed
 from specc.recipe import Column, Port
+from specc.runs.starts import begin
 from specc.runtime.data import Data, DataPart
 from specc.sklearn.default import BATCH, EPOCHS, NORMALIZED_DECAY
 from specc.source import Source
@@ -180,7 +181,9 @@ class SpecEstimator(BaseEstimator):
         if reason := untrainable(program):
             raise ValueError(f"{program.name} cannot be trained: {reason}")
         program = replace(program, recipe=replace(program.recipe, batch=batch, seed=seed))
-        return driver.compile(weighed(program), min(batch, len(X)), dtype, threads, seed)
+        net = driver.compile(weighed(program), min(batch, len(X)), dtype, threads, seed)
+        begin(net, Path(source.name).parent)
+        return net
 
     def _sizes(self, program: Program, X, y) -> dict[str, int]:
         """Return the symbolic dimensions that X and y determine, by name."""

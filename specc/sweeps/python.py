@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from specc.runs.train import given_sources, source_and_content, text_of_value
+from specc.runs.train import given_sources, source_and_content, texts_of_values
 from specc.sweeps.plan import SAMPLERS
 from specc.sweeps.result import Result
 from specc.sweeps.run import planned, searched
@@ -34,7 +34,7 @@ def sweep(
     if jobs < 1 or (trials is not None and trials < 1):
         raise ValueError("`trials` and `jobs` must be at least 1")
     source, _, own = source_and_content(model)
-    values = {**own, **{name: text_of_value(value) for name, value in overrides.items()}}
+    values = {**own, **texts_of_values(overrides)}
     program, _ = searched(source, values)
     given, texts = given_sources(program.recipe, data, validate)
     if given and jobs > 1:

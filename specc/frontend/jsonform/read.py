@@ -468,6 +468,9 @@ STATEMENT: dict[type, Callable[[_TextWriter, Any, str], str]] = {
     ast.Data: lambda writer, record, pointer: f"data {_source(writer, record, pointer)}",
     ast.Test: _source_or_split(ast.Test),
     ast.Validate: _source_or_split(ast.Validate),
+    ast.Start: lambda writer, record, pointer: (
+        f"start {', '.join(record['paths'])} = {writer.value(record, 'value', pointer)}"
+    ),
     ast.Freeze: lambda writer, record, pointer: f"freeze {', '.join(record['paths'])}",
     ast.TrainOptimizer: _optimizer,
     ast.Setting: lambda writer, record, pointer: (

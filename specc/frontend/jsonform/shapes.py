@@ -54,6 +54,7 @@ NOT_EMPTY = {
     (ast.Pipeline, "stages"),
     (ast.Repeat, "stages"),
     (ast.Return, "values"),
+    (ast.Start, "paths"),
     (ast.Freeze, "paths"),
     (ast.Index, "items"),
     (ast.Path, "names"),

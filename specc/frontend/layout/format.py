@@ -38,6 +38,7 @@ FAMILIES = (
         ast.Column,
         ast.Augment,
         ast.TrainOptimizer,
+        ast.Start,
         ast.Freeze,
     ),
     (ast.Dim, ast.Seq, ast.Const),
@@ -52,6 +53,7 @@ NAMED = (
     ast.Metric,
     ast.Column,
     ast.Augment,
+    ast.Start,
     ast.Setting,
 )
 """Statements of the form `name = value`."""

@@ -5,6 +5,7 @@
     lr=0.01                          a setting of the optimizer         (or optimizer.lr=0.01)
     optimizer=adam                   another optimizer, with the settings that both have
     data=csv("b.csv") validate=0.9   other data; a number is the training share (`split`)
+    start.tower=runs/teacher/1       other weights to begin with, quoted or not
 
     given = parsed(context, {"train.batch": 64})
     check_known(context, scope, given, block)        # reports unknown names
@@ -17,6 +18,7 @@ checked like those of the file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from specc.diagnostics import closest
@@ -31,6 +33,8 @@ from specc.system.records import dataclass
 PREFIXES = ("model", "train", "optimizer")
 SOURCES = ("data", "validate", "test")
 RESERVED = (*SOURCES, "optimizer")
+START = "start"
+"""The setting whose value needs no quotes, and after which a path may follow."""
 SETTING_NAMES = frozenset(each.name for each in SETTINGS)
 
 
@@ -42,6 +46,7 @@ class Override:
     name: str
     value: ast.Expression
     place: Span  # of the key
+    path: str = ""  # of the layer, in `start.tower.dense1`
 
     @property
     def key(self) -> str:
@@ -59,9 +64,9 @@ def parsed(context: Context, overrides: Mapping[str, str | int | float]) -> list
     found = []
     for key, value in overrides.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        prefix, dot, name = key.rpartition(".")
-        if prefix not in PREFIXES and dot:
-            name = key  # which is reported
+        prefix, name, path = _parts(key)
+        if name == START:
+            text = _quoted(text)
         start = "const "
         shown = f"{name}_" if name in RESERVED else name  # a keyword is not a name
         source = Source("command line", f"{start}{shown} = {text}")
@@ -69,10 +74,27 @@ def parsed(context: Context, overrides: Mapping[str, str | int | float]) -> list
         definitions = file.definitions
         if not diagnostics and len(definitions) == 1 and isinstance(definitions[0], ast.Const):
             place = Span(source, len(start), len(start) + len(name))
-            found.append(Override(prefix, name, definitions[0].value, place))
+            found.append(Override(prefix, name, definitions[0].value, place, path))
             continue
         _report_unreadable(context, source, key, name, text)
     return found
+
+
+def _parts(key: str) -> tuple[str, str, str]:
+    """Return the prefix, the name and the path of a key; one with an unknown prefix is all name."""
+    parts = key.split(".")
+    prefix = parts.pop(0) if parts[0] in PREFIXES and len(parts) > 1 else ""
+    if parts[0] == START and prefix in ("", "train") and len(parts) > 1:
+        return "train", START, ".".join(parts[1:])
+    return (prefix, parts[0], "") if len(parts) == 1 else ("", key, "")
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a string of the language, unless it is one, or a number."""
+    if re.fullmatch(r'\s*(".*"|[0-9.]+)\s*', text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _report_unreadable(context: Context, source: Source, key: str, name: str, text: str) -> None:
@@ -147,12 +169,29 @@ def _optimizer_settings(scope: Scope, block: ast.Train) -> Iterator[str]:
 
 def _with_setting(body: tuple, given: Override) -> tuple:
     """Return the statements with `epochs=20`, which replaces the file's setting or is added."""
+    if given.path:
+        return _with_start(body, given)
     new = ast.Setting(ast.Name(given.name, given.place), given.value, given.value.span)
     found = [
         new if isinstance(each, ast.Setting) and each.name.text == given.name else each
         for each in body
     ]
     return (*found, new) if new not in found else tuple(found)
+
+
+def _with_start(body: tuple, given: Override) -> tuple:
+    """`start.tower=runs/teacher/1`: in the place of what the file says of this path."""
+    names = tuple(ast.Name(each, given.place) for each in given.path.split("."))
+    kept: list[ast.Statement] = []
+    for each in body:
+        if isinstance(each, ast.Start):
+            paths = tuple(path for path in each.paths if path.text != given.path)
+            if not paths:
+                continue
+            each = ast.Start(paths, each.value, each.span, each.doc)
+        kept.append(each)
+    new = ast.Start((ast.Path(names, given.place),), given.value, given.value.span)
+    return (*kept, new)
 
 
 def _with_source(body: tuple, given: Override) -> tuple:

@@ -33,6 +33,14 @@ SETTINGS = (
         " the validation part. The same seed gives the same run.",
     ),
     Declared(
+        "start",
+        "text",
+        default=None,
+        doc="The run, saved model or safetensors file whose weights training begins with:"
+        ' `start = "runs/teacher/1"`. All parameters of the model are taken from there, by name;'
+        ' `start tower = "runs/teacher/1"` takes those of a layer.',
+    ),
+    Declared(
         "patience",
         "int",
         bounds=((">", 0),),

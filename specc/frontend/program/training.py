@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any
+from typing import Any, TypeVar
 
 from specc.diagnostics import Label, closest, spelled
 from specc.frontend.elaborate.bindings import setting_help
@@ -19,6 +19,7 @@ from specc.frontend.program.objectives import objectives
 from specc.frontend.program.optimizers import UpdateRule, optimizer_rule
 from specc.frontend.program.schedules import limits
 from specc.frontend.program.splits import COLUMNS, column_name, divided
+from specc.frontend.program.starts import starts
 from specc.frontend.program.train_settings import LARGEST, LARGEST_COUNT, PLANNED, SETTINGS
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Context, Scope
@@ -37,6 +38,8 @@ from specc.recipe.call_errors import call_errors, misfits
 from specc.recipe.sources import SOURCES
 from specc.source import Span
 from specc.system.records import dataclass
+
+S = TypeVar("S", bound=ast.Node)
 
 
 @dataclass(eq=False)
@@ -63,9 +66,8 @@ def train(
     known: dict[str, Any] = {}
     places: dict[str, Span] = {}
     values: dict[str, Span] = {}
-    optimizers: list[ast.TrainOptimizer] = []
-    freezes: list[ast.Freeze] = []
-    columns: list[ast.Column] = []
+    optimizers = _all(ast.TrainOptimizer, block)
+    freezes = _all(ast.Freeze, block)
     is_broken = any(isinstance(each, ast.Broken) for each in block.body)
     is_good = not context.report.errors
 
@@ -87,24 +89,22 @@ def train(
                 what = type(statement).__name__.lower()
                 _once(frame, places, what, statement.span)
                 known[what] = _source_or_share(frame, statement, ports)
-            case ast.Column():
-                columns.append(statement)
-            case ast.TrainOptimizer():
-                optimizers.append(statement)
-            case ast.Freeze():
-                freezes.append(statement)
             case ast.Augment() | ast.Broken():
                 pass  # part of the model, or reported
+            case ast.Column() | ast.TrainOptimizer() | ast.Start() | ast.Freeze():
+                pass  # looked at together
             case _:
                 word = statement.span.text.split(maxsplit=1)[0]
                 frame.error("misplaced", f"`{word}` is not allowed in `train`", statement.span)
     if not is_broken:
         _check_has_data(frame, known, places)
-    known["columns"] = column_rules(frame, columns, ports)
+    known["columns"] = column_rules(frame, _all(ast.Column, block), ports)
     known = divided(frame, known, places | values, ports)
     _check_sample(frame, known, values, ports)
     if "validate_every" in known and known.get("data") is not None:
         _check_validated(frame, known, values)
+    begun = known.pop("start", None), values.get("start")
+    known["starts"] = starts(frame, _all(ast.Start, block), *begun, _parameters)
     result = TrainBlock(Recipe(**known, span=block.span, places=values))
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
@@ -113,6 +113,11 @@ def train(
     if is_good:
         _check_data(frame, ports, [known.get(name) for name in ("data", "validate", "test")])
     return result
+
+
+def _all(cls: type[S], block: ast.Train) -> list[S]:
+    """Return the statements of a class."""
+    return [each for each in block.body if isinstance(each, cls)]
 
 
 def _check_validated(

@@ -50,6 +50,7 @@ PLACES: dict[type[ast.Node], tuple[str, ...]] = {
     ast.Test: ("train",),
     ast.Column: ("train",),
     ast.Augment: ("train",),
+    ast.Start: ("train",),
     ast.Freeze: ("train",),
     ast.TrainOptimizer: ("train",),
     ast.Setting: ("train",),
@@ -316,6 +317,9 @@ class Builder(IndexBuilder):
 
     def augment(self, span: Span, _: Token, name: Token, sign: Token, value: Any) -> Any:
         return self._statement(ast.Augment, span, self.name(name), value)
+
+    def start(self, span: Span, _: Token, paths: Any, sign: Token, value: Any) -> Any:
+        return self._statement(ast.Start, span, nodes(paths), value)
 
     def freeze(self, span: Span, _: Token, paths: Any) -> Any:
         return self._statement(ast.Freeze, span, nodes(paths))

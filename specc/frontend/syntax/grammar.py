@@ -21,7 +21,10 @@ from typing import Any
 
 from specc.system.records import dataclass
 
-LAYOUT = 1
+CONTEXTUAL = frozenset(["start"])
+"""Words of the grammar that are names everywhere but at the beginning of a statement, before a
+name."""
+LAYOUT = 2
 """The version of the data that `compute` returns."""
 
 
@@ -136,8 +139,9 @@ def compute(grammar: str) -> dict[str, Any]:
         if t["pattern"]["__type__"] == "PatternStr"
     }
     patterns = {t["name"]: t["pattern"]["value"] for t in terminals if t["name"] not in signs}
-    keywords = sorted(sign for sign in signs.values() if sign.isalpha())
-    marks = sorted(set(signs.values()) - set(keywords), key=lambda mark: (-len(mark), mark))
+    words = {sign for sign in signs.values() if sign.isalpha()}
+    keywords = sorted(words - CONTEXTUAL)
+    marks = sorted(set(signs.values()) - words, key=lambda mark: (-len(mark), mark))
     patterns["MARK"] = "|".join(map(re.escape, marks))
 
     names = {number: signs.get(name, name) for number, name in parser["tokens"].items()}

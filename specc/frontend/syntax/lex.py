@@ -20,7 +20,7 @@ from typing import Any
 from specc.diagnostics import Edit, Fix, Report
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.build_indices import Token
-from specc.frontend.syntax.grammar import tables
+from specc.frontend.syntax.grammar import CONTEXTUAL, tables
 from specc.source import Source, Span
 from specc.system.records import dataclass
 
@@ -31,6 +31,9 @@ FOREIGN = {
 }  # fmt: skip
 
 QUOTES = {"'": "'", "`": "`", "“": "”", "‘": "’"}
+
+BEFORE_STATEMENTS = frozenset(["{", "}", ")", "]", "NAME", "NUMBER", "STRING", "true", "false"])
+"""The kinds of tokens that may end the statement before another one, and `{`."""
 
 MOST = 100
 """The most errors that are reported for one file; reading stops after so many."""
@@ -88,9 +91,23 @@ def lex(source: Source, report: Report, start: int = 0, end: int | None = None) 
             if token.end > end:
                 scan = _pattern().scanner(text, token.end).match
         else:
+            if kind == "NAME" and _begins_statement(tokens):
+                word_before = tokens[-1]
+                tokens[-1] = Token(word_before.text, *word_before[1:])
             add(Token(kind, word, start, end))
     tokens.append(Token("$END", "", len(text), len(text)))
     return lexed
+
+
+def _begins_statement(tokens: list[Token]) -> bool:
+    """Return whether the last token, which a name follows, is a word that only means something at
+    the beginning of a statement, and is there."""
+    return (
+        len(tokens) > 1
+        and tokens[-1].kind == "NAME"
+        and tokens[-1].text in CONTEXTUAL
+        and tokens[-2].kind in BEFORE_STATEMENTS
+    )
 
 
 def _unknown(source: Source, report: Report, start: int, end: int) -> Token:

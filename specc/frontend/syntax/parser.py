@@ -43,6 +43,7 @@ STATEMENTS = frozenset(
         "test",
         "column",
         "augment",
+        "start",
         "freeze",
         "optimizer",
     ]

@@ -56,7 +56,19 @@ BEHIND_NAMES = (
 BEFORE_NAMES = BINARY | frozenset(["(", "[", ",", ";", "=", "->"]) | (STARTS - {"train"})
 # One of these is followed by a name on the same line.
 NAMING = STARTS - set(
-    ["use", "train", "return", "output", "loss", "metric", "data", "validate", "test", "freeze"]
+    [
+        "use",
+        "train",
+        "return",
+        "output",
+        "loss",
+        "metric",
+        "data",
+        "validate",
+        "test",
+        "start",
+        "freeze",
+    ]
 )
 
 

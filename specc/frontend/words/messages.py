@@ -15,6 +15,7 @@ ERRORS = (
     "bad-run",
     "bad-search",
     "bad-setting",
+    "bad-start",
     "bad-use",
     "cannot-read",
     "data",

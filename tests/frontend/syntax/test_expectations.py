@@ -6,7 +6,7 @@ from collections import Counter, deque
 
 from specc.diagnostics import Report
 from specc.frontend.syntax.expectations import examples, expectations, stopped
-from specc.frontend.syntax.grammar import tables
+from specc.frontend.syntax.grammar import CONTEXTUAL, tables
 from specc.frontend.syntax.lex import lex
 from specc.frontend.syntax.parse import parse
 from specc.source import Source
@@ -15,7 +15,8 @@ from specc.source import Source
 def states_that_may_stop() -> set[int]:
     """The states in which some text that is right so far goes on with a token that does not fit.
 
-    After a token is taken, any other may follow. After a rule, only what may follow that rule
+    After a token is taken, any other may follow, but a word such as `start` is only one before a
+    name. After a rule, only what may follow that rule
     somewhere: a state that is reached by rules alone stops only if the rule ends before more tokens
     than fit there.
     """
@@ -26,7 +27,7 @@ def states_that_may_stop() -> set[int]:
     while waiting:  # the states that are reached without BROKEN, which is in no text
         state = waiting.popleft()
         steps = [(k, to) for k, to in actions[state].items() if k != "BROKEN" and to >= 0]
-        behind_token.update(to for _, to in steps)
+        behind_token.update(to for kind, to in steps if kind not in CONTEXTUAL)
         steps += [(k, to) for k, to in gotos[state].items() if not k.startswith("broken")]
         for _, to in steps:
             before[to].add(state)

@@ -12,6 +12,7 @@ from specc.frontend.syntax.ast.training import (
     Data,
     Freeze,
     Setting,
+    Start,
     Test,
     TrainOptimizer,
     Validate,
@@ -341,6 +342,7 @@ Statement: TypeAlias = (
     | Test
     | Column
     | Augment
+    | Start
     | Freeze
     | TrainOptimizer
     | Setting

@@ -138,6 +138,44 @@ class Augment(Node):
 
 
 @node
+class Start(Node):
+    """`start PATH = "runs/teacher/1"` begins with the weights of a run or a file.
+
+    A path is a parameter or a layer. The text is a run (its folder, or a name such as `teacher/1`
+    or `@last`), a saved model, or a file of weights in the safetensors format. Relative paths start
+    at the folder of the .dl file, or at the folder that `--data DIR` names; runs are also looked
+    for in `runs`. A run gives its best weights. Parameters and running statistics are matched by
+    name: `tower.dense1.weight` takes `tower.dense1.weight` if the file has anything of `tower`, and
+    `dense1.weight` otherwise. One that is missing there, or has another shape, is an error. All of
+    them train on unless `freeze` says otherwise. The run keeps the hash of what it started from,
+    and `--resume` does not read it again. The setting `start = "runs/teacher/1"` takes all
+    parameters of the model from there.
+
+    Example:
+
+        model m {
+          input  x: float[8]
+          target t: float[1]
+          layer tower = dense(4) -> relu
+          let y = tower(x) -> dense(1)
+          output y
+          loss   mse(y, t)
+        }
+
+        train {
+          start     tower = "runs/teacher/1"
+          optimizer sgd(lr = 0.1)
+          freeze    tower
+        }
+    """
+
+    paths: tuple[Path, ...]
+    value: Expression
+    span: Span
+    doc: str | None = None
+
+
+@node
 class Freeze(Node):
     """`freeze PATH` leaves parameters untrained.
 
