@@ -71,6 +71,34 @@ CASES = {
     "let y[j, i] = x[1, i, j] + x[-1, i, 2]": lambda d: (
         d.x[:, 1].transpose(0, 2, 1) + d.x[:, -1, :, 2][:, None]
     ),
+    "let y[c, i, j in 0:10] = x[c, i // 2, j // 2] * (i + 1)": lambda d: (
+        d.x.repeat(2, 2).repeat(2, 3) * np.arange(1, 15)[:, None]
+    ),
+    "let y[c, i, k] = sum(j in 0:4: A[k, j] * x[c, i, j // 2 + 2 * (j % 2)])": lambda d: sums(
+        "kj,ncij->ncik", d.A[:, :4], d.x[:, :, :, [0, 2, 1, 3]]
+    ),
+    "let y[p in 0:6, k in 0:4] = x[0, 2 * (p // 2) + k // 2, 2 * (p % 2) + k % 2]": lambda d: (
+        d.x[:, 0, :6, :4].reshape(-1, 3, 2, 2, 2).transpose(0, 1, 3, 2, 4).reshape(-1, 6, 4)
+    ),
+    "let y[k in 0:6, i, j in 0:4] = sum(c in 0:2, u in 0:2: W[k % 3, c, u, 0]"
+    " * m[2 * (k // 3) + c, i + u] * v[j])": lambda d: sums(
+        "kcu,nkciu,nj->nkij",
+        d.W[[0, 1, 2] * 2, :2, :, 0],
+        np.stack(
+            [
+                d.m[:, 2 * (k // 3) :][:, :2][:, :, [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]]]
+                for k in range(6)
+            ],
+            1,
+        ),
+        d.v[:, :4],
+    ),
+    "let y[p in 0:5, q] = x[0, labels[p], labels[q]] + m[labels[p], p]": lambda d: np.stack(
+        [
+            x[0][np.ix_(k, k)] + m[np.minimum(k, 3), np.arange(5)][:, None]
+            for x, m, k in zip(d.x, d.m, d.labels, strict=True)
+        ]
+    ),
     "let y[i] = x[:, i, 1:3]": lambda d: d.x[:, :, :, 1:3].transpose(0, 2, 1, 3),
     "let y[k] = E[label, k] + E[2, k]": lambda d: d.E[d.label] + d.E[2],
     "let y[p, k] = E[labels[p], k]": lambda d: d.E[d.labels],

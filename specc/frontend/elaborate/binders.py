@@ -13,7 +13,7 @@ from typing import Any
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.provenance import excerpt
-from specc.frontend.scope.values import RunningIndex, Sequence, Tensor, describe
+from specc.frontend.scope.values import IndexPart, RunningIndex, Sequence, Tensor, describe
 from specc.frontend.syntax import ast
 from specc.ir.graph import apply
 from specc.ir.sizes import Polynomial, Size
@@ -47,7 +47,7 @@ class Binder:
 class Occurrence:
     """An item in brackets that contains indices: their factors, and an offset."""
 
-    terms: dict[Binder | RunningIndex, int | Polynomial]
+    terms: dict[Binder | RunningIndex | IndexPart, int | Polynomial]
     constant: Size
     axis: int
     size: Size
@@ -128,6 +128,8 @@ def affine(frame: BodyFrame, item: ast.Expression, names: Names) -> tuple[dict, 
     if isinstance(item, ast.Unary) and item.operator.text == "-":
         terms, constant = affine(frame, item.operand, names)
         return {k: -v for k, v in terms.items()}, -constant
+    if isinstance(item, ast.Binary) and item.operator.text in ("//", "%"):
+        return {_part(frame, item, names): 1}, 0
     if not isinstance(item, ast.Binary) or item.operator.text not in ("+", "-", "*"):
         used_sign = item.operator.text if isinstance(item, ast.Binary | ast.Unary) else ""
         raise NotAffine(f"it has `{used_sign}` of an index" if used_sign else "it is computed")
@@ -142,6 +144,20 @@ def affine(frame: BodyFrame, item: ast.Expression, names: Names) -> tuple[dict, 
     for key, factor in right[0].items():
         terms[key] = terms.get(key, 0) + sign * factor
     return {k: v for k, v in terms.items() if v != 0}, left[1] + sign * right[1]
+
+
+def _part(frame: BodyFrame, item: ast.Binary, names: Names) -> IndexPart:
+    """Return the index that `i // 2` or `i % 2` is; raises `NotAffine`."""
+    sign = item.operator.text
+    if not isinstance(item.left, ast.Path) or not stands_in(item.left, names):
+        raise NotAffine(f"it has `{sign}` of what is not a single index")
+    terms, by = affine(frame, item.right, names)
+    if terms or not isinstance(by, int) or by < 1:
+        raise NotAffine(f"it has `{sign}` of an index by what is no number above 0")
+    index = names[item.left.text]
+    if index is None:
+        raise NotAffine(f"it has `{sign}` of a number of a copy")
+    return IndexPart(index, by, sign == "%")
 
 
 def paths_in(node: ast.Node) -> Iterator[ast.Path]:

@@ -20,7 +20,7 @@ from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.names import is_unbound
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.provenance import excerpt
-from specc.frontend.scope.values import POISON, Tensor, Value, describe
+from specc.frontend.scope.values import POISON, IndexPart, Tensor, Value, describe
 from specc.frontend.syntax import ast
 from specc.source import Span
 from specc.system.records import dataclass
@@ -244,8 +244,9 @@ class FormulaWalk:
             place = Occurrence(known, constant, axis, size, sequence, item.span, node.value)
             self.places.append(place)
             for each in known:
-                if isinstance(each, Binder):
-                    each.places.append(place)
+                whole = each.of if isinstance(each, IndexPart) else each
+                if isinstance(whole, Binder):
+                    whole.places.append(place)
 
     def _not_affine(self, item: ast.Expression, reason: NotAffine) -> None:
         """Report an item in brackets that is not affine, unless it may be a class index."""
@@ -255,7 +256,8 @@ class FormulaWalk:
             "bad-index",
             f"`{excerpt(item.span, 32)}` is not a sum of indices with integer factors: {reason}",
             item.span,
-            help="use sums such as `2 * i + u - 1`, numbers, slices or classes in brackets",
+            help="use sums such as `2 * i + u - 1`, parts such as `i // 2` and `i % 2`, numbers,"
+            " slices or classes in brackets",
         )
 
 

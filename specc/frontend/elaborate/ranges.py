@@ -12,7 +12,8 @@ from __future__ import annotations
 from specc.diagnostics import Label
 from specc.frontend.elaborate.binders import Binder, Occurrence, base, bound_names, shown, used
 from specc.frontend.elaborate.formula import FormulaWalk
-from specc.frontend.scope.values import POISON, RunningIndex, describe
+from specc.frontend.scope.values import POISON, IndexPart, RunningIndex, Sequence, describe
+from specc.frontend.syntax import ast
 from specc.ir import sizes
 from specc.ir.sizes import Polynomial, Size, Undecided
 from specc.system.records import dataclass
@@ -80,6 +81,20 @@ class Ranges(FormulaWalk):
             )
             return
         binder.start, binder.size = ends[0], size
+        binder.sequence = self._named_sequence(binder.bind, size)
+
+    def _named_sequence(self, bind: ast.Bind, size: Size) -> Sequence | None:
+        """Return the sequence that a range `0:time` names: the one of `seq time`, unless its length
+        varies."""
+        start, stop, frame = bind.start, bind.stop, self.frame
+        if not isinstance(start, ast.Number) or not isinstance(stop, ast.Path):
+            return None
+        name = stop.text
+        definition, _ = frame.scope.definitions.get(name, (None, None))
+        is_sequence = isinstance(definition, ast.Seq) and name not in frame.names
+        if not is_sequence or start.value != 0 or name in frame.context.varying:
+            return None
+        return Sequence(name, size)
 
     def _from_axes(self) -> None:
         """Give indices the range of the axis for which they are used alone."""
@@ -187,6 +202,8 @@ class Ranges(FormulaWalk):
         """Report occurrences that leave their axis."""
         for place in self.places:
             low, high = place.constant, place.constant
+            if any(isinstance(e, IndexPart) and not self._is_cut(place, e) for e in place.terms):
+                return
             for each, factor in place.terms.items():
                 assert each.size is not None
                 first, last = each.start, each.start + each.size - 1
@@ -198,6 +215,28 @@ class Ranges(FormulaWalk):
                 continue
             self._outside(place, low, high, beyond)
             return
+
+    def _is_cut(self, place: Occurrence, part: IndexPart) -> bool:
+        """Return whether the range of an index consists of whole parts; reports one that does
+        not."""
+        of, by = part.of, part.by
+        sign = "%" if part.is_rest else "//"
+        if not isinstance(of.size, int):
+            self.error(
+                "undecided-size",
+                f"`{of.name} {sign} {by}` needs the size of `{of.name}`, which is {of.size}",
+                place.span,
+            )
+        elif of.start != 0 or of.size % by:
+            stop = of.start + of.size
+            self.error(
+                "bad-index",
+                f"`{of.name} {sign} {by}` cuts `{of.name}` into parts of {by}, and it runs from"
+                f" {of.start} to {stop - 1}",
+                place.span,
+                help=f"`{of.name} in 0:{max(1, stop // by) * by}` consists of whole parts",
+            )
+        return self.is_good
 
     def _outside(self, place: Occurrence, low: Size, high: Size, beyond: Size) -> None:
         axis = f"axis {place.axis} of {base(place)}, which is {place.size}"
@@ -256,6 +295,8 @@ def _room(binder: Binder, place: Occurrence) -> Size | None:
     """
     if place.alone is binder:
         return None
+    if binder not in place.terms:
+        return _room_of_parts(binder, place)
     factor = place.terms[binder]
     low, high = place.constant, place.constant
     for each, other in place.terms.items():
@@ -270,6 +311,14 @@ def _room(binder: Binder, place: Occurrence) -> Size | None:
         return low // -factor + 1
     room = place.size - 1 - high
     return room // factor + 1
+
+
+def _room_of_parts(binder: Binder, place: Occurrence) -> Size | None:
+    """Return how many positions an index may have whose whole part `i // k` is alone in a place."""
+    ((part, factor), *more) = place.terms.items()
+    if more or factor != 1 or place.constant != 0 or not isinstance(part, IndexPart):
+        return None
+    return None if part.is_rest else place.size * part.by
 
 
 def _at_least(value: Size, least: int) -> bool:
@@ -288,6 +337,11 @@ def _mending(place: Occurrence, before: int, after: int) -> str | None:
     help_ = []
     for each, factor in place.terms.items():
         assert each.size is not None
+        if isinstance(each, IndexPart):
+            if not each.is_rest and len(place.terms) == 1 and before == 0 and factor == 1:
+                help_.append(f"`{each.of.name} in 0:{place.size * each.by}` stays on it")
+                break
+            continue
         if isinstance(factor, int) and _are_numbers(each.start, each.size):
             front, back = (before, after) if factor > 0 else (after, before)
             start = each.start + -(-front // abs(factor))

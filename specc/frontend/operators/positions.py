@@ -13,13 +13,14 @@ from specc.frontend.operators.arithmetic import as_kind
 from specc.frontend.operators.products import slice_of
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Mistake
-from specc.frontend.scope.values import RunningIndex, Sequence, Tensor, Value
+from specc.frontend.scope.values import IndexPart, RunningIndex, Sequence, Tensor, Value
 from specc.ir import sizes
+from specc.ir.graph import apply
 from specc.ir.sizes import Size
 from specc.ops.contract import Affine
 from specc.ops.gather import Take
 from specc.ops.read import read
-from specc.ops.shape import Transpose
+from specc.ops.shape import Reshape, Transpose
 from specc.source import Span
 from specc.system.records import dataclass
 
@@ -28,8 +29,12 @@ from specc.system.records import dataclass
 class PlaceRead:
     """A position on an axis: a sum of indices with integer factors, and an offset."""
 
-    terms: dict[RunningIndex, Size]
+    terms: dict[RunningIndex | IndexPart, Size]
     constant: Size
+
+
+Positions: TypeAlias = dict[RunningIndex | IndexPart, tuple[tuple[int, int], ...]]
+"""The axes, with factors, whose positions add up to that of an index."""
 
 
 Item: TypeAlias = PlaceRead | Tensor | tuple[Value | None, ...]
@@ -52,24 +57,29 @@ def read_at(frame: BodyFrame, value: Tensor, items: list[Item], span: Span) -> T
         of_steps = _of_steps(items[0], sequence)
         items = items[1:]
     first = int(sees_steps)
-    entries: list[PlaceRead | None] = []
+    entries: dict[int, PlaceRead] = {}
     classes: list[tuple[int, Tensor]] = []
     for axis, item in enumerate(items):
         if isinstance(item, tuple):
             value = slice_of(frame, value, axis, item, axis + first, span)
         elif isinstance(item, Tensor):
             classes.append((axis, item))
-        entries.append(item if isinstance(item, PlaceRead) else None)
-    entries += [None] * (len(value.shape) - len(entries))
+        else:
+            entries[axis] = item
+    left = list(range(len(value.shape)))  # the axes that are still there
     for axis, item in classes:
-        value, entries = _chosen(frame, value, entries, axis, item, axis + first, span)
+        value = _chosen(frame, value, entries, left, axis, item, axis + first, span)
         if of_steps is None:
             continue
-        if set(of_steps.terms) & set(item.indices):
+        if _indices(of_steps) & set(item.indices):
             # the class has the time step's index: one choice per time step
             value = _read(frame, value, of_steps, [None] * len(value.shape), span)
             of_steps = None
-    return _read(frame, value, of_steps, entries, span)
+    return _read(frame, value, of_steps, [entries.get(axis) for axis in left], span)
+
+
+def _indices(place: PlaceRead) -> set[RunningIndex]:
+    return {each.of if isinstance(each, IndexPart) else each for each in place.terms}
 
 
 def _of_steps(item: Item, sequence: Sequence | None) -> PlaceRead | None:
@@ -89,25 +99,27 @@ def _of_steps(item: Item, sequence: Sequence | None) -> PlaceRead | None:
 def _chosen(
     frame: BodyFrame,
     value: Tensor,
-    entries: list[PlaceRead | None],
+    entries: dict[int, PlaceRead],
+    left: list[int],
     axis: int,
     item: Tensor,
     position: int,
     span: Span,
-) -> tuple[Tensor, list[PlaceRead | None]]:
-    """Return the value indexed by a class along one axis, and the positions still to read on
-    its other axes."""
-    shared = [
-        each if each is not None and set(each.terms) & set(item.indices) else None
-        for each in entries
-    ]
-    if any(each is not None for each in shared):
-        value = _read(frame, value, None, shared, span)
-        entries = [e for e, s in zip(entries, shared, strict=True) if s is None]
-        axis -= sum(each is not None for each in shared[:axis])
+) -> Tensor:
+    """Return a value with the elements that a class chooses along an axis.
+
+    `left` are the axes that the value has, and `entries` the places where some of them are to be
+    read: those that are read here, and the axis itself, are taken out.
+    """
+    shared = [each for each in entries if _indices(entries[each]) & set(item.indices)]
+    if shared:
+        at = [entries.pop(each) if each in shared else None for each in left]
+        value = _read(frame, value, None, at, span)
+        left[:] = [each for each in left if each not in shared]
     value = as_kind(frame, value, "float", span)
-    if axis:
-        order = (axis, *(k for k in range(len(value.shape)) if k != axis))
+    at_axis = left.index(axis)
+    if at_axis:
+        order = (at_axis, *(k for k in range(len(value.shape)) if k != at_axis))
         value = frame.apply(Transpose(order), value, span=span)
     if item.shape:
         raise Mistake("not-yet", "a class in brackets must be a single one here", argument=position)
@@ -115,7 +127,8 @@ def _chosen(
         value = frame.apply(Take(), value, item, span=span)
     except Mistake as mistake:
         raise Mistake(mistake.name, mistake.message, argument=position) from None
-    return value, entries[:axis] + entries[axis + 1 :]
+    left.remove(axis)
+    return value
 
 
 def _read(
@@ -130,18 +143,29 @@ def _read(
         return value
     if of_steps is not None:
         frame.context.sees_steps = True
-    new = [each for place in (of_steps, *entries) if place is not None for each in place.terms]
+    given = [place for place in (of_steps, *entries) if place is not None]
+    new = [each for place in given for each in _indices(place)]
     indices = tuple(sorted({*value.indices, *new}, key=lambda each: each.order))
     extents: list[Size] = []
     places: list[Affine] = []
     if value.sequence is not None and of_steps is None:
         extents.append(value.sequence.size)
         places.append(Affine(((0, 1),)))
-    at = {each: len(extents) + k for k, each in enumerate(indices)}
-    extents += [each.size for each in indices]
+    cut = _cut(given)
+    at: Positions = {}
+    for each in indices:
+        by = cut.get(each)
+        if by is None:
+            at[each] = ((len(extents), 1),)
+            extents.append(each.size)
+            continue
+        at[IndexPart(each, by, is_rest=False)] = ((len(extents), 1),)
+        at[IndexPart(each, by, is_rest=True)] = ((len(extents) + 1, 1),)
+        at[each] = ((len(extents), by), (len(extents) + 1, 1))
+        extents += [each.size // by, by]
     if of_steps is not None:
         places.append(_affine(of_steps, at, value.over.size))
-    places += [Affine(((at[each], 1),)) for each in value.indices]
+    places += [Affine(at[each]) for each in value.indices]
     kept = []
     for axis, (entry, size) in enumerate(zip(entries, value.shape, strict=True)):
         if entry is not None:
@@ -151,6 +175,10 @@ def _read(
         places.append(Affine(((len(extents), 1),)))
         extents.append(size)
     node = read(value.node, tuple(extents), tuple(places), frame.origin(span))
+    if cut:
+        whole = extents[: len(extents) - len(kept) - len(indices) - len(cut)]
+        whole += [each.size for each in indices] + [value.shape[axis] for axis in kept]
+        node = apply(Reshape(tuple(whole)), node, origin=frame.origin(span))
     within = tuple(value.within[axis] for axis in kept) if value.within else ()
     return Tensor(
         node,
@@ -161,12 +189,27 @@ def _read(
     )
 
 
-def _affine(place: PlaceRead, at: dict[RunningIndex, int], size: Size) -> Affine:
+def _cut(places: list[PlaceRead]) -> dict[RunningIndex, int]:
+    """Return the indices of which places have parts, such as `i // 2`, and the size of a part."""
+    found: dict[RunningIndex, int] = {}
+    for place in places:
+        for each in place.terms:
+            if isinstance(each, IndexPart) and found.setdefault(each.of, each.by) != each.by:
+                message = f"`{each.of.name}` is cut into parts of {found[each.of]} and of {each.by}"
+                raise Mistake("not-yet", message)
+    return found
+
+
+def _affine(place: PlaceRead, at: Positions, size: Size) -> Affine:
     """Return a position as an expression of axes: an index stands for start + axis position."""
     constant = place.constant
     for each, factor in place.terms.items():
         constant = constant + factor * each.start
-    terms = tuple(sorted((at[each], factor) for each, factor in place.terms.items()))
+    factors: dict[int, Size] = {}
+    for each, factor in place.terms.items():
+        for axis, own in at[each]:
+            factors[axis] = factors.get(axis, 0) + factor * own
+    terms = tuple(sorted(factors.items()))
     if not terms and isinstance(constant, int) and constant < 0:
         constant = constant + size
     known = not terms and isinstance(constant, int) and isinstance(size, int)

@@ -60,6 +60,29 @@ class RunningIndex:
         return self.sequence is not None and self.sequence.mask is not None
 
 
+@dataclass(frozen=True, slots=True)
+class IndexPart:
+    """The whole part `i // by` of an index, or its rest `i % by`: each is an index, too.
+
+    `of` is an index, or a binder of one that has no range yet.
+    """
+
+    of: Any
+    by: int
+    is_rest: bool
+    sequence: None = None
+
+    @property
+    def start(self) -> int:
+        return 0
+
+    @property
+    def size(self) -> sizes.Size | None:
+        if self.of.size is None or self.is_rest:
+            return None if self.of.size is None else self.by
+        return self.of.size // self.by
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
     """A node of the graph, with the provenance of its shape.
