@@ -23,7 +23,9 @@ OPEN = {  # sizes that the data would give
     "char_lstm": {"vocab": 20},
     "char_lstm2": {"vocab": 20},
     "gpt": {"vocab": 20},
+    "tied": {"vocab": 20},
     "translate": {"figures_": 11, "letters": 20},
+    "translate_attention": {"figures_": 11, "letters": 20},
     "caption": {"letters": 20},
     "sentiment": {"length": 9, "vocab": 20},
 }
@@ -40,6 +42,8 @@ FIGURES = [
     ("two_losses", [], "accuracy", 0.96, 0.01),
     ("tcn", ["epochs=8"], "accuracy", 0.98, 0.02),
     ("unet", ["epochs=3"], "pixels", 0.92, 0.03),
+    ("vit", ["epochs=20"], "accuracy", 0.95, 0.06),
+    ("byol", ["epochs=8"], "accuracy", 0.93, 0.08),
 ]
 MNIST_FIGURES = [  # short runs: the comments' figures need all epochs
     ("mnist_linear", ["epochs=4"], "accuracy", 0.926, 0.006),

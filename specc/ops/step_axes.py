@@ -16,7 +16,7 @@ from specc.ops.contract import Affine, Contract
 from specc.ops.gather import Take
 from specc.ops.leaf import Input
 from specc.ops.reduce import Max
-from specc.ops.shape import Reshape, Transpose
+from specc.ops.shape import Concat, Reshape, Slice, Transpose
 
 Axes = tuple[str, ...]
 """For each axis, the name of the sequence whose time steps it counts, or ""."""
@@ -55,6 +55,26 @@ def _axes(node: Node, found: dict[Node, Axes], sequences: Mapping[str, str]) -> 
         return names if len(names) == rank else ("",) * rank
     if isinstance(op, Reshape):
         return _of_reshape(node, inputs[0])
+    names = _of_elements(node, inputs)
+    if isinstance(op, Concat) and (moved := _moved(node, found)):
+        names = (*names[: op.axis], moved, *names[op.axis + 1 :])
+    return names
+
+
+def _moved(node: Node, found: dict[Node, Axes]) -> str:
+    """The sequence whose steps a concatenation moves by some, as `previous` does: it has a part of
+    a sequence of the same length."""
+    axis = node.op.axis
+    for each in node.inputs:
+        of = each.inputs[0] if isinstance(each.op, Slice) and each.op.axis == axis else None
+        if of is not None and same(of.type.shape[axis], node.type.shape[axis]):
+            return found[of][axis]
+    return ""
+
+
+def _of_elements(node: Node, inputs: list[Axes]) -> Axes:
+    """An axis has the name that it has in an operand of the same size there."""
+    rank = node.type.rank
     return tuple(
         next(
             (

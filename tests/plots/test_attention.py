@@ -126,3 +126,22 @@ def test_attention_over_letters_has_their_names():
     (table,) = panel.tables
     assert table.values.sum(1) == pytest.approx(np.ones(4))
     assert (np.triu(table.values, 1) == 0).all() and (np.tril(table.values)[3] > 0).all()
+
+
+DECODER = """
+seq read = 3
+seq written = 5
+model look {
+  input  x: float[<= read, 4]
+  target y: class(3)[<= written]
+  let steps = previous(y) -> embed(4) -> rnn(4)
+  let scores = concat(steps, additive_attention(steps, x; 2)) -> dense(3)
+  output scores
+  loss cross_entropy(scores, y)
+}
+"""
+
+
+def test_the_steps_of_a_decoder_are_those_of_what_it_writes():
+    (found,) = attention.weights(specc.loads(DECODER))
+    assert (found.steps, found.looked_at, found.axis) == ("written", "read", 1)
