@@ -56,15 +56,14 @@ def _axes(node: Node, found: dict[Node, Axes], sequences: Mapping[str, str]) -> 
     if isinstance(op, Reshape):
         return _of_reshape(node, inputs[0])
     names = _of_elements(node, inputs)
-    if isinstance(op, Concat) and (moved := _moved(node, found)):
+    if isinstance(op, Concat) and (moved := _moved(node, op.axis, found)):
         names = (*names[: op.axis], moved, *names[op.axis + 1 :])
     return names
 
 
-def _moved(node: Node, found: dict[Node, Axes]) -> str:
+def _moved(node: Node, axis: int, found: dict[Node, Axes]) -> str:
     """The sequence whose steps a concatenation moves by some, as `previous` does: it has a part of
     a sequence of the same length."""
-    axis = node.op.axis
     for each in node.inputs:
         of = each.inputs[0] if isinstance(each.op, Slice) and each.op.axis == axis else None
         if of is not None and same(of.type.shape[axis], node.type.shape[axis]):

@@ -181,7 +181,7 @@ def _predicts_with_means(run: Path) -> bool:
 def _pairs(program: Program, start: Start, file: WeightsFile) -> dict[str, str]:
     """Return the key in the file of each array that a start gives. Raises SpecError if one is
     missing there, or has another shape or type."""
-    wanted = [*program.parameters, *program.states]
+    wanted: list[Parameter | State] = [*program.parameters, *program.states]
     optional = {each.path for each in program.averages}
     copies = tuple(f"{path}." for path in _copies(program))
     found: dict[str, str] = {}

@@ -148,7 +148,7 @@ def _as_override(given: DataCall | float) -> str | None:
 
 def texts_of_values(overrides: Mapping[str, object]) -> dict[str, str]:
     """Return overrides as texts; `start={"tower": run}` is that of a layer, `start.tower`."""
-    found = {}
+    found: dict[str, str] = {}
     for name, value in overrides.items():
         if name == "start" and isinstance(value, Mapping):
             found |= {f"start.{path}": text_of_value(each) for path, each in value.items()}
