@@ -93,11 +93,9 @@ CASES = {
         ),
         d.v[:, :4],
     ),
-    "let y[p in 0:5, q] = x[0, labels[p], labels[q]] + m[labels[p], p]": lambda d: np.stack(
-        [
-            x[0][np.ix_(k, k)] + m[np.minimum(k, 3), np.arange(5)][:, None]
-            for x, m, k in zip(d.x, d.m, d.labels, strict=True)
-        ]
+    "let o[i, j] = m[i, 0] * m[j, 1]  let y[p, q] = o[labels[p], labels[q]]": lambda d: (
+        np.take_along_axis(d.m[..., 0], d.labels, 1)[:, :, None]
+        * np.take_along_axis(d.m[..., 1], d.labels, 1)[:, None]
     ),
     "let y[i] = x[:, i, 1:3]": lambda d: d.x[:, :, :, 1:3].transpose(0, 2, 1, 3),
     "let y[k] = E[label, k] + E[2, k]": lambda d: d.E[d.label] + d.E[2],

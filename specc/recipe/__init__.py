@@ -23,7 +23,7 @@ from specc.recipe.recipe import (
     Port,
     Recipe,
     Split,
-    Start,
+    StartingWeights,
 )
 
 __all__ = [
@@ -38,5 +38,5 @@ __all__ = [
     "Port",
     "Recipe",
     "Split",
-    "Start",
+    "StartingWeights",
 ]

@@ -122,7 +122,7 @@ class Monitor:
 
 
 @dataclass(frozen=True)
-class Start:
+class StartingWeights:
     """Weights from elsewhere: those of the layers or parameters `paths`, of all if there are none,
     are taken from `source`, the name of a run, a folder or a file."""
 
@@ -166,7 +166,7 @@ class Recipe:
     epochs: int = 10
     batch: int = 32
     seed: int = 0
-    starts: tuple[Start, ...] = ()
+    starts: tuple[StartingWeights, ...] = ()
     patience: int | None = None
     monitor: Monitor | None = None
     clip_norm: float | None = None

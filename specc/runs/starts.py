@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specc.diagnostics import Diagnostic, Label, SpecError, closest
-from specc.recipe import Start
-from specc.runs.listener import Silent
+from specc.frontend.syntax.reading import read_source
+from specc.recipe import StartingWeights
 from specc.runs.names import RECORD, folder_of
 from specc.runtime.errors import RunError, diagnostic, start_of
 from specc.system.records import dataclass
@@ -120,7 +120,7 @@ def _copies(program: Program) -> dict[str, str]:
     return found
 
 
-def _opened(start: Start, folder: Path) -> WeightsFile:
+def _opened(start: StartingWeights, folder: Path) -> WeightsFile:
     """Return the arrays that the source of a start has. Raises SpecError."""
     path, has_means = _file(start, folder)
     try:
@@ -142,7 +142,7 @@ def _opened(start: Start, folder: Path) -> WeightsFile:
     return WeightsFile(path, arrays, has_means)
 
 
-def _file(start: Start, folder: Path) -> tuple[Path, bool]:
+def _file(start: StartingWeights, folder: Path) -> tuple[Path, bool]:
     """Return the file that a start names, and whether its moving means predict."""
     given = Path(start.source).expanduser()
     path = folder / given
@@ -171,14 +171,15 @@ def _file(start: Start, folder: Path) -> tuple[Path, bool]:
 
 def _predicts_with_means(run: Path) -> bool:
     """Return whether the model of a run predicts with moving means, the setting `average`."""
-    from specc.runs.programs import run_program
+    from specc import driver
     from specc.runtime.run import open_run
 
-    program = run_program(open_run(run), {}, Silent())
-    return program.recipe.average is not None
+    record = open_run(run).record
+    program, _ = driver.check(read_source(run / "model.dl"), {**record.sizes, **record.overrides})
+    return program is not None and program.recipe.average is not None
 
 
-def _pairs(program: Program, start: Start, file: WeightsFile) -> dict[str, str]:
+def _pairs(program: Program, start: StartingWeights, file: WeightsFile) -> dict[str, str]:
     """Return the key in the file of each array that a start gives. Raises SpecError if one is
     missing there, or has another shape or type."""
     wanted: list[Parameter | State] = [*program.parameters, *program.states]
@@ -205,7 +206,7 @@ def _pairs(program: Program, start: Start, file: WeightsFile) -> dict[str, str]:
     return found
 
 
-def _name_there(path: str, start: Start, file: WeightsFile) -> str | None:
+def _name_there(path: str, start: StartingWeights, file: WeightsFile) -> str | None:
     """Return the name in a file for an array at a path; None if the start does not give it."""
     if not start.paths:
         return path
@@ -218,7 +219,7 @@ def _name_there(path: str, start: Start, file: WeightsFile) -> str | None:
 
 
 def _misfits(
-    each: Parameter | State, start: Start, file: WeightsFile, key: str
+    each: Parameter | State, start: StartingWeights, file: WeightsFile, key: str
 ) -> Iterable[Diagnostic]:
     shape, kind = file.arrays[key]
     here = each.type.shape
@@ -244,7 +245,7 @@ def _misfits(
         )
 
 
-def _missing(start: Start, file: WeightsFile, missing: Sequence[str]) -> Diagnostic:
+def _missing(start: StartingWeights, file: WeightsFile, missing: Sequence[str]) -> Diagnostic:
     """An error that names the arrays that a file does not have."""
     names = file.names()
     listed = ", ".join(f"`{each}`" for each in missing[:SHOWN])
@@ -259,7 +260,7 @@ def _missing(start: Start, file: WeightsFile, missing: Sequence[str]) -> Diagnos
     return _diagnostic(start, f"`{file.path}` has no {listed}{more}", help=help_)
 
 
-def _read(start: Start, path: Path) -> tuple[dict[str, np.ndarray], str]:
+def _read(start: StartingWeights, path: Path) -> tuple[dict[str, np.ndarray], str]:
     """Return all arrays of a file, and the hash of its bytes. Raises SpecError."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -287,12 +288,12 @@ def _shape(shape: Sequence[object]) -> str:
     return f"[{', '.join(map(str, shape))}]"
 
 
-def _error(start: Start, message: str, help: str | None = None) -> SpecError:
+def _error(start: StartingWeights, message: str, help: str | None = None) -> SpecError:
     return SpecError([_diagnostic(start, message, help=help)])
 
 
 def _diagnostic(
-    start: Start, message: str, help: str | None = None, labels: Sequence[Label] = ()
+    start: StartingWeights, message: str, help: str | None = None, labels: Sequence[Label] = ()
 ) -> Diagnostic:
     place = start.span or start_of("start")
     return diagnostic("bad-start", message, place, labels=labels, help=help)

@@ -16,7 +16,7 @@ from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.values import POISON, describe
 from specc.frontend.syntax import ast
-from specc.recipe import Start
+from specc.recipe import StartingWeights
 from specc.source import Span
 
 
@@ -26,12 +26,12 @@ def starts(
     whole: str | None,
     place: Span | None,
     parameters: Callable[[BodyFrame, ast.Path], list[str]],
-) -> tuple[Start, ...]:
+) -> tuple[StartingWeights, ...]:
     """Return what the statements and the setting `start` (`whole`, at `place`) say.
 
     `parameters` gives those of a path, and reports a path without any.
     """
-    found = [] if whole is None else [Start((), whole, place)]
+    found = [] if whole is None else [StartingWeights((), whole, place)]
     chosen: dict[str, Span] = {}
     for statement in statements:
         for path in statement.paths:
@@ -48,7 +48,7 @@ def starts(
             )
             continue
         paths = tuple(path.text for path in statement.paths)
-        found.append(Start(paths, value, statement.value.span))
+        found.append(StartingWeights(paths, value, statement.value.span))
     return tuple(found)
 
 
