@@ -56,6 +56,7 @@ class About(Enum):
     MISSING_BETWEEN = "an operator or a comma between two values"
     CLOSES_NOTHING = "a bracket that closes nothing"
     FUNCTION = "a layer or function, and not a value"
+    INDEX = "an index, and so all names in the formula that is marked"
 
 
 def spelled(name: str | None, span: Span) -> list[Fix]:

@@ -1,6 +1,6 @@
-"""Where time goes, measured on this machine.
+"""Measurements of the time of programs on this machine.
 
 clock         the processor's clock, read between calls
-timing        every call's share of a step
+timing        the time of every call in a step
 limits        the most multiply-adds and bytes per second
 """

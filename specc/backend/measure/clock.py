@@ -1,9 +1,11 @@
-"""The processor's clock within programs: a stamp between calls, and what its ticks are worth.
+"""The processor's clock within programs: stamps between calls, and the rate of the clock.
 
-    Executor.run(Program([[[stamped_at(total), call, stamped_at(total_of_call)]]]))
+    stamps = Stamps(shards=1, places=2)
+    executor.run(StepCalls([[[stamps.at(0, 0), call, stamps.at(0, 1)]]]))
 
-A stamp adds the ticks since the thread's stamp before to its own total; the first of a run, which
-finds the clock at 0, adds nothing."""
+A stamp adds the ticks since the thread's previous stamp to its own total. The first stamp of a run
+finds the clock at 0, and adds nothing.
+"""
 
 from __future__ import annotations
 
@@ -50,13 +52,13 @@ class Stamps:
         return self._address, block.ctypes.data
 
     def reset(self) -> None:
-        """Before each run: what passed since the run before is nobody's."""
+        """Clear the clocks before a run, so that the time since the previous run does not count."""
         self._clocks[...] = self.totals[...] = 0
 
 
 @lru_cache
 def ticks_per_second() -> float:
-    """The rate of the clock, against the system's."""
+    """Return the rate of the processor's clock, measured by the system's clock."""
     stamps = Stamps(1, 1)
     program, crew = executor.StepCalls([[[stamps.at(0, 0)]]]), executor.executor(1)
     crew.run(program)
@@ -72,7 +74,7 @@ def ticks_per_second() -> float:
 
 @lru_cache
 def seconds_of_a_stamp() -> float:
-    """The least time between two stamps with nothing between them."""
+    """Return the shortest time between two successive stamps."""
     stamps = Stamps(1, 1)
     program, crew = executor.StepCalls([[[stamps.at(0, 0)] * 100]]), executor.executor(1)
     found = []

@@ -1,10 +1,10 @@
-"""What this machine can do at most, measured: products and sums a second, bytes a second.
+"""The limits of this machine, measured: floating-point operations and bytes per second.
 
     limits = measure("float32", threads=2)
-    limits.flops                    # 2.3e11: all threads together, nothing from memory
-    limits.bandwidth(1 << 20)       # bytes a second of a thread whose data take 1 MB
+    limits.flops                    # 2.3e11: all threads together, without memory
+    limits.bandwidth(1 << 20)       # bytes per second of a thread with 1 MB of data
 
-Both take the best of several tries, some tenths of a second in all.
+Both are the best of several tries, which take a few tenths of a second.
 """
 
 from __future__ import annotations
@@ -20,23 +20,25 @@ from specc.backend.run import executor
 from specc.backend.toolchain.load import load
 from specc.system.records import dataclass
 
-CHAINS = 12  # two products a cycle that take four cycles each need eight; 12 fit every machine
-WORKING_SETS = tuple(1 << n for n in (14, 16, 18, 20, 21, 22, 24, 26))  # bytes a thread
-TRIES = 30  # short ones: other programs may disturb some
-_COUNT = 1 << 15  # rounds of the chains: some 0.1 ms
+CHAINS = 12  # independent multiply-adds: two per cycle with a latency of four cycles need eight
+WORKING_SETS = tuple(1 << n for n in (14, 16, 18, 20, 21, 22, 24, 26))  # bytes per thread
+TRIES = 30  # short tries, because other programs may disturb some of them
+_COUNT = 1 << 15  # iterations of the chains, which take about 0.1 ms
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`flops` a second of all threads together; `rates[i]` bytes a second of each of the threads,
-    all at work, where a thread's data take `WORKING_SETS[i]` bytes."""
+    """The FLOPs per second of all threads together, and the bytes per second of each thread.
+
+    `rates[i]` is the rate of a thread with `WORKING_SETS[i]` bytes of data, if all threads run.
+    """
 
     threads: int
     flops: float
     rates: tuple[float, ...]
 
     def bandwidth(self, size: float) -> float:
-        """Bytes a second that a thread can read and write, where its data take `size` bytes."""
+        """Return the bytes per second that a thread can read and write of `size` bytes of data."""
         for working_set, rate in zip(WORKING_SETS, self.rates, strict=True):
             if size <= working_set:
                 return rate
@@ -44,14 +46,14 @@ class Limits:
 
 
 def measure(dtype: str = "float32", threads: int = 1) -> Limits:
-    """The limits with `threads` threads at once."""
+    """Return the limits of `threads` threads that run at the same time."""
     width = this_machine().lanes(dtype)
     constants = {"chains": CHAINS, "dtype": dtype, "width": width}
     chains = printer.written(peak, f"peak_{dtype}", dtype, 0, False, **constants)
     updating = printer.written(update, "update", dtype)
     addresses = load([*executor.KERNELS, chains, updating])
     item = np.dtype(dtype).itemsize
-    # 0.5: the chains settle at 1 and stay ordinary numbers
+    # starting from 0.5, the chains converge to 1, and never become denormal or infinite
     out = [np.full(16, 0.5, dtype) for _ in range(threads)]
     best = _seconds(addresses[chains], [[_COUNT, each.ctypes.data] for each in out])
     flops = 2 * CHAINS * width * _COUNT * threads / best
@@ -89,9 +91,10 @@ def update(a: "float[n]", b: "float[n]", n: "int", repeats: "int"):
 
 
 def _seconds(kernel: int, arguments: list[list[int]], tries: int = TRIES) -> float:
-    """Call a kernel on every thread at once, and return the mean of the threads' least seconds.
+    """Run a kernel on all threads at once; return the mean of the threads' shortest seconds.
 
-    A thread that another program disturbs does not count against the others.
+    The shortest time is taken for each thread separately, because another program may disturb one
+    of them.
     """
     blocks = [np.array(each, np.int64) for each in arguments]
     stamps = Stamps(len(blocks), 2)

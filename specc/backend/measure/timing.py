@@ -1,11 +1,12 @@
-"""Where the time of a step goes: every kernel's share, measured while the whole step runs.
+"""The time of every kernel call in a step, measured while the whole step runs.
 
     times = time_calls(program, data, order, batch)
     for each in times.calls: each.kernel, each.seconds
 
-The step runs as it always does, all shards with their barriers, so that the caches are as they are
-in training; only that a *stamp* stands behind every call, a kernel that reads the processor's
-clock. What a stamp itself costs (some 10 ns) is taken off."""
+All shards run with their barriers as in training, so that the caches have the same contents. After
+every call runs a *stamp*, a kernel that reads the processor's clock. The time of the stamp itself
+(about 10 ns) is subtracted.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +27,18 @@ from specc.ops.leaf import Const
 from specc.recipe import Column
 from specc.system.records import dataclass
 
-TURN = 0.01  # seconds that a stretch of steps aims at
+STRETCH = 0.01  # intended seconds of a stretch of steps
 REPEATS = 25
 _MOST_STEPS = 2000
 
 
 @dataclass(frozen=True, eq=False)
 class CallTime:
-    """One kernel call: `seconds` a step, the mean over the `shards` that make it.
+    """The time of a kernel call: `seconds` per step, the mean over the `shards` that run it.
 
-    `nodes` are what it calculates, in the `examples` of one shard; `split` says that the shards
-    share the elements of a value that is one for the whole batch. `bytes` are those that a shard
-    reads and writes."""
+    `nodes` are the nodes that it computes. With `split`, each shard computes a part of a value that
+    all examples share. `bytes` is the number of bytes that a shard reads and writes.
+    """
 
     kernel: str
     nodes: tuple[Node, ...]
@@ -46,13 +47,17 @@ class CallTime:
     shards: int
     split: bool
     bytes: float
-    iterations: int = 1  # how often it runs in a step
-    packs: bool = False  # it copies weights for the product that its nodes are
+    iterations: int = 1  # the number of runs in a step
+    packs: bool = False  # copies operands for the product of its nodes
 
 
 @dataclass(frozen=True, eq=False)
 class StepTimes:
-    """Seconds of a step: `step` of one without stamps, `waiting` of a thread at barriers."""
+    """The times of a step in seconds.
+
+    `step` is the time of a step without stamps, `stamped` that of one with stamps, and `waiting`
+    the mean time of a thread at barriers.
+    """
 
     calls: tuple[CallTime, ...]
     step: float
@@ -71,10 +76,11 @@ def time_calls(
     seed: int = 0,
     repeats: int = REPEATS,
 ) -> StepTimes:
-    """Run steps over the rows `order`, again and again; each time the least of `repeats` stretches.
+    """Run steps over the rows `order` repeatedly; each time is the minimum of `repeats` stretches.
 
-    Parameters and states go on from run to run: the caller keeps copies. `settings` are those of
-    one step, for all of them."""
+    The steps change parameters and states, of which the caller keeps copies. `settings` are the
+    settings of one step, which are used for all steps.
+    """
     found: list[StepTimes] = []
 
     def execute(linked: Linked, steps: int) -> None:
@@ -90,7 +96,7 @@ def time_calls(
     start = time.perf_counter()
     program.run(*stretch(2))
     once = (time.perf_counter() - start) / 2
-    steps = int(min(max(TURN / once, 1), _MOST_STEPS))
+    steps = int(min(max(STRETCH / once, 1), _MOST_STEPS))
     program.run(*stretch(steps), execute=execute)
     return found[0]
 
@@ -110,7 +116,7 @@ def _timed(program: CompiledProgram, linked: Linked, steps: int, repeats: int) -
         crew.run(stamped, steps)
         whole.append((time.perf_counter() - start) / steps)
         parts.append(stamps.totals / rate / steps)
-    # each place by itself: a stretch without any disturbance may be rare
+    # the minimum of each call separately, because a stretch without any disturbance may be rare
     seconds = np.maximum(np.min(parts, axis=0) - stamp, 0)  # [shards, places]
     calls = _joined(plan, program.dtype, linked.calls, seconds)
     waiting = float(seconds[:, : linked.phases].sum()) / program.threads
@@ -118,8 +124,10 @@ def _timed(program: CompiledProgram, linked: Linked, steps: int, repeats: int) -
 
 
 def _stamped(linked: Linked, threads: int) -> tuple[executor.StepCalls, Stamps]:
-    """The program with stamps. The first places are the waits before the phases; the others the
-    calls, in order."""
+    """Return the program with stamps, and the stamps.
+
+    The first totals of a shard are the waits before each phase, the others its calls in order.
+    """
     places = linked.phases + max(len(calls) for calls in linked.calls)
     stamps = Stamps(len(linked.table), places, threads)
     table = []
@@ -138,7 +146,7 @@ def _stamped(linked: Linked, threads: int) -> tuple[executor.StepCalls, Stamps]:
 def _joined(
     plan: Plan, dtype: str, calls: Sequence[Sequence[KernelCall]], seconds: np.ndarray
 ) -> tuple[CallTime, ...]:
-    """The same call of all shards as one, in the first shard's order."""
+    """Join the times of equal calls of all shards, in the order of the first shard's calls."""
     step_of = {node: step for step in plan.steps for node in step.group.nodes}
     step_of.update(
         {node: inner for step in plan.steps for inner in step.steps for node in inner.group.nodes}
@@ -149,7 +157,7 @@ def _joined(
     for shard, of_shard in enumerate(calls):
         # places count phase by phase
         for place, call in enumerate(sorted(of_shard, key=lambda call: call.phase)):
-            # all iterations of a loop together, and all pieces of a sum, the last of which may take
+            # join all iterations of a loop, and all pieces of a sum, the last of which may have
             # another tile
             step = step_of.get(call.nodes[0]) if call.nodes else None
             is_piece = step is not None and step.mode == Mode.ROWS and not call.packs
@@ -185,8 +193,8 @@ def _joined(
 
 
 def traffic(call: KernelCall, step: Step | None, plan: Plan, dtype: str) -> float:
-    """Bytes that the call reads and writes in one shard, each value once."""
-    # some rows of the result, from all shards' examples
+    """Return the bytes that a call reads and writes in one shard, counting each value once."""
+    # some rows of a sum over the examples of all shards
     rows = step is not None and step.mode == Mode.ROWS
 
     def size(node: Node) -> float:
@@ -196,16 +204,14 @@ def traffic(call: KernelCall, step: Step | None, plan: Plan, dtype: str) -> floa
         return node.type.bound_elements * lanes * element_bytes(node.type.kind, dtype)
 
     numbers = {name: value for name, value in call.arguments if isinstance(value, int)}
-    if (
-        call.packs and "columns" in numbers and "length" in numbers
-    ):  # values of examples are transposed
+    if call.packs and "columns" in numbers and "length" in numbers:  # transposes batched values
         count = numbers["columns"] * numbers["length"] * numbers["end_count"]
         return 2 * count * element_bytes("float", dtype)
     if call.packs:
         return 2 * sum(
             size(each) for node in call.nodes for each in node.inputs if not each.type.batched
         )
-    if step is None:  # a kernel that brings in data
+    if step is None:  # a kernel that reads data
         return 2 * sum(map(size, call.nodes))
     inside = set(step.group.nodes)
     read = {

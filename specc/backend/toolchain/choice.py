@@ -1,4 +1,4 @@
-"""The compiler that is chosen, as one function."""
+"""The chosen compiler, specc's own or Numba, as one function."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from specc.system.locks import NATIVE
 
 
 def object_code(kernel: Kernel) -> bytes:
-    """The object file that defines `kernel.symbol`."""
+    """Return the object file that defines `kernel.symbol`."""
     with NATIVE:
         from specc.backend.llvm import compile as own
     if chosen() == "llvm":
@@ -19,7 +19,7 @@ def object_code(kernel: Kernel) -> bytes:
 
 
 def warm_up() -> None:
-    """Load what the first kernel would have to wait for."""
+    """Load the modules that compiling the first kernel needs."""
     from specc.backend.llvm import compile as own
 
     own.warm_up()

@@ -1,10 +1,11 @@
-"""Kernels to machine code: compiled once, kept in the user's cache folder.
+"""Machine code of kernels, which is compiled once and stored in the user's cache folder.
 
     address = load([relu])[relu]            # of  void relu(int64 *args, int64 *control)
 
-`args` holds, parameter by parameter, the address of an array or the value of an integer.
+`args` holds the address of an array or the value of an integer for each parameter.
 
-A warm start needs llvmlite alone: the object files of all kernels go into one engine.
+If all kernels are in the cache folder, loading needs only llvmlite: the object files are linked
+into one engine.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ _MAGIC = b"specc object " + FORMAT.encode() + b"\n"
 
 _addresses: dict[str, int] = {}  # of the kernels that this process has loaded, by key
 _compiling: list[list[Kernel]] = []
-_engines: list = []  # kept, as the code lives in them
+_engines: list = []  # never released, because they own the machine code
 _lock = Mutex()
 
 seconds: dict[str, float] = defaultdict(float)
-"""What `load` has taken in this process: "read", "compile" and "link"."""
+"""The seconds that `load` took in this process: for "read", "compile" and "link"."""
 
 
 def load(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, int]:
-    """The address of each kernel's machine code.
+    """Return the address of each kernel's machine code.
 
-    What neither this process nor the cache folder has is compiled, with up to `workers` processes
-    side by side (by default as many as there are processors).
+    Kernels that are neither loaded nor in the cache folder are compiled by up to `workers`
+    processes in parallel; by default there is one per processor.
     """
     if all(each.key in _addresses for each in kernels):
         return {each: _addresses[each.key] for each in kernels}
@@ -72,12 +73,12 @@ def _timed(stage: str) -> Iterator[None]:
 
 
 def is_compiling() -> bool:
-    """Whether this process compiles kernels at the moment."""
+    """Return whether this process is compiling kernels."""
     return bool(_compiling)
 
 
 def has_compiled(kernel: Kernel) -> bool:
-    """Whether this process or the cache folder has the kernel."""
+    """Return whether a kernel is loaded, or in the cache folder."""
     if kernel.key in _addresses:
         return True
     folder = _cache_folder()
@@ -85,7 +86,7 @@ def has_compiled(kernel: Kernel) -> bool:
 
 
 def _link(kernels: dict[str, Kernel], objects: dict[str, bytes]) -> None:
-    """Puts the object files into one engine and notes the functions' addresses."""
+    """Link the object files into one engine, and record the addresses of their functions."""
     with NATIVE:
         _link_alone(kernels, objects)
 
@@ -110,7 +111,7 @@ def _link_alone(kernels: dict[str, Kernel], objects: dict[str, bytes]) -> None:
 
 
 def _cache_folder() -> Path | None:
-    """The folder of the object files, or None where there cannot be one."""
+    """Return the folder of the object files; None if there cannot be one."""
     return private("kernels")
 
 
@@ -119,7 +120,7 @@ def _path(folder: Path, kernel: Kernel) -> Path:
 
 
 def _read(folder: Path | None, kernel: Kernel) -> bytes | None:
-    """The object code from the cache; None if it is missing, not whole, or not this user's."""
+    """Return object code from the cache; None if it is missing, damaged or not this user's."""
     stored = read(_path(folder, kernel)) if folder is not None else None
     start = len(_MAGIC) + 32
     if stored is None or stored[:start] != _MAGIC + hashlib.sha256(stored[start:]).digest():
@@ -128,6 +129,6 @@ def _read(folder: Path | None, kernel: Kernel) -> bytes | None:
 
 
 def _write(folder: Path | None, kernel: Kernel, code: bytes) -> None:
-    """Stores the object code whole or not at all; a folder that cannot be written is no error."""
+    """Write object code to the cache, completely or not at all; a failed write is ignored."""
     if folder is not None:
         write(_path(folder, kernel), _MAGIC + hashlib.sha256(code).digest() + code)

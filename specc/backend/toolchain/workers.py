@@ -1,9 +1,9 @@
-"""Compiles kernels side by side: this process and some worker processes take from one queue.
+"""Compile kernels in parallel: this process and some worker processes take them from one queue.
 
-A worker is a fresh interpreter (it does not run the user's program again) that reads kernels from
-its input and answers with object code. A worker that fails, or is slow to start, costs nothing but
-its share of the work: what it took goes back to the queue, and this process compiles on. It ends
-with its input: when this process ends, at the latest."""
+A worker is a new interpreter, which does not run the user's program. It reads kernels from its
+input and writes object code. If a worker fails, the kernel that it took returns to the queue, and
+this process compiles the rest. A worker ends when its input ends, at the latest with this process.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ from specc.backend.machine.system import processors
 from specc.backend.toolchain.choice import object_code, warm_up
 from specc.system.locks import remade_after_fork
 
-# Starting a worker costs about what four small kernels cost to compile.
+# Starting a worker takes about as long as compiling four small kernels.
 _KERNELS_WORTH_A_WORKER = 4
-_MOST_AHEAD = 7
-_PATIENCE = 30.0  # seconds for the last kernel of a worker, until it is compiled here after all
+_MOST_AHEAD = 7  # most workers that are started in advance
+_TIMEOUT = 30.0  # seconds to wait for a worker's last kernel, before it is compiled here
 
 
 def compile_all(kernels: Sequence[Kernel], workers: int | None = None) -> dict[Kernel, bytes]:
-    """The object code of each kernel, made by at most `workers` processes (default: processors)."""
+    """Return the object code of each kernel, compiled by at most `workers` processes.
+
+    By default there is one process per processor.
+    """
     workers = min(workers or processors(), 1 + len(kernels) // _KERNELS_WORTH_A_WORKER)
     queue = deque(sorted(kernels, key=_work, reverse=True))
     done: dict[Kernel, bytes] = {}
@@ -41,8 +44,8 @@ def compile_all(kernels: Sequence[Kernel], workers: int | None = None) -> dict[K
             each.begin(queue, done)
         _drain(queue, done, object_code)
         for each in others:
-            each.join(_PATIENCE)
-        for kernel in kernels:  # what a worker took and did not finish
+            each.join(_TIMEOUT)
+        for kernel in kernels:  # kernels that a worker took and did not finish
             if kernel not in done:
                 done[kernel] = object_code(kernel)
     finally:
@@ -53,9 +56,10 @@ def compile_all(kernels: Sequence[Kernel], workers: int | None = None) -> dict[K
 
 
 def _work(kernel: Kernel) -> tuple[bool, int]:
-    """What a kernel takes to compile, roughly: the largest go first, so that all end at once.
+    """Return a rough measure of the time to compile a kernel.
 
-    A tile is much code for a few words of `imports`, and a whole module all the more.
+    The largest kernels are compiled first, so that all processes end at about the same time. A tile
+    is much code for a few words of `imports`, and a whole module is even more.
     """
     return kernel.imports.endswith("*"), len(kernel.source) + 10 * len(kernel.imports)
 
@@ -66,9 +70,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def start_ahead() -> None:
-    """Starts the workers of the next `compile_all`, so that they are ready when it begins.
+    """Start the workers of the next `compile_all`, so that they are ready when it begins.
 
-    They take some 0.1 s to start, while what is to be compiled is found out.
+    A worker takes about 0.1 s to start. Meanwhile the caller determines the kernels.
     """
     if not _ahead:
         _ahead.extend(_Worker() for _ in range(min(processors() - 1, _MOST_AHEAD)))
@@ -81,9 +85,9 @@ def _stop_ahead() -> None:
 
 
 def serve() -> None:
-    """A worker's life: kernels in, object code out, until the input ends."""
+    """Run a worker: read kernels and write their object code until the input ends."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever is printed must not mix with the answers
+    os.dup2(2, 1)  # printed text must not mix with the answers
     from specc.backend.llvm.compile import spent
 
     warm_up()
@@ -141,7 +145,7 @@ class _Worker:
             return
 
     def begin(self, queue: deque[Kernel], done: dict[Kernel, bytes]) -> None:
-        """Lets it take from the queue, as soon as it is ready."""
+        """Let the worker take kernels from the queue, as soon as it is ready."""
         if self._process is None:
             return
         self._thread = threading.Thread(target=self._feed, args=(queue, done), daemon=True)
@@ -149,17 +153,17 @@ class _Worker:
 
     def _feed(self, queue: deque[Kernel], done: dict[Kernel, bytes]) -> None:
         process = self._process
-        if process is None:  # a fork let go of it
+        if process is None:  # released after a fork
             return
         try:
-            pickle.load(_pipe(process.stdout))  # "ready": until then it takes nothing
-            _drain(queue, done, self._ask)
+            pickle.load(_pipe(process.stdout))  # "ready": until then it takes no kernel
+            _drain(queue, done, self._compile)
         except (OSError, EOFError, ValueError, pickle.UnpicklingError):
-            pass  # the process is gone; its kernel is back in the queue
+            pass  # the process ended; its kernel is in the queue again
 
-    def _ask(self, kernel: Kernel) -> bytes:
+    def _compile(self, kernel: Kernel) -> bytes:
         if self._process is None:
-            raise EOFError("a fork let go of the worker")
+            raise EOFError("the worker was released after a fork")
         to = _pipe(self._process.stdin)
         pickle.dump(kernel, to)
         to.flush()
@@ -171,7 +175,7 @@ class _Worker:
         return code
 
     def join(self, seconds: float) -> None:
-        """Waits for the kernel that the worker has in hand."""
+        """Wait until the worker has compiled its last kernel."""
         if self._thread is not None and self._process and self._process.poll() is None:
             self._thread.join(seconds)
 
@@ -180,11 +184,11 @@ class _Worker:
             self._process.kill()
             self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
-                with suppress(OSError):  # what was on its way to the worker
+                with suppress(OSError):  # a kernel that the worker did not read
                     _pipe(pipe).close()
 
     def after_fork(self) -> None:
-        """Let go of the parent's worker, which must not outlive the parent because of the child."""
+        """Release the parent's worker: with the child's pipes open it would outlive the parent."""
         process, self._process = self._process, None
         if process is not None:
             nowhere = os.open(os.devnull, os.O_RDWR)
@@ -203,8 +207,8 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 def _import_path() -> list[str]:
     """Return the folders that a worker imports from.
 
-    They are those of this process without the working folder, in which anybody's `numpy.py` may
-    be. If specc itself is there, it comes last.
+    They are those of this process without the working folder, which may contain a file such as
+    `numpy.py`. If specc itself is in the working folder, that folder comes last.
     """
     here, own = os.path.realpath(os.curdir), Path(__file__).resolve().parents[3]
     folders = [os.path.abspath(each) for each in sys.path if each]

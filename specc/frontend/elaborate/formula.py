@@ -49,6 +49,10 @@ class FormulaWalk:
         self.is_good = False
         self.frame.error(name, message, span, **more)
 
+    def index_error(self, message: str, span: Span, **more) -> None:
+        self.is_good = False
+        self.frame.index_error(message, span, **more)
+
     @property
     def binders(self) -> Iterator[Binder]:
         yield from self.axes
@@ -135,8 +139,7 @@ class FormulaWalk:
         parts += [each for each in node.indices if not isinstance(each, ast.Bind)]
         for binder in own:
             if not any(stands_in(each, {binder.name: binder}) for each in parts):
-                self.error(
-                    "bad-index",
+                self.index_error(
                     f"the index `{binder.name}` is not used in the formula of `{node.word.text}`",
                     binder.span,
                     help="remove it, or use it in brackets: `x[" + binder.name + "]`",
@@ -175,8 +178,7 @@ class FormulaWalk:
         if name in names or (isinstance(known, Tensor) and known.counter is not None):
             other = names.get(name)
             labels = [Label(other.span, "bound here")] if other is not None else []
-            self.error(
-                "bad-index",
+            self.index_error(
                 f"the index `{name}` is bound twice",
                 span,
                 labels=labels,

@@ -73,8 +73,7 @@ class Ranges(FormulaWalk):
             ends.append(value)
         size = ends[1] - ends[0]
         if isinstance(size, int) and size < 1:
-            self.error(
-                "bad-index",
+            self.index_error(
                 f"the range of `{binder.name}` is empty: it goes from {ends[0]} up to, but not"
                 f" including, {ends[1]}",
                 binder.bind.span,
@@ -257,8 +256,7 @@ class Ranges(FormulaWalk):
         parts = [f"{before} before its start"] * (before > 0) + [f"{after} after its end"] * (
             after > 0
         )
-        self.error(
-            "bad-index",
+        self.index_error(
             f"`{place.span.text}` leaves {axis}: it runs from {low} to {high}, which is"
             f" {' and '.join(parts)}",
             place.span,

@@ -194,8 +194,7 @@ def _output(frame: BodyFrame, statement: ast.Output, name: str, outputs: list[Te
         return
     over = next((each.name for each in value.within if each is not None and each.mask), None)
     if over is not None:
-        frame.error(
-            "bad-index",
+        frame.index_error(
             f"an axis of this output runs over `{over}`, whose length varies: it would have steps"
             " that an example does not have",
             statement.value.span,

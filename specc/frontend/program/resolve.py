@@ -6,7 +6,7 @@ definitions and in branches that are not taken. A name is reported only once per
 
 from __future__ import annotations
 
-from specc.diagnostics import Label, closest, spelled
+from specc.diagnostics import About, Label, closest, spelled
 from specc.frontend.elaborate.names import MEANINGS, declared_names, unknown
 from specc.frontend.elaborate.names import resolve as resolve_word
 from specc.frontend.scope.frame import BodyFrame
@@ -112,9 +112,11 @@ def _visit(frame: BodyFrame, root: ast.Node) -> None:
     waiting: list[tuple[ast.Node, frozenset[str]]] = [(root, frozenset())]
     # an error about indices also covers the names in the same location
     told = [
-        (each.start, each.end)
-        for each in frame.context.bad_indices
-        if root.span.start <= each.start < root.span.end and each.source is root.span.source
+        (each.span.start, each.span.end)
+        for each in frame.context.report
+        if each.about is About.INDEX
+        and each.span.source is root.span.source
+        and root.span.start <= each.span.start < root.span.end
     ]
     while waiting:
         node, indices = waiting.pop()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from typing import Any
 
-from specc.diagnostics import Label, closest
+from specc.diagnostics import About, Label, closest
 from specc.frontend.scope.mistakes import Misfit, Mistake, undecided
 from specc.frontend.scope.provenance import Derivation
 from specc.frontend.scope.scope import MOST_SUGGESTIONS, NUMBERS, WORDS, Context, Namer, Scope
@@ -78,6 +78,10 @@ class BodyFrame:
     def place(self, span: Span) -> Span:
         """Return where an error at `span` is shown."""
         return self.call or span
+
+    def index_error(self, message: str, span: Span, **more) -> Poison:
+        """Report an error about an index, which covers the names within its place."""
+        return self.error("bad-index", message, span, about=About.INDEX, **more)
 
     def error(self, name: str, message: str, span: Span, **more) -> Poison:
         """Report an error of this body, with labels at the uses of the user's definitions."""

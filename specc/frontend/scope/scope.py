@@ -87,8 +87,6 @@ class Context:
     ) -> Poison:
         """Report an error. Return the value of the wrong expression."""
         assert name in ERRORS, f"`{name}` is not in the table of errors; please report this"
-        if name == "bad-index":
-            self.bad_indices.append(span)
         self.report.error(
             name, message, span, labels=labels, notes=notes, help=help, fixes=fixes, about=about
         )
