@@ -26,10 +26,19 @@ from specc.ops.reduce import AllReduce
 from specc.passes.team import sums_over_rows
 from specc.system.records import dataclass
 
-SMALLEST = 1 << 14  # smallest gradient, in elements, whose rows shards complete
-FEWEST_ROWS = 32  # fewest rows of a gradient that a shard completes
-SMALLEST_OF_TEAM, FEWEST_OF_TEAM = 1 << 11, 4  # the same where the shards are a team
-WEIGHT = 2  # elements of a gradient for one of the activations of all shards
+
+@dataclass(frozen=True)
+class Limits:
+    """The gradients whose rows shards complete: those of at least these sizes."""
+
+    elements: int  # of the gradient
+    rows: int  # that a shard completes
+    product: float  # elements of the gradient per activation of all shards
+    table: float  # elements of all shards' gradients of a table per activation
+
+
+# Without completed rows, a team would wait for a single shard's sum.
+BY_EXAMPLES, BY_ROWS = Limits(1 << 14, 32, 2, 1), Limits(1 << 11, 4, 0, 0)
 
 
 class _Divided(Op):
@@ -42,8 +51,7 @@ class _Divided(Op):
         return next(each.__name__ for each in type(self).__mro__ if each.__name__ in REGISTRY)
 
 
-@dataclass(frozen=True)
-class CompletedProduct(_Divided, Contract):
+class _Completed(_Divided):
     """A sum over the examples of all shards, each of which computes some rows of it."""
 
     abstract = True
@@ -54,14 +62,17 @@ class CompletedProduct(_Divided, Contract):
 
 
 @dataclass(frozen=True)
-class CompletedPut(_Divided, Put):
-    """A sum over the examples of all shards, each of which computes some rows of it."""
+class CompletedProduct(_Completed, Contract):
+    """A product whose rows the shards complete."""
 
     abstract = True
-    completes_rows = True
 
-    def attributes(self) -> str:
-        return f"{super().attributes()}, complete"
+
+@dataclass(frozen=True)
+class CompletedPut(_Completed, Put):
+    """A sum of gradients of looked-up rows, whose rows the shards complete."""
+
+    abstract = True
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ def _completed(op: Op) -> Op:
 def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
     """Return the graph for `shards` shards of `lanes` lanes, with the sums that shards complete.
 
-    A `team` cannot divide these sums in another way, and would wait for a single shard's sum.
+    In a `team`, shards also sum over their own rows of the weights.
     """
     read_once = {node for node, users in graph.users.items() if len(users) == 1}
     outputs = set(graph.outputs.values())
@@ -121,16 +132,18 @@ def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
 
 def completes(part: Node, shards: int, lanes: int, team: bool = False) -> bool:
     """Return whether shards complete rows of a sum over the batch, instead of partial sums."""
+    limits = BY_ROWS if team else BY_EXAMPLES
     op, elements = part.op, part.type.elements
-    smallest, fewest = (SMALLEST_OF_TEAM, FEWEST_OF_TEAM) if team else (SMALLEST, FEWEST_ROWS)
-    if not isinstance(op, (Contract, Put)) or not op.sum_batch or elements < smallest:
+    if not isinstance(op, (Contract, Put)) or not op.sum_batch or elements < limits.elements:
         return False
-    if part.type.shape[0] < fewest * shards or not all(each.type.batched for each in part.inputs):
+    if part.type.shape[0] < limits.rows * shards or not all(
+        each.type.batched for each in part.inputs
+    ):
         return False
     activations = shards * lanes * sum(each.type.elements for each in part.inputs)
-    if isinstance(op, Put):  # or all shards write their parts, and read all of them
-        return op.lead == 0 and (team or shards * elements >= activations)
-    is_larger = team or elements >= activations * (WEIGHT if shards > 1 else 1)
+    if isinstance(op, Put):  # otherwise all shards would write partial sums, and read all of them
+        return op.lead == 0 and shards * elements >= limits.table * activations
+    is_larger = elements >= activations * (limits.product if shards > 1 else min(limits.product, 1))
     read = [index for map_ in (op.left, op.right) for each in map_ for index, _ in each.terms]
     kept = [
         each.terms[0][0]

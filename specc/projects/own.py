@@ -58,7 +58,7 @@ WRITING = """# {name}: learns the text of {path}, and generates more of it:
 #
 #     specc sample @last --prompt "{prompt}"
 #
-dim vocab                    # counted from the text
+{advice}dim vocab                    # counted from the text
 dim hidden = {hidden}
 seq time   = {time}              # characters in a training window
 
@@ -76,7 +76,7 @@ model {name} {{
 train {{
   data      text("{path}")
   validate  split = 0.9
-  optimizer adam(lr = 0.005)
+  optimizer adam(lr = {rate})
   epochs    = {epochs}
   batch     = {batch}
   clip_norm = 1
@@ -167,6 +167,7 @@ def writing(path: Path, name: str, file: str) -> str:
         name=name,
         path=file,
         prompt=prompt,
+        advice="",
         hidden=128 if is_long else 64,
         time=TIME,
         batch=min(MOST_TEXTS, max(1, len(text) // (10 * TIME))),  # the validation part is 10%

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import specc
+from specc.projects.own import WRITING
 from specc.projects.table import looked_at, model_for
 
 README = """# {name}
@@ -170,7 +171,18 @@ def text(name: str) -> dict[str, bytes]:
         for row in places
     ]
     content = "\n".join(lines) + "\n"
-    return {f"{name}.dl": TEXT.format(name=name).encode(), f"{name}.txt": content.encode()}
+    model = WRITING.format(
+        name=name,
+        path=f"{name}.txt",
+        prompt="the ",
+        advice="# For a text of your own, name its file below.\n",
+        hidden=64,
+        time=40,
+        rate=0.01,
+        epochs=12,
+        batch=16,
+    )
+    return {f"{name}.dl": model.encode(), f"{name}.txt": content.encode()}
 
 
 def sequence(name: str) -> dict[str, bytes]:

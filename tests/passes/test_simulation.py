@@ -110,8 +110,9 @@ def test_shards_that_divide_the_examples_are_not_in_each_others_way(name, thread
 
 @pytest.mark.filterwarnings("ignore")
 def test_shards_that_complete_rows_for_each_other_are_not_in_each_others_way(monkeypatch):
-    for setting, value in {"SMALLEST": 64, "FEWEST_ROWS": 4, "WEIGHT": 0}.items():
-        monkeypatch.setattr(divide, setting, value)
+    monkeypatch.setattr(
+        divide, "BY_EXAMPLES", divide.Limits(elements=64, rows=4, product=0, table=1)
+    )
     (plan, _) = check(compiled(NETS["rows"], 40, 2), ("train", "gradients"))
     assert any(step.mode == Mode.ROWS for step in plan.steps)
 

@@ -5,7 +5,7 @@ value(frame, block)      # walks the statements, and returns the value of `retur
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -139,6 +139,12 @@ def layer(frame: BodyFrame, statement: ast.Layer) -> None:
             statement.span,
             help="write a `block`: it may hold layers and parameters",
         )
+    return frame.namer is not None
+
+
+def layer(frame: BodyFrame, statement: ast.Layer) -> None:
+    """`layer tower = dense(64) -> relu`: nothing is built before its first use."""
+    if not _may_have_weights(frame, statement):
         return
     name = statement.name
     copy = copies.copied(frame, statement)
@@ -291,6 +297,19 @@ def state(frame: BodyFrame, statement: ast.State) -> None:
     if initial is not None:
         context.states[path] = State(path, type_, initial[0], None, frame.place(statement.span))
         context.owners[path] = frame.naming.owner
+
+
+def is_first(frame: BodyFrame, statement: ast.Next, nexts: Mapping[str, ast.Next]) -> bool:
+    """Return whether a `next` is the first one of its state; report it if not."""
+    name = statement.name.text
+    if name in nexts:
+        frame.error(
+            "duplicate-name",
+            f"`next {name}` is already defined",
+            statement.name.span,
+            labels=[Label(nexts[name].name.span, "first here")],
+        )
+    return name not in nexts
 
 
 def _advance(frame: BodyFrame, definition: ast.Block) -> None:

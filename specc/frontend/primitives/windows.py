@@ -18,7 +18,7 @@ from specc.frontend.primitives.registry import primitive
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.provenance import Derivation
-from specc.frontend.scope.values import Several, Value
+from specc.frontend.scope.values import Several, Tensor, Value
 from specc.source import Span
 
 # ruff: noqa: F821 - the annotations of settings are written in the language's own words
@@ -53,10 +53,7 @@ def _convolve(
     step = each_place(x, "stride", stride, stride_width, stride_depth)
     margin = each_place(x, "pad", pad, pad_width, pad_depth)
     result, note = convolve(frame, x, weight, step, margin, dilation, groups, round, span)
-    return replace(
-        result,
-        provenance=Derivation(span, "convolve", result.shape, note, result.provenance, hidden=True),
-    )
+    return _noted(result, span, "convolve", note)
 
 
 @primitive("convolve_transpose")
@@ -85,12 +82,7 @@ def _convolve_transpose(
     step = each_place(x, "stride", stride, stride_width, stride_depth)
     margin = each_place(x, "pad", pad, pad_width, pad_depth)
     result, note = scatter(frame, x, weight, step, margin, extra, span)
-    return replace(
-        result,
-        provenance=Derivation(
-            span, "convolve_transpose", result.shape, note, result.provenance, hidden=True
-        ),
-    )
+    return _noted(result, span, "convolve_transpose", note)
 
 
 @primitive("window_max")
@@ -129,12 +121,7 @@ def _window_max(
             help="`global_maxpool` takes the largest element of a whole channel",
         )
     result, note = window_max(frame, x, box, step, margin, round, span)
-    return replace(
-        result,
-        provenance=Derivation(
-            span, "window_max", result.shape, note, result.provenance, hidden=True
-        ),
-    )
+    return _noted(result, span, "window_max", note)
 
 
 @primitive("window_sum")
@@ -165,12 +152,7 @@ def _window_sum(
     margin = each_place(x, "pad", pad, pad_width, pad_depth)
     _check_padding(box, margin)
     result, note = window_sum(frame, x, box, step, margin, round, span)
-    return replace(
-        result,
-        provenance=Derivation(
-            span, "window_sum", result.shape, note, result.provenance, hidden=True
-        ),
-    )
+    return _noted(result, span, "window_sum", note)
 
 
 @primitive("window")
@@ -204,3 +186,9 @@ def _check_padding(size: Each, pad: Each) -> None:
                 f"a window of {window} would lie entirely in the padding of {margin}:"
                 " `pad` must be smaller than the window",
             )
+
+
+def _noted(result: Tensor, span: Span, name: str, note: str) -> Tensor:
+    """Return the result of an operation with its note on how the shape came about."""
+    made = Derivation(span, name, result.shape, note, result.provenance, hidden=True)
+    return replace(result, provenance=made)
