@@ -124,7 +124,7 @@ def _file_name(span) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return the text with characters that cannot be printed as escapes: `\n` for a line break."""
+    """Return the text with escapes for characters that cannot be printed, such as line breaks."""
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )

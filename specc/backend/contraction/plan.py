@@ -42,11 +42,11 @@ _FACTOR, _CYCLES = 1.02, 100
 FORMS = tuple(
     each if isinstance(each, KernelForm) else each.FORM
     for each in (
-        contract, packed, copied.CONTRACT, copied.PACKED,  # Kind.LANES
+        contract, packed, copied.CONTRACT, copied.PACKED,  # ContractionKind.LANES
         across_lanes, winograd, window,
-        across, dot, run, rows, winograd_run,  # Kind.SINGLE
-        batched,  # Kind.BATCHED
-        outer, transposed, winograd_gradient, window_gradient,  # Kind.GRADIENT
+        across, dot, run, rows, winograd_run,  # ContractionKind.SINGLE
+        batched,  # ContractionKind.BATCHED
+        outer, transposed, winograd_gradient, window_gradient,  # ContractionKind.GRADIENT
     )
 )  # fmt: skip
 

@@ -49,7 +49,7 @@ spent: list[Spent] = []
 
 
 def object_code(kernel: Kernel) -> bytes:
-    """The object file that defines `kernel.symbol`."""
+    """Return the object file that defines `kernel.symbol`."""
     with NATIVE:
         times = [thread_time()]
         target = target_machine(kernel.vector_bits)
@@ -65,7 +65,7 @@ def object_code(kernel: Kernel) -> bytes:
 
 
 def llvm_text(kernel: Kernel) -> str:
-    """The kernel's optimized LLVM code, to read and to test."""
+    """Return the kernel's optimized LLVM code as text, for reading and for tests."""
     return str(_module(kernel))
 
 
@@ -74,20 +74,20 @@ def assembly(kernel: Kernel) -> str:
 
 
 def warm_up() -> None:
-    """Load what the first kernel would have to wait for."""
+    """Load the parts of LLVM that compiling the first kernel needs."""
     for file in _FILES:
         importlib.import_module(f"{__package__}.{file}")
     _find_symbols()
 
 
 def lowered(kernel: Kernel) -> bytes:
-    """The kernel as LLVM bitcode, before anything depends on a processor."""
+    """Return the kernel as LLVM bitcode that does not depend on a processor yet."""
     with NATIVE:
         return _lowered(kernel).as_bitcode()
 
 
 def assembly_for(bitcode: bytes, kernel: Kernel, machine: Machine, triple: str) -> str:
-    """The assembly that LLVM makes of a lowered kernel for a processor that need not be here."""
+    """Return the assembly of a lowered kernel for any processor, not only this machine's."""
     with NATIVE:
         llvm.initialize_all_targets()
         llvm.initialize_all_asmprinters()
@@ -151,7 +151,7 @@ def _functions(kernel: Kernel) -> Callable[[str], Any]:
 
 
 def files_of(kernel: Kernel) -> tuple[str, ...]:
-    """The files whose functions the kernel may call; the first that has a name is taken."""
+    """Return the files whose functions the kernel may call; the first with a name is used."""
     file, feature = _WIDE.get(kernel.vector_bits, ("", ""))
     features = this_machine(kernel.vector_bits).features.split(",")
     return (file, *_FILES) if f"+{feature}" in features else _FILES
@@ -176,7 +176,7 @@ def optimize(module, target_machine, unroll: bool):
 
 
 def _check_symbols(module, kernel: Kernel) -> None:
-    """Everything the object file refers to must be there."""
+    """Raise KernelError if the object file refers to a symbol that does not exist."""
     for each in module.functions:
         name = each.name
         if not each.is_declaration or name.startswith("llvm."):

@@ -46,7 +46,7 @@ class Number:
 
     @property
     def is_integer(self) -> bool:
-        """Whether values of the type are integers; truth values are not."""
+        """Whether values of the type are integers; booleans are not."""
         return not self.is_float and self.bits > 1
 
 

@@ -63,7 +63,7 @@ class LookupTable:
         return tuple(lanes for lanes in (2, 4, 8, 16) if lanes <= most)
 
     def declarations(self) -> str:
-        """The functions without bodies, for the vectorizer."""
+        """Return the functions without bodies, for the vectorizer."""
         number, index = self.types
         variants = ",".join(
             f"_ZGV_LLVM_N{lanes}v_{self.symbol}({self.symbol}_{lanes})" for lanes in self.lanes
@@ -77,7 +77,7 @@ class LookupTable:
         return "\n".join(lines)
 
     def definitions(self) -> str:
-        """The functions with their bodies."""
+        """Return the functions with their bodies."""
         number, index = self.types
         count = len(self.numbers)
         listed = [f"{number} {_hexadecimal(each)}" for each in self._rounded()]
@@ -166,5 +166,5 @@ def with_bodies(module: Any, tables: Sequence[LookupTable], builder: Any) -> Any
 
 
 def _hexadecimal(number: float) -> str:
-    """A number as LLVM reads it: the bits of the float64 that is equal to it."""
+    """Return a number as LLVM reads it: the bits of the float64 that is equal to it."""
     return f"0x{struct.pack('>d', number).hex().upper()}"

@@ -21,7 +21,7 @@ _ARCHITECTURE = llvm.get_process_triple().split("-")[0]
 
 @intrinsic
 def peek(typing, address):
-    """The int64 at `address`."""
+    """Return the int64 at `address`."""
 
     def codegen(context, b, signature, args):
         return b.load(b.inttoptr(args[0], I64.as_pointer()))
@@ -42,7 +42,7 @@ def poke(typing, address, value):
 
 @intrinsic
 def word(typing, table, index):
-    """The int64 at `index` of the table at the address `table`."""
+    """Return the int64 at `index` of the table at the address `table`."""
 
     def codegen(context, b, signature, args):
         return b.load(b.gep(b.inttoptr(args[0], I64.as_pointer()), [args[1]]))
@@ -201,7 +201,7 @@ def _call_void(b, name, args):
 
 @intrinsic
 def mix32(typing, x):
-    """A hash of 32 bits: multiply and xorshift with Wellons' constants, 2018 (lowbias32).
+    """Return a hash of 32 bits: multiply and xorshift with Wellons' constants, 2018 (lowbias32).
 
     In operations of 32 bits: products of kernels have 64, for which few machines have
     vectors."""
@@ -217,7 +217,7 @@ def mix32(typing, x):
 
 @intrinsic
 def ticks(typing):
-    """The processor's clock, in ticks of a constant rate (some tens of cycles to read)."""
+    """Return the processor's clock in ticks of a constant rate; reading takes tens of cycles."""
 
     def codegen(context, b, signature, args):
         if _ARCHITECTURE in ("aarch64", "arm64"):

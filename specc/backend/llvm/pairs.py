@@ -27,7 +27,7 @@ class _Pairs(Vectors):
         self.halves = ir.VectorType(_I16, 2 * width)
 
     def rounded(self, first, second):
-        """The numbers of both as bfloat16, those of the first in the lower half of the vector."""
+        """Return the numbers of both as bfloat16, the first ones in the vector's lower half."""
         found = ir.VectorType(Bfloat(), 2 * self.width)
         kind = ir.FunctionType(found, [self.vector, self.vector])
         name = f"llvm.x86.avx512bf16.cvtne2ps2bf16.{32 * self.width}"
@@ -35,13 +35,13 @@ class _Pairs(Vectors):
         return self.b.bitcast(self.b.call(convert, [second, first]), self.halves)
 
     def interleaved(self, first, second):
-        """The pairs of a number of the first and one of the second, as a vector."""
+        """Return a vector of pairs of a number of the first and one of the second vector."""
         both = self.rounded(first, second)
         order = [n // 2 + n % 2 * self.width for n in range(2 * self.width)]
         return self.b.bitcast(self.shuffle(both, both, order), self.vector)
 
     def side_by_side(self, first, second):
-        """The pairs of neighbours of the first, then those of the second, as a vector."""
+        """Return a vector of the pairs of neighbors of the first, then of the second vector."""
         return self.b.bitcast(self.rounded(first, second), self.vector)
 
     def over(self, count, step: int, whole, rest) -> None:

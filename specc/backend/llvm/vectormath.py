@@ -315,7 +315,7 @@ class ScalarCode:
         rest, differs = self.remainder(x, y)
         ratio = self.b.fdiv(self.b.fsub(x, rest), y)
         ratio = self.b.fsub(ratio, self.b.select(differs, self.number(1.0), self.number(0.0)))
-        # next to a whole number, but for the roundings
+        # next to an integer, except for the rounding errors
         below = self.call("llvm.floor", ratio)
         below = self.choose(
             ">", self.b.fsub(ratio, below), 0.5, self.b.fadd(below, self.number(1.0)), below

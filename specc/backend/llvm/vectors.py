@@ -47,7 +47,7 @@ class Vectors:
         return self.b.inttoptr(address, self.scalar.as_pointer())
 
     def at(self, base, *terms):
-        """The place `sum(terms)` elements after `base`."""
+        """Return the address `sum(terms)` elements after `base`."""
         for each in terms:
             base = self.b.gep(base, [I64(each) if isinstance(each, int) else each])
         return base
@@ -98,7 +98,7 @@ class Vectors:
         return self.b.call(add, [total, self.b.bitcast(x, pairs), self.b.bitcast(y, pairs)])
 
     def add_products(self, sums, places, xs):
-        """sums[k*len(xs) + v] += the number at the k-th of the places, times xs[v]."""
+        """Add to sums[k*len(xs) + v] the number at the k-th of the addresses, times xs[v]."""
         for k, place in enumerate(places):
             factor = self.spread(self.b.load(place))
             for v, x in enumerate(xs):
@@ -106,9 +106,11 @@ class Vectors:
                 sums[n] = self.fma(factor, x, sums[n])
 
     def add_products_in_order(self, sums, place, xs, step=1):
-        """The same of numbers `step` apart from `place` on, each loaded after the sums before it.
+        """Add products of numbers from `place` on, `step` elements apart, in the order of the rows.
 
-        LLVM for ARM loads all of them first, into registers that the sums need."""
+        Each number is loaded after the previous row's products. LLVM for ARM would otherwise load
+        all numbers first, into registers that the sums need.
+        """
         for k in range(len(sums) // len(xs)):
             row = slice(k * len(xs), (k + 1) * len(xs))
             own = sums[row]
@@ -117,10 +119,12 @@ class Vectors:
             place, *sums[row] = self.pinned(place, *own)
 
     def add_products_by_steps(self, sums, place, row_step, xs):
-        """The same of numbers `row_step` elements apart, with four or five registers for addresses.
+        """Add products of numbers that are `row_step` elements apart, with few address registers.
 
-        x86 adds a register times 1, 2, 4 or 8 to an address, and LLVM would otherwise keep an
-        address for each row: more than there are integer registers, from seven rows on."""
+        It needs four or five registers, because x86 adds a register times 1, 2, 4 or 8 to an
+        address. LLVM would otherwise use an address for each row, which are more than there are
+        integer registers from seven rows on.
+        """
         rows = len(sums) // len(xs)
         half = -(-rows // 2)
         bytes_apart = {n: self.b.mul(row_step, I64(n * self.bytes)) for n in range(1, half, 2)}
@@ -139,10 +143,11 @@ class Vectors:
             sums[row] = own
 
     def pinned(self, place, *sums):
-        """The place and the sums, of which LLVM no longer knows what they are.
+        """Return the address and the sums as values that are opaque to LLVM.
 
-        What is loaded from the place is loaded after these sums, and addresses that start from it
-        are not computed ahead of the loop. It is not an instruction."""
+        Loads from the address then come after the sums, and LLVM does not compute addresses that
+        start from it before the loop. It is not an instruction.
+        """
         kinds = [place.type, *(each.type for each in sums)]
         outputs = ["=r", *[f"={self.pin}"] * len(sums)]
         constraints = ",".join([*outputs, *map(str, range(len(kinds)))])
@@ -189,7 +194,7 @@ class Vectors:
         return self.b.icmp_signed("<", ir.Constant(numbers, list(range(self.width))), all_)
 
     def transposed(self, block):
-        """`width` vectors, the lanes of one as one lane of all."""
+        """Return the transpose of `width` vectors as vectors."""
         # exchange the off-diagonal quarters of ever smaller squares
         block, half = list(block), self.width // 2
         while half:
@@ -295,7 +300,7 @@ def one_by_one(b, count, values: list, body) -> list:
 
 
 def added(b, code: Vectors, start, places: list[tuple], sums: list) -> list:
-    """The sums, each added to the number at its place after `start` unless that is 0.
+    """Return the sums, each added to the number at its address after `start` unless that is 0.
 
     A sum of very many products comes in slices. Those of a slice are added up from zero, as the
     products of a last slice would lose their digits beside the sum of all others."""

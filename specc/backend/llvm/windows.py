@@ -36,12 +36,12 @@ def row_products(
 
 
 def text_of(piece: Piece) -> str:
-    """A piece as a constant of a kernel."""
+    """Return a piece as text, for a constant of a kernel."""
     return " ".join(map(str, piece))
 
 
 def piece_of(text: str) -> Piece:
-    """The piece of a text."""
+    """Return the piece that `text_of` made a text of."""
     positions, phase, low, high = map(int, text.split())
     return positions, phase, low, high
 

@@ -42,7 +42,7 @@ def _enter(code: Vectors, d, out, out_step):
 
 
 def _results(code: Vectors, m, m_step):
-    """The four vectors A^T m A, m[f] = m[f*m_step]."""
+    """Return the four vectors A^T m A, m[f] = m[f*m_step]."""
     b = code.b
     m = [code.load(code.at(m, b.mul(m_step, I64(n)))) for n in range(16)]
 
@@ -273,7 +273,7 @@ def run_result_tile(dtype: str, width: int):
 
 
 def _words(b, address, count: int):
-    """The integers that stand at an address."""
+    """Return the integers at an address."""
     place = b.inttoptr(address, I64.as_pointer())
     return [b.load(b.gep(place, [I64(n)])) for n in range(count)]
 

@@ -41,11 +41,11 @@ class Ranks:
         return self.rank == 0
 
     def agreed(self, value: Any) -> Any:
-        """The value that the first rank gives."""
+        """Return the value of the first rank."""
         return self.comm.bcast(value, root=0)
 
     def any(self, flag: bool) -> bool:
-        """Whether some rank says so."""
+        """Return whether the flag of any rank is set."""
         return any(self.comm.allgather(flag))
 
     def own(self, shards: int, rank: int | None = None) -> range:
