@@ -1,11 +1,11 @@
-"""Tiles for windows that move over each channel by itself, written as LLVM vector instructions.
+"""Tiles for windows that move over each channel separately, in LLVM vector instructions.
 
     row        out[p, v]   = sum_q sum_t w[w_at[q] + t] * x[x_at[q], n, v],   n = step*p + apart*t
-    spread row out[p, v]   = the same of all n and t with step*n + apart*t = p
+    spread row out[p, v]   = sum_q sum_t w[w_at[q] + t] * x[x_at[q], n, v],   step*n + apart*t = p
     gradient   dw[u, t]    = sum of dy[p, v] * x[x_at[u], step*p + apart*t, v] over segments, p, v
 
-A vector of x is loaded once for all taps t of a line that it is multiplied by, where a `packed`
-tile loads it for each of them. Addresses are in bytes, offsets in elements.
+A vector of x is loaded once for all taps t of a line, whereas a `packed` tile loads it for each
+tap. Addresses are in bytes, offsets in elements.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ Piece = tuple[int, int, int, int]
 def row_products(
     taps: int, step: int, apart: int, spread: bool, piece: Piece
 ) -> dict[int, list[tuple[int, int]]]:
-    """By the places n in x of a piece of a row: the positions p and the taps t that use them.
+    """Map each index n in x that a piece of a row reads to the positions p and taps t that use it.
 
-    A piece has so many positions. That of a spread row has three numbers more: its first position
-    is so many after that of n = 0, and it reads n from the second to the third alone."""
+    A piece is its number of positions and, for a spread row, three more numbers: the distance of
+    its first position from that of n = 0, and the lowest and the highest n that it reads.
+    """
     positions, phase, low, high = piece
     found: dict[int, list[tuple[int, int]]] = {}
     for p in range(positions):
@@ -61,9 +62,10 @@ def row_tile(
 ):
     """tile(x, w, x_at, w_at, lines, out)
 
-    A `piece` of a row, see `row_products`, as a text: its place n in x is at x + n*x_step +
-    x_at[q], tap t of the weights at w + t*w_step + w_at[q], for q < `lines`, lines >= 1; position p
-    of the result is at out + p*out_step."""
+    Computes a `piece` of a row (see `row_products`), which is given as a text. Entry n of x is at
+    x + n*x_step + x_at[q], tap t of the weights at w + t*w_step + w_at[q], for q < `lines` with
+    lines >= 1. Position p of the result is at out + p*out_step.
+    """
     numbers = piece_of(piece)
     products = row_products(taps, step, apart, spread, numbers)
     positions = numbers[0]
@@ -114,8 +116,9 @@ def gradient_tile(
 
     out[out_at[u] + t*out_step] = sum_s sum_p dy[dy_at(s) + p*dy_step]
     * x[x_at(s) + x_at[u] + (step*p + apart*t)*x_step], and over the elements of the vectors, for
-    `lines` lines u and `taps` taps t. `segments` is int64 [count, 2], count >= 1: dy_at and x_at; p
-    < `length`, and `positions` of them are taken at a time."""
+    `lines` lines u and `taps` taps t. `segments` is int64 [count, 2] with count >= 1: dy_at and
+    x_at. p < `length`, and `positions` positions are processed at a time.
+    """
     chains = chains_of(lines, taps)
 
     @intrinsic
