@@ -77,7 +77,7 @@ def test_training_is_the_same_by_value(model, optimizer, setting, monkeypatch):
 def test_pieces_of_every_size_are_updated_once(near, monkeypatch):
     """Whatever the nearest cache holds, a sum is made piece by piece, each updated behind it."""
     wanted = trained("dense", "momentum", 2)
-    monkeypatch.setattr("specc.backend.emit.emit._Emitter._near", property(lambda _: near))
+    monkeypatch.setattr("specc.backend.emit.emit._Emitter._cached", property(lambda _: near))
     found = trained("dense", "momentum", 2)
     for name, value in wanted.params.items():
         np.testing.assert_allclose(found.params[name], value, atol=1e-12, err_msg=name)
