@@ -33,8 +33,8 @@ class Limits:
 
     elements: int  # of the gradient
     rows: int  # that a shard completes
-    product: float  # elements of the gradient per activation of all shards
-    table: float  # elements of all shards' gradients of a table per activation
+    product: int  # elements of the gradient per activation of all shards
+    table: int  # elements of all shards' gradients of a table per activation
 
 
 # Without completed rows, a team would wait for a single shard's sum.
