@@ -15,6 +15,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from specc.backend.contraction.loops.winograd import winograd_weights_kernel
+from specc.backend.contraction.problem import Problem
+from specc.backend.contraction.tiling import ContractionPlan
+from specc.backend.llvm.kernel import Kernel
 from specc.ops.contract import Contract, Map
 from specc.system.records import dataclass
 
@@ -111,3 +115,58 @@ def columns_of(inner, spans, edge: int, steps, lanes: int, width: int) -> np.nda
     )
     lane = np.arange(0, lanes, width)[:, None] * np.array([1, 0, 1, 0])
     return (table[:, None, :] + lane).reshape(-1, 4)
+
+
+def product_plan(
+    problem: Problem,
+    window: Window,
+    kernel: Kernel,
+    shape: tuple[int, int],
+    columns: np.ndarray,
+    rows: tuple[int, int],
+    mirrored: bool = False,
+    prefetches: bool = False,
+) -> ContractionPlan:
+    """Return the plan of a `winograd` kernel, which transforms the weights when it packs them.
+
+    `rows` is the first row of the weights and the number of rows. With `mirrored`, the result is
+    the image's gradient, whose rows are the channels.
+    """
+    target = problem.target
+    weights, batched, out = problem.operands
+    row, channel = window.filters, window.channels
+    (first, row_count), (r, v) = rows, shape
+    tap_y, tap_x = (weights.step(axis.tap) for axis in (window.y, window.x))
+    start = weights.constant
+    if mirrored:  # start at the last tap
+        row, channel = channel, row
+        start, tap_y, tap_x = start + 2 * (tap_y + tap_x), -tap_y, -tap_x
+    channels = problem.op.bound_extents[channel]
+    # an odd number of vectors, because images a power of two apart map to the same cache sets
+    image_step = target.width * (channels * v | 1)
+    x_steps, out_steps = (
+        (each.step(window.y.at), each.step(window.x.at)) for each in (batched, out)
+    )
+    # fmt: off
+    packing = ContractionPlan(
+        winograd_weights_kernel(target, r),
+        (
+            weights.name, "packed", row_count, channels, start + first * weights.step(row),
+            weights.step(row), weights.step(channel), tap_y, tap_x,
+        ),
+        {},
+    )
+    parameters = (
+        batched.name, "packed", "out", "scratch", "columns", len(columns), channels, row_count,
+        batched.step(channel), *x_steps, out.step(row), *out_steps, image_step,
+    )
+    # fmt: on
+    return ContractionPlan(
+        kernel,
+        parameters,
+        {"columns": columns},
+        (target.width * (1 + 16 * r * v) + 32 * image_step) * target.bytes,
+        packing,
+        16 * -(-row_count // r) * r * channels * target.bytes,
+        prefetches,
+    )

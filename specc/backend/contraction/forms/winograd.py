@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from specc.backend.contraction.cost import Cost
-from specc.backend.contraction.loops.winograd import winograd_kernel, winograd_weights_kernel
+from specc.backend.contraction.loops.winograd import winograd_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan
-from specc.backend.contraction.winograd import columns_of, fills, window_of
+from specc.backend.contraction.winograd import columns_of, fills, product_plan, window_of
 from specc.ir import sizes
 
 # The tile of the products by the number of registers. There is only one, because each shape is one
@@ -29,7 +29,7 @@ def shapes(target: Target) -> list[tuple[int, int]]:
 
 def _candidates(problem: Problem) -> Iterator[Candidate]:
     op, target, part = problem.op, problem.target, problem.part
-    weights, batched, out = problem.operands
+    _, batched, out = problem.operands
     if part.parts > 1 or not fills(op):
         return
     b_map, w_map = (op.left, op.right) if batched.name == "left" else (op.right, op.left)
@@ -67,45 +67,11 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     cycles += 0 if problem.kept else weight * row_count * channel_count
 
     def build() -> ContractionPlan:
-        # an odd number of vectors, because images a power of two apart map to the same cache sets
-        image_step = target.width * (channel_count * v | 1)
-        w_y, w_x = (weights.step(axis.tap) for axis in (window.y, window.x))
-        first = weights.constant
-        if not forward:  # mirrored weights: start at the last tap
-            first, w_y, w_x = first + 2 * (w_y + w_x), -w_y, -w_x
         columns = columns_of(inner, spans, edge, steps, problem.lanes, target.width)
         columns += np.array([batched.constant, 0, out.constant, 0])
-        packing = ContractionPlan(
-            winograd_weights_kernel(target, r),
-            (
-                weights.name,
-                "packed",
-                row_count,
-                channel_count,
-                first,
-                weights.step(rows),
-                weights.step(channels),
-                w_y,
-                w_x,
-            ),
-            {},
-        )
-        # fmt: off
-        parameters = (
-            batched.name, "packed", "out", "scratch", "columns", len(columns),
-            channel_count, row_count, batched.step(channels), *steps[0],
-            out.step(rows), *steps[1], image_step,
-        )
-        # fmt: on
-        scratch = (target.width * (1 + 16 * r * v) + 32 * image_step) * target.bytes
-        packed = 16 * blocks * r * channel_count * target.bytes
-        return ContractionPlan(
-            winograd_kernel(target, shape),
-            parameters,
-            {"columns": columns},
-            scratch,
-            packing,
-            packed,
+        kernel = winograd_kernel(target, shape)
+        return product_plan(
+            problem, window, kernel, shape, columns, (0, row_count), mirrored=not forward
         )
 
     yield Candidate(shape, cycles, build)

@@ -13,11 +13,11 @@ import numpy as np
 
 from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.forms.winograd import ENTER, LEAVE, WEIGHT
-from specc.backend.contraction.loops.winograd import winograd_run_kernel, winograd_weights_kernel
+from specc.backend.contraction.loops.winograd import winograd_run_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import ContractionPlan
-from specc.backend.contraction.winograd import fills, window_of
+from specc.backend.contraction.winograd import fills, product_plan, window_of
 from specc.ir.sharing import share
 
 # The tiles of the products by the number of registers. They have one or two vectors, because there
@@ -32,7 +32,7 @@ def shapes(target: Target) -> list[tuple[int, int]]:
 
 def _candidates(problem: Problem) -> Iterator[Candidate]:
     op, target, part = problem.op, problem.target, problem.part
-    weights, batched, out = problem.operands
+    _, batched, out = problem.operands
     b_map, w_map = (op.left, op.right) if batched.name == "left" else (op.right, op.left)
     window = window_of(op, b_map, w_map, op.out)
     if window is None or not fills(op) or (part.parts > 1 and not part.even):
@@ -75,42 +75,10 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         )
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
-        r, v = shape
-        # an odd number of vectors, because images a power of two apart map to the same cache sets
-        image_step = target.width * (channel_count * v | 1)
-        indices = (window.filters, window.channels, window.y.tap, window.x.tap)
-        steps = [weights.step(i) for i in indices]
-        packing = ContractionPlan(
-            winograd_weights_kernel(target, r),
-            (
-                weights.name,
-                "packed",
-                row_count,
-                channel_count,
-                weights.constant + first * steps[0],
-                *steps,
-            ),
-            {},
-        )
-        packed = 16 * -(-row_count // r) * r * channel_count * target.bytes
-        # fmt: off
-        parameters = (
-            batched.name, "packed", "out", "scratch", "columns", len(columns), channel_count,
-            row_count, batched.step(window.channels), batched.step(window.y.at), 1,
-            out.step(window.filters), out.step(window.y.at), 1, image_step,
-        )
-        # fmt: on
-        scratch = (target.width * (1 + 16 * r * v) + 32 * image_step) * target.bytes
         prefetches = part.parts > 1
-        return ContractionPlan(
-            winograd_run_kernel(target, shape, prefetches),
-            parameters,
-            {"columns": columns},
-            scratch,
-            packing,
-            packed,
-            prefetches,
-        )
+        kernel = winograd_run_kernel(target, shape, prefetches)
+        rows = first, row_count
+        return product_plan(problem, window, kernel, shape, columns, rows, prefetches=prefetches)
 
     for shape in fitting:
         yield Candidate(shape, cycles(shape), partial(build, shape))
