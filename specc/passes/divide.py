@@ -28,7 +28,7 @@ from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)
-class Limits:
+class Thresholds:
     """The gradients whose rows shards complete: those of at least these sizes."""
 
     elements: int  # of the gradient
@@ -38,7 +38,7 @@ class Limits:
 
 
 # Without completed rows, a team would wait for a single shard's sum.
-BY_EXAMPLES, BY_ROWS = Limits(1 << 14, 32, 2, 1), Limits(1 << 11, 4, 0, 0)
+BY_EXAMPLES, BY_ROWS = Thresholds(1 << 14, 32, 2, 1), Thresholds(1 << 11, 4, 0, 0)
 
 
 class _Divided(Op):

@@ -111,7 +111,7 @@ def test_shards_that_divide_the_examples_are_not_in_each_others_way(name, thread
 @pytest.mark.filterwarnings("ignore")
 def test_shards_that_complete_rows_for_each_other_are_not_in_each_others_way(monkeypatch):
     monkeypatch.setattr(
-        divide, "BY_EXAMPLES", divide.Limits(elements=64, rows=4, product=0, table=1)
+        divide, "BY_EXAMPLES", divide.Thresholds(elements=64, rows=4, product=0, table=1)
     )
     (plan, _) = check(compiled(NETS["rows"], 40, 2), ("train", "gradients"))
     assert any(step.mode == Mode.ROWS for step in plan.steps)

@@ -2,6 +2,7 @@
 
 pool          a pool of objects, each of which one thread at a time uses
 executor      the threads, and the program that they run: phases of calls, separated by barriers
+code          the calls of a program with the addresses of their kernels
 storage       the memory of a program and the addresses in it
 ranks         several processes that train together
 program       a plan, compiled for the types of the data, ready to run

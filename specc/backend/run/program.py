@@ -12,24 +12,22 @@ may run a program at the same time, unless the program writes to `arrays`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from specc.backend.emit import feed
-from specc.backend.emit.calls import KernelCall, in_order, phase_of
+from specc.backend.emit.calls import KernelCall
 from specc.backend.emit.emit import emit
 from specc.backend.emit.shard import Common
 from specc.backend.emit.sharing import (
-    shared_bytes,
     with_copies_of_a_thread,
     with_shared_copies,
 )
-from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine.here import this_profile
 from specc.backend.run import executor
+from specc.backend.run.code import Code
 from specc.backend.run.pool import Pool
 from specc.backend.run.ranks import Ranks, Spread, gather_examples
 from specc.backend.run.storage import Linked, Outside, Storage
@@ -42,7 +40,6 @@ from specc.recipe import Column
 from specc.system.collection import uncollected
 from specc.system.lazy import cached_property
 from specc.system.locks import COMPILER
-from specc.system.records import dataclass
 
 _COLUMN_TYPES = {np.dtype(name) for name in feed.COLUMN_TYPES}
 KEPT_BYTES = 64 << 20  # most bytes of unused storages that a program keeps for further runs
@@ -56,43 +53,6 @@ class Buffers(NamedTuple):
     records: np.ndarray
     outputs: dict[str, np.ndarray]
     read: tuple[np.ndarray, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Code:
-    """The calls of a program for given element types of the columns."""
-
-    shards: list[list[KernelCall]]
-    addresses: Mapping[Kernel, int]
-    frame_words: int
-
-    @cached_property
-    def calls(self) -> list[list[KernelCall]]:
-        """The calls of each shard; a call within a loop is listed once per iteration."""
-        return [
-            [
-                replace(call, phase=phase_of(call, iteration)) if iteration else call
-                for call, iteration in in_order(calls)
-                if not call.once
-            ]
-            for calls in self.shards
-        ]
-
-    @cached_property
-    def phases(self) -> int:
-        return 1 + max(
-            (phase_of(*each) for calls in self.shards for each in in_order(calls)), default=0
-        )
-
-    @cached_property
-    def scratch(self) -> int:
-        """The bytes of scratch memory of a shard."""
-        return max((call.scratch for calls in self.shards for call in calls), default=0)
-
-    @cached_property
-    def copies(self) -> int:
-        """The bytes of memory for copies that the shards make together."""
-        return shared_bytes(self.shards)
 
 
 class CompiledProgram:

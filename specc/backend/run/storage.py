@@ -11,20 +11,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from specc.backend.emit.calls import Address, ConstantArray, KernelCall, in_order, phase_of
 from specc.backend.run import executor
+from specc.backend.run.code import Code
 from specc.ir.graph import Node
 from specc.ir.names import label_of
 from specc.ir.plan import Plan
 from specc.ops.leaf import Input, Role
 from specc.system.records import dataclass
-
-if TYPE_CHECKING:
-    from specc.backend.run.program import Code
 
 
 @dataclass(frozen=True)
