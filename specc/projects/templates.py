@@ -58,35 +58,6 @@ train {{
 }}
 """
 
-TEXT = """# {name}: learns a text, and generates more of it:
-#
-#     specc sample @last --prompt "the "
-# For your own text, change the file name below.
-dim vocab                        # counted from the text
-dim hidden = 64
-seq time   = 40                  # characters in a training window
-
-model {name} {{
-  stream text: class(vocab)[time]
-  target following: class(vocab)[time]
-
-  let scores = text -> embed(16) -> lstm(hidden) -> dense(vocab)
-
-  output scores
-  loss   cross_entropy(scores, following)
-  metric accuracy(scores, following)
-}}
-
-train {{
-  data      text("{name}.txt")
-  validate  split = 0.9
-  optimizer adam(lr = 0.01)
-  epochs    = 12
-  batch     = 16
-  clip_norm = 1
-}}
-"""
-
 SEQUENCE = """# {name}: classifies three kinds of signals, 60 measurements each.
 # For your own data, save arrays `signal` [examples, steps, values] and `kind` [examples] with
 # numpy.savez, or use a table that has the steps in its columns.
@@ -175,7 +146,7 @@ def text(name: str) -> dict[str, bytes]:
         name=name,
         path=f"{name}.txt",
         prompt="the ",
-        advice="# For a text of your own, name its file below.\n",
+        advice="# For your own text, change the file name below.\n",
         hidden=64,
         time=40,
         rate=0.01,

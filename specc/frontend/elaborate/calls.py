@@ -84,8 +84,7 @@ def _has_comma_for_colon(frame: BodyFrame, tree: ast.Call) -> bool:
     before = tree.inputs[len(indices) - 1].span.end
     comma = tree.span.source.text.index(",", before)
     at = Span(tree.span.source, comma, comma + 1)
-    frame.error(
-        "bad-index",
+    frame.index_error(
         "indices are separated from their formula by `:`, not `,`",
         at,
         help=f"write `{tree.word}({listed}: ...)`",

@@ -157,16 +157,8 @@ def _statements(frame: BodyFrame, caller: BodyFrame, definition: ast.Cell, walk:
             case ast.State():
                 good = _state(frame, caller, statement, walk) and good
             case ast.Next():
-                name = statement.name.text
-                if name in nexts:
-                    frame.error(
-                        "duplicate-name",
-                        f"`next {name}` is already defined",
-                        statement.name.span,
-                        labels=[Label(nexts[name].name.span, "first defined here")],
-                    )
-                    good = False
-                nexts[name] = statement
+                good = definitions.is_first(frame, statement, nexts) and good
+                nexts[statement.name.text] = statement
                 good = _next(frame, statement, walk) and good
             case ast.Return():
                 returned = [_returned(frame, each) for each in statement.values]

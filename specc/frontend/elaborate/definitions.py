@@ -130,8 +130,8 @@ def _depends_on_batch(
     return True
 
 
-def layer(frame: BodyFrame, statement: ast.Layer) -> None:
-    """Declare `layer tower = dense(64) -> relu`, which is built at its first use."""
+def _may_have_weights(frame: BodyFrame, statement: ast.Layer | ast.Param) -> bool:
+    """Return whether a body may have weights; report the statement if not."""
     if frame.namer is None:
         frame.error(
             "misplaced",
@@ -143,7 +143,7 @@ def layer(frame: BodyFrame, statement: ast.Layer) -> None:
 
 
 def layer(frame: BodyFrame, statement: ast.Layer) -> None:
-    """`layer tower = dense(64) -> relu`: nothing is built before its first use."""
+    """Declare `layer tower = dense(64) -> relu`, which is built at its first use."""
     if not _may_have_weights(frame, statement):
         return
     name = statement.name
@@ -156,13 +156,7 @@ def layer(frame: BodyFrame, statement: ast.Layer) -> None:
 def param(frame: BodyFrame, statement: ast.Param) -> None:
     """Declare `param W: float[n] = he`. With `= false` there is no parameter, and W is 0."""
     name = statement.name
-    if frame.namer is None:
-        frame.error(
-            "misplaced",
-            f"a {frame.kind} cannot have weights",
-            statement.span,
-            help="write a `block`: it may hold layers and parameters",
-        )
+    if not _may_have_weights(frame, statement):
         return
     type_ = declared_type(frame, statement.type, batched=False)
     if type_ is not None and type_.kind != "float":
@@ -307,7 +301,7 @@ def is_first(frame: BodyFrame, statement: ast.Next, nexts: Mapping[str, ast.Next
             "duplicate-name",
             f"`next {name}` is already defined",
             statement.name.span,
-            labels=[Label(nexts[name].name.span, "first here")],
+            labels=[Label(nexts[name].name.span, "first defined here")],
         )
     return name not in nexts
 
@@ -317,17 +311,8 @@ def _advance(frame: BodyFrame, definition: ast.Block) -> None:
     context = frame.context
     nexts: dict[str, ast.Next] = {}
     for statement in definition.body:
-        if isinstance(statement, ast.Next):
-            name = statement.name.text
-            if name in nexts:
-                frame.error(
-                    "duplicate-name",
-                    f"`next {name}` is already defined",
-                    statement.name.span,
-                    labels=[Label(nexts[name].name.span, "first defined here")],
-                )
-                continue
-            nexts[name] = statement
+        if isinstance(statement, ast.Next) and is_first(frame, statement, nexts):
+            nexts[statement.name.text] = statement
     declared = {each.name.text for each in definition.body if isinstance(each, ast.State)}
     for name, statement in nexts.items():
         if name not in declared:

@@ -121,8 +121,7 @@ class FormulaWalk:
                 own.append(binder)
                 inner[binder.name] = binder
         if not own and node.word.text not in (*KEEPING, "concat"):
-            self.error(
-                "bad-index",
+            self.index_error(
                 f"`{node.word.text}` binds no index: all names before the `:` are already bound"
                 " already",
                 node.span,
@@ -152,16 +151,14 @@ class FormulaWalk:
             known = self.frame.names.get(name)
             if isinstance(known, Tensor) and known.counter is not None:
                 return True
-            self.error(
-                "bad-index",
+            self.index_error(
                 f"`{word}` keeps its index, but `{name}` is not bound outside of it",
                 bind.span,
                 help=f"bind it on the left: `let p[{name}] = {word}({name}: ...)`",
             )
             return False
         if bind.start is not None:
-            self.error(
-                "bad-index",
+            self.index_error(
                 f"`{word}` keeps its index, so its range is the range of `{name}` outside of it",
                 bind.span,
                 help=f"write `{word}({name}: ...)`",
@@ -254,8 +251,7 @@ class FormulaWalk:
         """Report an item in brackets that is not affine, unless it may be a class index."""
         if any(isinstance(each, ast.Index | ast.Call | ast.Over) for each in ast.walk(item)):
             return  # it may be a class index, which is checked later
-        self.error(
-            "bad-index",
+        self.index_error(
             f"`{excerpt(item.span, 32)}` is not a sum of indices with integer factors: {reason}",
             item.span,
             help="use sums such as `2 * i + u - 1`, parts such as `i // 2` and `i % 2`, numbers,"

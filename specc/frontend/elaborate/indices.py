@@ -117,8 +117,7 @@ def _finished(
     for bind, each in zip(statement.indices, indices, strict=True):
         if each in rest and each.is_varying and (sequence is None or sequence.mask is None):
             assert each.sequence is not None
-            return frame.error(
-                "bad-index",
+            return frame.index_error(
                 f"`{each.name}` runs over `{each.sequence.name}`, whose length varies, so it must"
                 " be the first axis of the result",
                 bind.span,
@@ -197,8 +196,7 @@ def _concat(frame: BodyFrame, tree: ast.Over) -> Value:
     """Evaluate `concat(h in 0:heads: head(x))`: the formula is expanded for each number."""
     first = tree.indices[0]
     if len(tree.indices) != 1 or tree.conditions or not isinstance(first, ast.Bind):
-        return frame.error(
-            "bad-index",
+        return frame.index_error(
             "`concat` needs one name with a range",
             tree.span,
             help="write `concat(h in 0:4: head(x))`",
@@ -214,8 +212,7 @@ def _concat(frame: BodyFrame, tree: ast.Over) -> Value:
             return report(frame, undecided(end), first.span, [])
     numbers = [each for each in ends if isinstance(each, int) and not isinstance(each, bool)]
     if len(numbers) != 2 or not 0 < numbers[1] - numbers[0] <= MOST_COPIES:
-        return frame.error(
-            "bad-index",
+        return frame.index_error(
             f"`{name}` needs a range of 1 to {MOST_COPIES} integers here",
             first.span,
             help=f"write `concat({name} in 0:4: ...)`",
@@ -299,8 +296,7 @@ def _item(
         return None
     if isinstance(value, Tensor) and value.type.kind == "int":
         return value
-    frame.error(
-        "bad-index",
+    frame.index_error(
         "use indices, their sums with integer factors, numbers, slices or classes in brackets,"
         f" not `{provenance.excerpt(item.span, 32)}`",
         item.span,

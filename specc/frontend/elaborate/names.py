@@ -186,8 +186,7 @@ def is_unbound(frame: BodyFrame, item: ast.Node) -> bool:
         known = frame.known_names()
         if frame.scope.word(name) is not None or frame.closest(name, known) is not None:
             continue
-        frame.error(
-            "bad-index",
+        frame.index_error(
             f"the index `{name}` is not bound",
             each.span,
             help=(

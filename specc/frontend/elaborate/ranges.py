@@ -182,16 +182,14 @@ class Ranges(FormulaWalk):
     def _unknown(self, binder: Binder) -> None:
         if not binder.places:
             where = "on the left" if binder.is_axis else "before the `:`"
-            self.error(
-                "bad-index",
+            self.index_error(
                 f"the index `{binder.name}` is bound {where}, but not used in brackets",
                 binder.span,
                 help=f"give its range: `{binder.name} in 0:n`",
             )
             return
         place = binder.places[0]
-        self.error(
-            "bad-index",
+        self.index_error(
             f"the range of `{binder.name}` is not known: in `{shown(place)}` it is not alone",
             binder.span,
             help=f"give its range: `{binder.name} in 0:n`",
@@ -272,8 +270,7 @@ class Ranges(FormulaWalk):
         whole = place.constant == 0 and len(place.terms) == 1 and each.sequence is sequence
         if whole and place.terms[each] == 1:
             return
-        self.error(
-            "bad-index",
+        self.index_error(
             f"`{sequence.name}` varies in length, so `{place.span.text}` could be past its end",
             place.span,
             help=f"use an index over `{sequence.name}` alone, without a sum",

@@ -61,7 +61,6 @@ class Context:
     uses: int = 0  # the calls that are not inside library functions
     draws: int = 0  # the random draws in each step
     sees_steps: bool = False  # an index runs over the time steps of a sequence
-    bad_indices: list[Span] = field(default_factory=list)  # locations of errors with indices
     lists_layers: bool = True
     has_unknown_inputs: bool = False  # an unused definition is being checked
     is_incomplete: bool = False  # a part of the file could not be read
