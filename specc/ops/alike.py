@@ -1,4 +1,4 @@
-"""A value that all examples share, as a value of each example: what joins it to their loops.
+"""A view of a value that all examples share as a value of each example.
 
 apply(Alike(), mask, x)      # the mask, for each example of x
 """
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Alike(WithoutSteps, WithoutArithmetic):
-    """The first input, which is one for all examples, for each example of the second.
+    """A view of the first input, which all examples share, as a value of each example.
 
-    It is a view: what reads it reads the one value, and nothing is copied. A formula of such values
-    is computed for each example where it is read, and is never stored as one for all of them.
+    The second input is any value of each example. Nothing is copied. A formula of such views is
+    computed for each example by the loops that read it, and its shared value is never stored.
     """
 
     form = Form.VIEW
@@ -49,7 +49,7 @@ class Alike(WithoutSteps, WithoutArithmetic):
 
 
 def is_alike(node: Node) -> bool:
-    """Return whether a node reads a value that is one for all examples as one of each example."""
+    """Return whether a node is a view of a shared value as a value of each example."""
     while node.op.form is Form.VIEW:
         if isinstance(node.op, Alike):
             return True

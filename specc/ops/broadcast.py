@@ -144,7 +144,7 @@ def sum_batch(x: Node) -> Node:
 
 
 def kept_axes(rank: int, reduced: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes of a value that are left once some are reduced."""
+    """Return the axes of a value that remain after a reduction over others."""
     return tuple(axis for axis in range(rank) if axis not in reduced)
 
 

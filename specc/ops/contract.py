@@ -43,6 +43,12 @@ class Affine:
         """The terms, in a model whose sizes are all known."""
         return tuple((i, sizes.bound(coefficient)) for i, coefficient in self.terms)
 
+    @property
+    def sole_index(self) -> int | None:
+        """The index, if the expression is nothing but one index."""
+        is_sole = len(self.terms) == 1 and self.terms[0][1] == 1 and not self.constant
+        return self.terms[0][0] if is_sole else None
+
     def __str__(self) -> str:
         return self.named([f"i{i}" for i in range(1 + max((i for i, _ in self.terms), default=0))])
 
@@ -152,12 +158,8 @@ class Contract(Op):
     def summed_row(self, is_left: bool) -> int | None:
         """Return the index along the first axis of an operand, if the contraction sums over it."""
         rows = (self.left if is_left else self.right)[:1]
-        if not rows or len(rows[0].terms) != 1 or rows[0].terms[0][1] != 1 or rows[0].constant:
-            return None
-        ((i, _),) = rows[0].terms
-        return (
-            None if any(i == each for expression in self.out for each, _ in expression.terms) else i
-        )
+        i = rows[0].sole_index if rows else None
+        return None if any(i in dict(each.terms) for each in self.out) else i
 
     def flops(self, node: Node) -> Size:
         return 2 * sizes.product(self.extents)
@@ -223,10 +225,8 @@ class Contract(Op):
         if not self.out:
             return None
         first = self.out[0]
-        if first.constant or len(first.terms) != 1 or first.terms[0][1] != 1:
-            return None
-        time = first.terms[0][0]
-        if self.extents[time] != self.shape[0]:
+        time = first.sole_index
+        if time is None or self.extents[time] != self.shape[0]:
             return None
         is_elsewhere = any(
             time in dict(each.terms)
@@ -237,27 +237,20 @@ class Contract(Op):
         return None if is_elsewhere else time
 
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
-        i = self._plain(self.out, axis)
+        i = self.out[axis].sole_index
         return None if i is None else self._of_entries(i, count)
 
     def summand(self, node: Node, position: int, axis: int, count: int) -> Cut | None:
-        i = self._plain((self.left, self.right)[position], axis)
+        i = (self.left, self.right)[position][axis].sole_index
         is_kept = i is None or any(i in dict(each.terms) for each in self.out)
         return None if i is None or is_kept else self._of_entries(i, count)
 
-    @staticmethod
-    def _plain(map_: Map, axis: int) -> int | None:
-        """The index that an axis is read or written by, if that is all there is."""
-        terms = map_[axis].terms
-        alone = len(terms) == 1 and terms[0][1] == 1 and not map_[axis].constant
-        return terms[0][0] if alone else None
-
     def _of_entries(self, i: int, count: int) -> Cut | None:
-        """The product for `count` values of an index; None if it shares an axis with others."""
+        """Return the product for `count` values of an index; None if it shares an axis."""
         axes: list[int | None] = []
         for map_ in (self.out, self.left, self.right):
             found = [axis for axis, each in enumerate(map_) if i in dict(each.terms)]
-            if len(found) > 1 or any(self._plain(map_, axis) != i for axis in found):
+            if len(found) > 1 or any(map_[axis].sole_index != i for axis in found):
                 return None
             axes.append(found[0] if found else None)
         out, *read = axes

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from specc.ir.graph import Node
 from specc.ir.sizes import same
 from specc.ops.broadcast import Broadcast, Sum
-from specc.ops.contract import Affine, Contract
+from specc.ops.contract import Contract
 from specc.ops.gather import Take
 from specc.ops.leaf import Input
 from specc.ops.reduce import Max
@@ -93,17 +93,11 @@ def _of_contract(op: Contract, inputs: list[Axes], rank: int) -> Axes:
     names: dict[int, str] = {}
     for map_, axes in zip((op.left, op.right), inputs, strict=True):
         for position, name in zip(map_, axes, strict=False):
-            index = _single(position)
+            index = position.sole_index
             if index is not None and name:
                 names[index] = name
-    own = [_single(position) for position in op.out]
+    own = [position.sole_index for position in op.out]
     return tuple(names.get(index, "") if index is not None else "" for index in own[:rank])
-
-
-def _single(position: Affine) -> int | None:
-    """Return the index if an expression is nothing but one index."""
-    is_one = len(position.terms) == 1 and position.terms[0][1] == 1 and not position.constant
-    return position.terms[0][0] if is_one else None
 
 
 def _of_reshape(node: Node, before: Axes) -> Axes:

@@ -75,7 +75,7 @@ def gradients(
 def _depending(
     order: Sequence[Node], wanted: Sequence[Node], tied: Mapping[Node, Node]
 ) -> set[Node]:
-    """The wanted nodes, and all that depend on them, directly or through time.
+    """Return the wanted nodes and all nodes that depend on them, directly or through time.
 
     Nothing depends on them through a `Detach`.
     """

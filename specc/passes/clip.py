@@ -15,9 +15,10 @@ from specc.recipe import Recipe
 
 
 def clipped(gradient: dict[str, Node], recipe: Recipe) -> dict[str, Node]:
-    """The gradients of the trained parameters with every element within [-value, value], then all
-    of them scaled by min(1, norm / sqrt(sum g^2)), the sum running over them all (Pascanu, Mikolov
-    and Bengio 2013).
+    """Clip the gradients of the trained parameters (Pascanu, Mikolov and Bengio 2013).
+
+    Every element is limited to [-value, value]. Then all gradients are scaled by
+    min(1, norm / sqrt(sum g^2)), where the sum is over all of them.
     """
     value, norm = recipe.clip_value, recipe.clip_norm
     with serving(Origin(word="clip")):

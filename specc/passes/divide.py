@@ -145,11 +145,7 @@ def completes(part: Node, shards: int, lanes: int, team: bool = False) -> bool:
         return op.lead == 0 and shards * elements >= limits.table * activations
     is_larger = elements >= activations * (limits.product if shards > 1 else min(limits.product, 1))
     read = [index for map_ in (op.left, op.right) for each in map_ for index, _ in each.terms]
-    kept = [
-        each.terms[0][0]
-        for each in op.out
-        if len(each.terms) == 1 and each.terms[0][1] == 1 and not each.constant
-    ]
+    kept = [i for each in op.out if (i := each.sole_index) is not None]
     plain = len(set(kept)) == len(op.out) and set(kept) <= set(range(len(op.extents))) == set(read)
     whole = all(op.extents[i] == size for i, size in zip(kept, op.shape, strict=False))
     return plain and whole and is_larger

@@ -18,15 +18,15 @@ from specc.passes import team as teams
 from specc.passes.divide import completes
 from specc.system.records import dataclass
 
-MOST = 16  # shards of a batch
-# A shard has at least so many FLOPs: some 50 us, because shards meet some ten times a step.
+MOST = 16  # most shards of a batch
+# The fewest FLOPs of a shard, about 50 us, because shards synchronize about ten times per step.
 WORTH_A_SHARD = 2e6
-# Products of one vector of lanes are up to a third slower than those of two, but more threads can
-# share them. A shard of one vector has so many FLOPs, some 0.5 ms.
+# The fewest FLOPs of a shard with one vector of lanes, about 0.5 ms. Its products are up to a third
+# slower than those of two vectors, but more threads can share the batch.
 WORTH_ONE_VECTOR = 5e7
-UPDATE = 10  # FLOPs that take as long as what the update of one weight reads and writes
-TEAMS = (4, 2)  # shards of a team; for 4, there must be twice as many products for each
-WORTH_A_TEAM = 4e5  # FLOPs of one example from which shards share the work on it
+UPDATE = 10  # FLOPs charged for the memory traffic of updating one weight
+TEAMS = (4, 2)  # shards of a team; 4 shards need twice as many products per shard
+WORTH_A_TEAM = 4e5  # the fewest FLOPs of one example that are split across shards
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Division:
 
 
 def divided(graph: Graph, batch: int, vector: int, shards: int | None = None) -> Division:
-    """The division of a prepared graph's batch, into `shards` if that is given."""
+    """Return the division of a prepared graph's batch, into `shards` shards if given."""
     if vector == 1:
         count = _of_one_example(graph) if shards is None else shards
         team = batch == 1 and count > 1 and not any(map(_keeps_alone, graph.nodes))
@@ -65,7 +65,7 @@ def divided(graph: Graph, batch: int, vector: int, shards: int | None = None) ->
 
 
 def shard_count(graph: Graph, batch: int, vector: int) -> int:
-    """The shards that a prepared graph's batch is divided into."""
+    """Return the number of shards that a prepared graph's batch is divided into."""
     vectors = -(-batch // vector)
     work = _flops(graph, batch)
     count = min(MOST, vectors, int(work / WORTH_A_SHARD))
@@ -77,7 +77,7 @@ def shard_count(graph: Graph, batch: int, vector: int) -> int:
 
 
 def _flops(graph: Graph, batch: int) -> float:
-    """The floating-point operations of a batch, and what updates cost, in FLOPs."""
+    """Return the floating-point operations of a batch, with a charge for updates."""
     work = 0
     keeps_weights = not any(kind_of(name) in LEARNING for name in graph.outputs)
     for node in graph.nodes:
@@ -90,7 +90,7 @@ def _flops(graph: Graph, batch: int) -> float:
 
 
 def _saves_memory(graph: Graph, batch: int, shards: int, vector: int) -> bool:
-    """Whether the shards' parts of sums take no more memory than what is computed of the batch."""
+    """Return whether the shards' partial sums take no more memory than the batch's values."""
     _, _, lanes = shares(batch, shards, vector)
     parts = sum(
         bound(node.type.elements)
@@ -102,19 +102,19 @@ def _saves_memory(graph: Graph, batch: int, shards: int, vector: int) -> bool:
 
 
 def _of_one_example(graph: Graph) -> int:
-    """The shards that share the work on one example."""
+    """Return the number of shards that share the work on one example."""
     return 2 if _flops(graph, 1) >= WORTH_A_TEAM else 1
 
 
 def _keeps_alone(node: Node) -> bool:
-    """Whether a node of a graph for one example keeps a team from working on it."""
+    """Return whether a node of a graph for one example prevents the use of a team."""
     return isinstance(node.op, AllReduce) or (
         isinstance(node.op, Input) and node.op.role == Role.SLOT
     )
 
 
 def shares(batch: int, shards: int, vector: int) -> tuple[int, int, int]:
-    """The shards of a batch, the examples of each, and the lanes that hold them.
+    """Return the number of shards of a batch, and the examples and lanes of each.
 
     Half-empty vectors cost as much as full ones, so there are no more shards than the batch fills.
     """

@@ -48,10 +48,9 @@ def _split(node: Node, position: int) -> Node | None:
     joined, other = node.inputs[position], node.inputs[1 - position]
     axis_joined = joined.op_as(Concat).axis
     maps = [op.left, op.right]
-    expression = maps[position][axis_joined]
-    if len(expression.terms) != 1 or expression.constant or expression.terms[0][1] != 1:
+    index = maps[position][axis_joined].sole_index
+    if index is None:
         return None
-    ((index, _),) = expression.terms
     uses = [
         (axis, each) for axis, each in enumerate(maps[1 - position]) if index in dict(each.terms)
     ]

@@ -81,7 +81,7 @@ def outputs(program: Program, training: bool, more: Mapping[str, Node] = {}) -> 
 
 
 def _averaged(graph: Graph, program: Program) -> Graph:
-    """The graph over the moving means of the weights, which `average` asks for."""
+    """Return the graph with the weights' moving averages in place of the weights."""
     paths = {each.path: each for each in program.averages}
     means = {each.of: path for path, each in paths.items() if path == f"{each.of}.average"}
 
@@ -154,10 +154,10 @@ def _is_penalty(node: Node) -> bool:
 
 
 def differentiate(graph: Graph, program: Program, in_turn: bool = False) -> Graph:
-    """The graph with an output "gradient.PATH" for every parameter.
+    """Return the graph with an output "gradient.PATH" for every parameter.
 
-    It is that of the losses which the parameter is trained on; with `in_turn`, objectives see the
-    weights that those before them have left.
+    It is the gradient of the losses that train the parameter. With `in_turn`, each objective uses
+    the weights as updated by the objectives before it.
     """
     leaves = {
         node.op.label: node

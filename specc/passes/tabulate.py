@@ -23,9 +23,9 @@ MOST = 1 << 21  # elements of a table that is made ahead of a program
 
 
 def tabulate(graph: Graph, examples: int | None) -> Graph:
-    """The graph with products of looked-up rows tabulated, for batches of so many examples.
+    """Return the graph with tables of products of looked-up rows, for batches of `examples`.
 
-    None stands for a program that keeps the weights: its tables are made ahead of it.
+    None stands for a program that does not change the weights: it makes its tables only once.
     """
     if not any(isinstance(node.op, Take) for node in graph.nodes):
         return graph
@@ -42,7 +42,7 @@ def tabulate(graph: Graph, examples: int | None) -> Graph:
 
 
 def _tabulated(node: Node, position: int, examples: int | None) -> Node | None:
-    """The look-up in a table of products; None if that is not the same, or does not pay."""
+    """Return the look-up in a table of products; None if it would differ or be slower."""
     op, taken, other = node.op_as(Contract), node.inputs[position], node.inputs[1 - position]
     table, at = taken.inputs
     if table.type.batched or other.type.batched or not at.type.batched:
@@ -52,7 +52,7 @@ def _tabulated(node: Node, position: int, examples: int | None) -> Node | None:
     places = maps[position][:rank]
     if op.out[:rank] != places or op.shape[:rank] != at.type.shape:
         return None
-    own = [_alone(each) for each in places]
+    own = [each.sole_index for each in places]
     others = (*maps[position][rank:], *maps[1 - position], *op.out[rank:])
     elsewhere = {i for each in others for i, _ in each.terms}
     if None in own or len({*own}) != rank or elsewhere & {*own}:
@@ -92,16 +92,7 @@ def _tabulated(node: Node, position: int, examples: int | None) -> Node | None:
     return apply(Take(), apply(product, *operands, origin=node.origin), at, origin=node.origin)
 
 
-def _alone(expression: Affine) -> int | None:
-    """The index that an expression is; None if it is anything else."""
-    return (
-        expression.terms[0][0]
-        if len(expression.terms) == 1 and expression == index(expression.terms[0][0])
-        else None
-    )
-
-
 def _follow_from_weights(*nodes: Node) -> bool:
-    """Whether values depend on nothing but parameters."""
+    """Return whether values depend on nothing but parameters."""
     leaves = (each.op for each in topological(nodes) if isinstance(each.op, Input))
     return all(leaf.role == Role.PARAM for leaf in leaves)
