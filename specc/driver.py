@@ -198,12 +198,14 @@ def compile(
     seed: int | None = None,
     precision: str | None = None,
     shards: int | None = None,
+    accumulate: int | None = None,
 ) -> Net:
     """The model in machine code, its weights initialized from `seed`.
 
     `batch`, `seed` and `precision` are by default those of the file, `threads` as many as pay
     (`threads_for`), `shards` as many as suit the model and the batch (`specc.passes.division`).
-    With the precision "bfloat16" the operands of products are rounded to bfloat16; weights, sums
+    A step averages the gradients of `accumulate` batches, 1 if only `batch` is given. With the
+    precision "bfloat16" the operands of products are rounded to bfloat16; weights, sums
     and updates are of the `dtype`. Raises SpecError where a size is still open, TypeError for what
     is no program, and ValueError for a batch, dtype, seed, precision, or number of threads or
     shards that makes no sense.
@@ -215,6 +217,9 @@ def compile(
         raise TypeError(f"compile takes a program, not {what}: specc.compile(specc.load(path))")
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
+    if accumulate is None:
+        accumulate = program.recipe.accumulate if batch is None else 1
+    accumulate = _whole("accumulate", accumulate, 1)
     batch = program.recipe.batch if batch is None else _whole("batch", batch, 1)
     threads = None if threads is None else _whole("threads", threads, 1)
     shards = None if shards is None else _whole("shards", shards, 1)
@@ -232,7 +237,7 @@ def compile(
     from specc.net.net import Net
 
     threads = threads or threads_for(program, batch)
-    return Net(program, batch, dtype, threads, seed, shards=shards)
+    return Net(program, batch, dtype, threads, seed, shards=shards, accumulate=accumulate)
 
 
 def with_precision(program: Program, precision: str) -> Program:

@@ -26,6 +26,7 @@ from specc.ir.verify import verify
 from specc.ops.carry import straightened
 from specc.ops.peers import bind_batch, sees_peers
 from specc.passes import lower
+from specc.passes.accumulate import accumulated, update_alone
 from specc.passes.chunk import chunk
 from specc.passes.derive import derive
 from specc.passes.divide import divide
@@ -51,6 +52,8 @@ class Kind(StrEnum):
 
     TRAIN = "train"
     GRADIENTS = "gradients"
+    ACCUMULATE = "accumulate"  # adds the gradients of a batch up
+    UPDATE = "update"  # changes the weights by gradients that were added up
     EVALUATE = "evaluate"
     PREDICT = "predict"
 
@@ -64,7 +67,7 @@ class Kind(StrEnum):
     @property
     def is_training(self) -> bool:
         """Whether the program runs in training mode, with gradients."""
-        return self in (Kind.TRAIN, Kind.GRADIENTS)
+        return self in (Kind.TRAIN, Kind.GRADIENTS, Kind.ACCUMULATE)
 
 
 # The outputs that a kind of program keeps, by how their names start; a training step keeps all.
@@ -158,6 +161,8 @@ def _program(job: Job) -> Program:
 
 
 def _lower(made: Made, job: Job) -> Made:
+    if job.kind == Kind.UPDATE:
+        return replace(made, graph=update_alone(_program(job)))
     return replace(made, graph=lower.outputs(_program(job), job.kind.is_training, job.more))
 
 
@@ -176,6 +181,10 @@ def _tabulate(made: Made, job: Job) -> Made:
 
 def _differentiate(made: Made, job: Job) -> Made:
     return replace(made, graph=lower.differentiate(made.graph, _program(job), _is_step(made, job)))
+
+
+def _accumulate(made: Made, job: Job) -> Made:
+    return replace(made, graph=accumulated(made.graph, _program(job)))
 
 
 def _update(made: Made, job: Job) -> Made:
@@ -234,6 +243,10 @@ def _is_step(made: Made, job: Job) -> bool:
     return job.kind == Kind.TRAIN
 
 
+def _updates(made: Made, job: Job) -> bool:
+    return job.kind in (Kind.TRAIN, Kind.UPDATE)
+
+
 PASSES = (
     Pass("lower", _lower, is_verified=False),
     Pass("stream", _stream, is_verified=False),
@@ -243,8 +256,9 @@ PASSES = (
     Pass("tabulate", _tabulate, _knows_batch, is_verified=False),
     Pass("autodiff", _differentiate, lambda made, job: job.kind.is_training, is_verified=False),
     Pass("round_operands", on_graph(round_operands), _is_rounded, is_verified=False),
-    Pass("update", _update, _is_step, is_verified=False),
-    Pass("schedule", _schedule, _is_step),
+    Pass("accumulate", _accumulate, lambda made, job: job.kind == Kind.ACCUMULATE),
+    Pass("update", _update, _updates, is_verified=False),
+    Pass("schedule", _schedule, _updates),
     Pass("select", _select, lambda made, job: job.kind in KEPT),
     Pass("straighten", on_graph(straightened)),
     Pass("simplify", on_graph(simplify)),

@@ -18,7 +18,7 @@ from specc.frontend.words.messages import WARNINGS
 from specc.source import Source
 
 DOUBTFUL = Path(__file__).parent / "doubtful"
-WITH_DATA = {"unreachable-target", "unscaled"}
+WITH_DATA = {"large-data", "padded", "unreachable-target", "unscaled"}
 NAMES = sorted(set(WARNINGS) - WITH_DATA)
 
 

@@ -28,6 +28,7 @@ from specc.runs.start import resume as resumed
 
 if TYPE_CHECKING:
     from specc.backend.run.ranks import Ranks
+    from specc.recipe import Recipe
     from specc.runtime.run import RunFolder
     from specc.runtime.train import Watch
 
@@ -140,7 +141,7 @@ def train(
         prepare_ = partial(_prepared, path, values, data, dtype=dtype or "float32", overfit=overfit)
         if ranks is not None and not dry_run:
             return _with_others(ranks, prepare_, runs, threads, quiet, logs, overfit)
-        prepared = prepare_(threads=threads)
+        prepared = prepare_(threads=threads, is_patient=not dry_run)
         if dry_run:
             _tell(prepared)
             return 0
@@ -220,7 +221,7 @@ def _all_folds(
     for fold in folds:
         click.echo(f"fold {fold} of {len(folds)}")
         own = {**values, "fold": str(fold)}
-        training = _prepared(file, own, data, threads, dtype).begun(runs)
+        training = _prepared(file, own, data, threads, dtype, is_patient=True).begun(runs)
         try:
             status = _carried_out(training, is_quiet, logs)
         finally:
@@ -243,6 +244,7 @@ def _prepared(
     threads: int | None,
     dtype: str,
     overfit: int | None = None,
+    is_patient: bool = False,
 ) -> PreparedTraining:
     """Check the model, load its data and compile it."""
     from specc import driver
@@ -250,29 +252,44 @@ def _prepared(
     source = driver.read(file)
     content = source.text.encode() if file.suffix == ".json" else file.read_bytes()
     folder = data or file.parent
-    return prepare(source, content, folder, values, LISTENER, threads, dtype, overfit=overfit)
+    return prepare(
+        source,
+        content,
+        folder,
+        values,
+        LISTENER,
+        threads,
+        dtype,
+        overfit=overfit,
+        is_patient=is_patient,
+    )
 
 
 def _tell(prepared: PreparedTraining) -> None:
     """Compile everything, and print what training would do."""
     import numpy as np
 
-    from specc.pipeline import Kind
-
     net, recipe = prepared.net, prepared.program.recipe
     data = prepared.data
-    net.programs.ready(Kind.TRAIN, data.training.columns, net.batch)
+    net.training.link(data.training.columns)
     if data.validation is not None:
         net.evaluate_rows(data.validation.columns, np.arange(1))
-    steps = -(-len(data.training) // net.batch)
+    steps = -(-len(data.training) // net.examples_per_step)
     count = sum(each.type.bound_elements for each in prepared.program.parameters)
     parts = ", ".join(f"{len(part):,} {name}" for name, part in data.parts.items())
     click.echo(f"{net.name}: {count:,} parameters, {parts} examples")
     click.echo(
-        f"{recipe.epochs} epochs of {steps:,} steps with up to {net.batch} examples,"
+        f"{recipe.epochs} epochs of {steps:,} steps with up to {net.examples_per_step} examples"
+        f"{_in_batches(recipe)},"
         f" on {net.working_threads} thread{'s' * (net.working_threads > 1)}"
     )
     click.echo(f"compiled in {net.compile_seconds:.2f} s; no run was created")
+
+
+def _in_batches(recipe: Recipe) -> str:
+    """Return how many batches a step has, if it has several."""
+    many = recipe.accumulate > 1
+    return f" in {recipe.accumulate} batches of {recipe.batch}" if many else ""
 
 
 def _carried_out(
@@ -306,7 +323,8 @@ def _carried_out(
             watch = _logged(kind, run.folder, watch, stack)
         outcome = training.carry_out(watch, interruption.is_asked, shown.said, ranks)
     if outcome == "early":
-        click.echo(f"stopped early: no improvement for {recipe.patience} epochs")
+        what = "epochs" if recipe.validate_every is None else "evaluations"
+        click.echo(f"stopped early: no improvement for {recipe.patience} {what}")
     if outcome == "time":
         click.echo(f"stopped after max_time = {recipe.max_time:g} s")
     if overfit is not None:
@@ -380,16 +398,13 @@ def _next(run: RunFolder) -> str:
 def _result(run: RunFolder) -> str:
     """Return lines with the best epoch and the folder of the run."""
     from specc.runs.display import figures
-    from specc.runtime.checkpoint import progress_of
-    from specc.runtime.metrics import values_of
+    from specc.runtime.best import best_of
 
-    progress = progress_of(run.best)
-    found = None if progress is None else values_of(run.metrics, progress.epoch)
-    if progress is None or found is None:
+    best = best_of(run)
+    if best is None:
         return f"{run.folder}: no epoch is complete"
-    part, values = found
-    what = "validation" if part == "val" else "training"
-    return f"best {what} after epoch {progress.epoch}: {figures(values)}\n{run.folder}"
+    what = "validation" if best.part == "val" else "training"
+    return f"best {what} after {best}: {figures(best.figures)}\n{run.folder}"
 
 
 class Interruption:

@@ -19,13 +19,13 @@ class OutputKind(StrEnum):
     PARAM = "param"  # the value of a parameter after the step
     STATE = "state"  # the value of a state after the step
     SLOT = "slot"  # what a stream leaves for the next batch
-    GRADIENT = "gradient"  # written to an array of its own
+    GRADIENT = "gradient"  # written to an array of its own, or added up there
     CARRY = "carry"  # the value whose earlier steps a `Carry` holds
 
 
 RECORDED = (OutputKind.LOSS, OutputKind.MEAN)
-OVERWRITING = (OutputKind.PARAM, OutputKind.STATE, OutputKind.SLOT)
-"""Outputs that overwrite an input of the same name."""
+OVERWRITING = (OutputKind.PARAM, OutputKind.STATE, OutputKind.SLOT, OutputKind.GRADIENT)
+"""Outputs that overwrite an input of the same name, if there is one."""
 LEARNING = (OutputKind.PARAM, OutputKind.GRADIENT)
 """Outputs of a program that trains."""
 

@@ -21,7 +21,7 @@ from specc.runtime.data import Data, load
 from specc.runtime.encoding import Encoding
 from specc.runtime.given import source
 from specc.runtime.keeper import InMemory
-from specc.runtime.metrics import Epoch
+from specc.runtime.metrics import Epoch, Evaluation
 from specc.runtime.train import Watch, train
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ class Callbacks:
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
         if self._watch is not None:
             self._watch.steps(epoch, step, loss, examples_per_second)
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        if self._watch is not None:
+            self._watch.evaluation(evaluation)
 
     def epoch(self, epoch: Epoch) -> bool:
         if self._watch is not None:

@@ -97,6 +97,12 @@ class Inspection:
         operation whose result is not finite is returned; None if there is none.
         """
         weights, programs = self._weights, self._programs
+        batches = self._training.accumulate
+        if training and batches > 1 and len(rows) > programs.batch:
+            starts = range(0, len(rows), programs.batch)
+            parts = (rows[start : start + programs.batch] for start in starts)
+            moment = step, steps_per_epoch, total_steps, stale
+            return next(filter(None, (self.diagnose(data, each, *moment) for each in parts)), None)
         with weights.lock.reading:
             slots = weights.slots if training else weights.new_slots(len(rows))
             leaves = self._leaves(data, rows, slots)

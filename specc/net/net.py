@@ -313,11 +313,15 @@ class Net(RowNet):
             raise ValueError(f"{self.name} cannot be trained: {reason}")
         data = self.examples(arrays, self._names, begin=not self.steps_done)
         rows = count(data, least=1)
-        if self.slots and rows != self.batch:
+        if self.slots and (rows % self.batch or rows > self.examples_per_step):
             raise ValueError(
                 f"{self.name} reads a stream in {self.batch} slots: a step takes as many"
                 f" examples, not {rows}"
             )
+        given = {port.name for port in self.ports if port.name in arrays}
+        for port in self.ports:
+            if port.begin_of and port.name not in given:  # later windows of a step go on
+                data[port.name].array[self.batch :] = False
         return self.training.step(data, rows, self.diagnose)
 
     def _columns(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Column]:

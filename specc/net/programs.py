@@ -70,7 +70,7 @@ class Programs:
         self.dtype, self.seed = weights.dtype, weights.seed
         self.compiled_ones: dict[tuple[str, int, int | None], CompiledProgram] = {}
         self._graphs: dict[str, Graph] = {}
-        self._settings = Graph({})
+        self._settings: dict[str, Graph] = {}
         self._with_peers: dict[str, bool] = {}
         # All plans of a model are made with one profile, and a resumed run keeps its own.
         self.profile = this_profile()
@@ -89,17 +89,19 @@ class Programs:
             with self._compiling():
                 if kind not in self._graphs:
                     made = optimized(Job(self.program, Kind(kind)), self._batch(self.batch))
-                    if kind == Kind.TRAIN:
-                        self._settings = made.settings
+                    self._settings[kind] = made.settings
                     self._graphs[kind] = made.graph
         return self._graphs[kind]
 
     @property
     def settings_graph(self) -> Graph:
         """Return the optimizer's settings, as a graph over step, epoch, progress and stale."""
-        if self.program.updates:
-            self.graph(Kind.TRAIN)
-        return self._settings
+        return self.settings_of(Kind.TRAIN) if self.program.updates else Graph({})
+
+    def settings_of(self, kind: str) -> Graph:
+        """Return the optimizer's settings that one program reads."""
+        self.graph(kind)
+        return self._settings[kind]
 
     def plan(self, kind: str, examples: int | None = None, shards: int | None = None) -> Plan:
         """Return the plan of one program, for batches of `examples` in so many shards."""
@@ -115,7 +117,10 @@ class Programs:
     def working_threads(self) -> int:
         """Return how many threads work on a batch: `threads`, or fewer if it has fewer shards."""
         kind = Kind.TRAIN if self.program.updates else Kind.PREDICT
-        program = self.compiled_ones.get((kind, self.batch, None))
+        made = (
+            self.compiled_ones.get((each, self.batch, None)) for each in (kind, Kind.ACCUMULATE)
+        )
+        program = next((each for each in made if each is not None), None)
         return min(self.threads, (program.plan if program else self.plan(kind)).shards)
 
     def sees_peers(self, kind: str) -> bool:
@@ -154,7 +159,10 @@ class Programs:
             self._make_room(kind)
             if kind == Kind.GRADIENTS:
                 self.weights.add_gradients()
-            ranks = self.ranks if kind in (Kind.TRAIN, Kind.EVALUATE) else None
+            elif kind in (Kind.ACCUMULATE, Kind.UPDATE):
+                self.weights.add_gradients({each.path for each in self.program.updates})
+            is_shared = kind in (Kind.TRAIN, Kind.ACCUMULATE, Kind.EVALUATE)
+            ranks = self.ranks if is_shared else None
             return self.of_plan(self.plan(kind, examples, shards), ranks)
 
     def _make_room(self, kind: str) -> None:

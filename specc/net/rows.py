@@ -53,9 +53,11 @@ class RowNet:
         seed: int,
         values: Mapping[str, np.ndarray] | None = None,
         shards: int | None = None,
+        accumulate: int = 1,
     ):
         self.program, self.batch, self.dtype = program, batch, dtype
         self.threads, self.seed = threads, seed
+        self.examples_per_step = batch * accumulate
         self.name, self.ports = program.name, program.ports
         self.on_divergence = "raise"  # or "warn"
         self.weights = Weights(program, batch, dtype, seed, values)
@@ -63,7 +65,7 @@ class RowNet:
         self.slots = self.weights.slots
         self.programs = Programs(program, self.weights, batch, threads, Clock(), shards)
         self.prediction = Prediction(self.programs)
-        self.training = Training(self.programs)
+        self.training = Training(self.programs, accumulate)
         self.encoding = Encoding()  # vocabularies and statistics of columns of the training data
         self.epochs_done = 0  # the epochs that `fit` has done
         self.metrics = MetricColumns(program)
@@ -107,6 +109,7 @@ class RowNet:
                 "seed": self.seed,
                 "values": arrays,
                 "shards": self.programs.shards,
+                "accumulate": self.examples_per_step // self.batch,
                 "slots": {label: array.copy() for label, array in self.slots.items()},
                 "steps_done": self.steps_done,
                 "on_divergence": self.on_divergence,
@@ -115,7 +118,7 @@ class RowNet:
             }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        made = ("program", "batch", "dtype", "threads", "seed", "values", "shards")
+        made = ("program", "batch", "dtype", "threads", "seed", "values", "shards", "accumulate")
         RowNet.__init__(self, **{name: state[name] for name in made})
         for label, array in state["slots"].items():
             self.slots[label][...] = array
@@ -227,10 +230,11 @@ class RowNet:
         total_steps: int,
         stale: float = 0,
     ) -> np.ndarray:
-        """Run optimizer steps over the rows `order`, a batch at a time; the last may be partial.
+        """Run optimizer steps over the rows `order`, `examples_per_step` at a time.
 
-        Returns float64 [steps, record_width]: the means over each batch, before its update; the
-        first is the loss. `report` makes metrics of their mean over many steps.
+        The last step may have fewer. Returns float64 [steps, record_width]: the means over the
+        examples of each step, before its update; the first is the loss. `report` makes metrics of
+        their mean over many steps.
 
         >>> net = specc.compile(specc.load("models/linear.dl"))
         >>> data = net.examples({"x": np.zeros((3, 64)), "label": [0, 1, 2]}, ["x", "label"])

@@ -75,6 +75,7 @@ def record_of(net: Net, texts: dict[str, str]) -> Record:
         overrides=overrides,
         seed=net.seed,
         batch=net.batch,
+        accumulate=net.examples_per_step // net.batch,
         epochs=max(net.epochs_done, 1),
         dtype=net.dtype,
         threads=net.threads,

@@ -17,6 +17,7 @@ from specc.diagnostics import Diagnostic, Diverged, Label
 from specc.ir import sizes
 from specc.ir.graph import topological
 from specc.ir.program import Program
+from specc.net.accumulation import Accumulation
 from specc.net.bucketing import Sizes, shorter, steps_of, stretches
 from specc.net.programs import Programs
 from specc.net.ready import Ready
@@ -41,10 +42,11 @@ if TYPE_CHECKING:
 class Training:
     """The steps of a model's optimizer. `steps_done` counts them."""
 
-    def __init__(self, programs: Programs) -> None:
+    def __init__(self, programs: Programs, accumulate: int = 1) -> None:
         self.programs, self.weights = programs, programs.weights
         self.program = programs.program
         self.steps_done = 0
+        self.accumulate = accumulate  # batches of a step
         self.buckets: dict[Sizes, Programs] = {}  # programs over fewer time steps
         self._ready = Ready(programs, Kind.TRAIN)
         self._is_trainable = untrainable(self.program) is None
@@ -53,6 +55,18 @@ class Training:
     def schedule(self) -> Schedule:
         """The optimizer's settings by step."""
         return Schedule(self.program.limits, self.programs.settings_graph)
+
+    @cached_property
+    def accumulation(self) -> Accumulation:
+        """The steps of several batches."""
+        return Accumulation(self.programs, self.accumulate, self._over)
+
+    def link(self, data: Mapping[str, Column]) -> None:
+        """Compile all that steps on data like this need."""
+        if self.accumulate > 1:
+            self.accumulation.ready(data, np.arange(0), [((), 0, self.programs.batch)])
+        else:
+            self.programs.ready(Kind.TRAIN, data, self.programs.batch)
 
     def run(
         self,
@@ -68,12 +82,12 @@ class Training:
         Returns float64 [steps, record_width]: the means over each batch, before its update.
         """
         assert self.program.updates, "a model without an optimizer cannot be trained"
+        if self.accumulate > 1:
+            return self._in_batches(data, order, first_step, steps_per_epoch, total_steps, stale)
         batch = self.programs.batch
         steps = -(-len(order) // batch)
         settings = self.schedule(first_step, steps, steps_per_epoch, total_steps, stale)
-        parts: list[tuple[Sizes, int, int]] = [((), 0, len(order))]
-        if self.lengths(data, total_steps) is not None:
-            parts = list(stretches(self.program.ports, data, order, batch))
+        parts = self._parts(data, order, total_steps)
         ready = [
             self._over(sizes).all_ready(Kind.TRAIN, data, batch, stop - start)
             for sizes, start, stop in parts
@@ -88,6 +102,39 @@ class Training:
                 records.append(found)
             self.steps_done = first_step + steps
         return np.concatenate(records)
+
+    def _parts(
+        self, data: Mapping[str, Column], order: np.ndarray, total_steps: int
+    ) -> list[tuple[Sizes, int, int]]:
+        """Return adjacent batches that run on one program: its sizes, and the rows from and to."""
+        if self.lengths(data, total_steps) is None:
+            return [((), 0, len(order))]
+        return list(stretches(self.program.ports, data, order, self.programs.batch))
+
+    def _in_batches(
+        self,
+        data: Mapping[str, Column],
+        order: np.ndarray,
+        first_step: int,
+        steps_per_epoch: int,
+        total_steps: int,
+        stale: float,
+    ) -> np.ndarray:
+        """Run steps of several batches each."""
+        accumulation, size = self.accumulation, self.accumulate * self.programs.batch
+        groups = [order[start : start + size] for start in range(0, len(order), size)]
+        moment = steps_per_epoch, total_steps, stale
+        settings = accumulation.schedule(first_step, len(groups), *moment)
+        ready = [
+            accumulation.ready(data, rows, self._parts(data, rows, total_steps)) for rows in groups
+        ]
+        with self.weights.lock.writing:
+            records = [
+                accumulation.step(each, data, settings[i : i + 1], first_step + i)
+                for i, each in enumerate(ready)
+            ]
+            self.steps_done = first_step + len(groups)
+        return np.stack(records)
 
     def lengths(self, data: Mapping[str, Column], total_steps: int) -> np.ndarray | None:
         """Return the time steps of each example, if a training of `total_steps` uses bucketing.
@@ -129,20 +176,39 @@ class Training:
         raised with the loss.
         """
         weights = self.weights
-        program = self.programs.ready(Kind.TRAIN, data, rows)
+        run = self._one(data, rows)
         with weights.lock.writing:
-            settings = self.schedule(self.steps_done, 1)
             if not self._rollback.keep(self.steps_done, weights.params.version):
                 raise self._diverged(None, data, rows, diagnose)
-            records, _ = self.programs.run(
-                program, data, np.arange(rows), rows, settings, self.steps_done, weights.slots
-            )
+            loss = run()
             self._rollback.stepped(weights.params.version)
-            loss = float(records[0, 0])
             if not math.isfinite(loss):
                 raise self._diverged(loss, data, rows, diagnose)
             self.steps_done += 1
         return loss
+
+    def _one(self, data: Mapping[str, Column], rows: int) -> Callable[[], float]:
+        """Return a call that does one step and returns its loss, with all code compiled."""
+        order, weights = np.arange(rows), self.weights
+        if self.accumulate > 1:
+            accumulation = self.accumulation
+            ready = accumulation.ready(data, order, [((), 0, rows)])
+
+            def in_batches() -> float:
+                settings = accumulation.schedule(self.steps_done, 1)
+                return float(accumulation.step(ready, data, settings, self.steps_done)[0])
+
+            return in_batches
+        program = self.programs.ready(Kind.TRAIN, data, rows)
+
+        def at_once() -> float:
+            settings = self.schedule(self.steps_done, 1)
+            records, _ = self.programs.run(
+                program, data, order, rows, settings, self.steps_done, weights.slots
+            )
+            return float(records[0, 0])
+
+        return at_once
 
     def quick(
         self, arrays: Mapping[str, np.ndarray], columns: Columns, diagnose: Diagnose
@@ -151,8 +217,8 @@ class Training:
 
         `columns` converts the arrays to the columns that `step` takes.
         """
-        is_alone = self.programs.ranks is None
-        call = self._ready.call(arrays) if self._is_trainable and is_alone else None
+        is_plain = self._is_trainable and self.accumulate == 1 and self.programs.ranks is None
+        call = self._ready.call(arrays) if is_plain else None
         if call is None:
             return None
         weights, params = self.weights, self.weights.params

@@ -9,7 +9,7 @@ change them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -89,13 +89,17 @@ class Weights:
             for label, array in self.slots.items()
         }
 
-    def add_gradients(self) -> None:
-        """Make the arrays that a program for gradients writes to."""
+    def add_gradients(self, paths: Collection[str] | None = None) -> None:
+        """Make the arrays that a program for gradients writes to, of all parameters or of some."""
         for each in self.program.parameters:
-            self.arrays.setdefault(f"gradient.{each.path}", self._array(each.type.bound_shape))
-        self._copies = {
-            each.path: self.arrays[f"gradient.{each.path}"].copy for each in self.program.parameters
-        }
+            name = f"gradient.{each.path}"
+            if name not in self.arrays and (paths is None or each.path in paths):
+                self.arrays[name] = self._array(each.type.bound_shape)
+        if paths is None:
+            self._copies = {
+                each.path: self.arrays[f"gradient.{each.path}"].copy
+                for each in self.program.parameters
+            }
 
     def gradients(self) -> dict[str, np.ndarray]:
         """Return copies of the gradients by path."""

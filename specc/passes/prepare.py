@@ -138,9 +138,15 @@ def overwritten_by(graph: Graph) -> dict[Node, set[tuple[str, str]]]:
     An old value is given by its role and label.
     """
     ends: dict[Node, set[tuple[str, str]]] = {}
+    summed = {
+        each.op.label
+        for each in graph.nodes
+        if isinstance(each.op, Input) and each.op.role == Role.GRADIENT
+    }
     for name, node in graph.outputs.items():
         role, _, label = name.partition(".")
-        if role in (Role.PARAM, Role.STATE, Role.SLOT):
+        is_summed = role == Role.GRADIENT and label in summed
+        if role in (Role.PARAM, Role.STATE, Role.SLOT) or is_summed:
             ends.setdefault(node, set()).add((role, label))
     for node in reversed(graph.nodes):
         if node in ends and any(user not in ends for user in graph.users[node]):

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -29,7 +31,10 @@ from specc.system.records import dataclass
 SAMPLE = 2**24  # number of bytes that are analyzed
 FEW_WORDS = 20  # largest number of words for one-hot vectors
 FEW_CLASSES = 20  # largest number of distinct integers that are treated as classes
+OF_A_CLASS = 5  # least mean number of rows of each integer that is treated as a class
+MOST_CLASSES = 50  # largest number of classes among which a rare one is looked for
 MANY_WORDS = 1000  # 20 times this many words are too many for an embedding
+RARE = 0.2  # a class is rare if it has less than this part of an equal share of the rows
 DATES = (
     "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y",
     "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d %b %Y",
@@ -61,6 +66,13 @@ class Look:
     center: float = 0.0
     spread: float = 1.0
     form: str = ""
+    is_counted: bool = False  # numbers that are the integers from 0 on, written so
+    rarest: tuple[str, float] = ("", 1.0)  # of few values the rarest one, and its share of the rows
+
+    @property
+    def has_rare(self) -> bool:
+        """Whether a value is rare among the others."""
+        return self.rarest[1] < RARE / max(self.count, 1)
 
     @property
     def said(self) -> str:
@@ -88,9 +100,24 @@ def looked_at(path: Path) -> TableLook:
     call = source(path, None)
     table = table_of_source(request_of(call, (), Path(), SAMPLE))
     read = table.read()
-    columns = [_look(name, read.raw[name]) for name in table.names]
+    columns = [
+        replace(_look(name, read.raw[name]), rarest=_rarest(read.raw[name])) for name in table.names
+    ]
     rows = read.examples if read.count is None or read.count < 0 else read.count
     return TableLook(path, rows, columns)
+
+
+def _rarest(raw: Raw) -> tuple[str, float]:
+    """Return the rarest of few values and its share of the rows that have one."""
+    if raw.shape:
+        return "", 1.0
+    there = raw.array[~raw.gaps()]
+    values, counts = np.unique(there, return_counts=True)
+    if not 1 < len(values) <= MOST_CLASSES:
+        return "", 1.0
+    at = int(counts.argmin())
+    shown = str(raw.words[values[at]]) if raw.words is not None else f"{values[at]}"
+    return shown.removesuffix(".0"), float(counts[at] / len(there))
 
 
 def _look(name: str, raw: Raw) -> Look:
@@ -114,7 +141,20 @@ def _look(name: str, raw: Raw) -> Look:
         role = "names"
     spread = float(numbers.std()) if len(numbers) else 1.0
     center = float(numbers.mean()) if len(numbers) else 0.0
-    return Look(name, "numbers", role, share, count, False, is_whole, center, spread or 1.0)
+    is_counted = is_whole and bool(np.array_equal(np.unique(numbers), np.arange(count)))
+    is_counted &= raw.array.dtype.kind in "iu" or share > 0  # gaps make floats of integers
+    return Look(
+        name,
+        "numbers",
+        role,
+        share,
+        count,
+        False,
+        is_whole,
+        center,
+        spread or 1.0,
+        is_counted=is_counted,
+    )
 
 
 def _words(name: str, raw: Raw, there: np.ndarray, share: float, count: int) -> Look:
@@ -194,16 +234,18 @@ def target_of(look: TableLook, name: str | None) -> Look:
     return able[-1]
 
 
-def is_classes(target: Look) -> bool:
-    """Return whether a target is predicted as a class, and not as a number."""
+def is_classes(target: Look, rows: int) -> bool:
+    """Return whether a target of so many rows is predicted as a class, and not as a number."""
     if target.holds in ("words", "truth"):
         return True
-    return target.holds == "numbers" and target.is_whole and target.count <= FEW_CLASSES
+    few = min(FEW_CLASSES, max(2, rows // OF_A_CLASS))
+    return target.holds == "numbers" and target.is_whole and target.count <= few
 
 
 def identifier(name: str, taken: Sequence[str] = ()) -> str:
     """Return a unique identifier for a column."""
-    found = re.sub(r"\W+", "_", name.strip().lower(), flags=re.ASCII).strip("_") or "value"
+    plain = normalize("NFKD", name.strip().casefold()).encode("ascii", "ignore").decode()
+    found = re.sub(r"\W+", "_", plain, flags=re.ASCII).strip("_") or "value"
     if found[0].isdigit() or found in tables().keywords:
         found = f"the_{found}"
     number, plain = 2, found
@@ -272,7 +314,9 @@ def model_for(look: TableLook, name: str, file: str, target: str | None = None) 
     lines = _head(look, name, wanted, others, embedded)
     parts = [part for each in wide for part in parts_of(each)]
     is_number = len(parts) == 1 and not parts[0].startswith("onehot")
-    lines += _model(name, wanted, embedded, 1 if is_number else len(parts) and None, names)
+    features = 1 if is_number else len(parts) and None
+    is_class = is_classes(wanted, look.rows)
+    lines += _model(name, wanted, embedded, features, names, is_class)
     lines += _train(look, file, wanted, wide, embedded, names)
     return "\n".join(lines) + "\n"
 
@@ -299,7 +343,12 @@ def _head(
 
 
 def _model(
-    name: str, wanted: Look, embedded: list[Look], features: int | None, names: dict[str, str]
+    name: str,
+    wanted: Look,
+    embedded: list[Look],
+    features: int | None,
+    names: dict[str, str],
+    is_class: bool,
 ) -> list[str]:
     """Return the lines of the declarations and the model.
 
@@ -310,17 +359,17 @@ def _model(
     size = " = 1" if features else ""
     lines = [f"dim features{size}                 # the width of `x`"] * has_x
     lines += [f"dim {size}" for size in sizes]
-    if is_classes(wanted):
+    if is_class:
         lines.append(f"dim {label}_classes")
     lines.append("dim hidden = 64              # `specc train FILE hidden=128` tries another width")
-    if not is_classes(wanted):
+    if not is_class:
         lines.append(f"const center = {wanted.center:.6g}    # mean of `{wanted.name}`,")
         lines.append(f"const spread = {wanted.spread:.6g}    # and its deviation")
     lines += ["", f"model {name} {{"]
     lines += ["  input  x: float[features]"] * has_x
     for each, size in zip(embedded, sizes, strict=True):
         lines.append(f"  input  {names[each.name]}: class({size})")
-    kind = f"class({label}_classes)" if is_classes(wanted) else "float"
+    kind = f"class({label}_classes)" if is_class else "float"
     lines += [f"  target {label}: {kind}", ""]
     values = ["x"] * has_x + [f"embed({names[each.name]}; 8)" for each in embedded]
     start = values[0]
@@ -328,13 +377,14 @@ def _model(
         lines.append(f"  let all_inputs = concat({', '.join(values)})")
         start = "all_inputs"
     layers = f"{start} -> 2 * (dense(hidden) -> relu -> dropout(0.1))"
-    if is_classes(wanted):
+    if is_class:
         lines += [
             f"  let scores = {layers} -> dense({label}_classes)",
             "",
             "  output scores",
             f"  loss   cross_entropy(scores, {label})",
             f"  metric accuracy(scores, {label})",
+            *([f"  metric macro_f1(scores, {label})"] if wanted.has_rare else []),
         ]
     else:
         lines += [
@@ -357,8 +407,13 @@ def _train(
     names: dict[str, str],
 ) -> list[str]:
     label = names[wanted.name]
+    is_class, formula = is_classes(wanted, look.rows), wanted.form
+    if wanted.holds != "numbers":
+        formula = ""
+    elif is_class and not wanted.is_counted:
+        formula = f"class({wanted.form or raw_name(wanted.name)})"
     settings = []
-    if label != wanted.name:
+    if label != wanted.name and not formula:
         settings.append(f'{label} = "{wanted.name}"')
     if wanted.gaps:
         settings.append('missing = "drop"')
@@ -372,12 +427,23 @@ def _train(
         else:
             lines += ["  column    x = concat(", *(f"    {each}," for each in parts[:-1])]
             lines += [f"    {parts[-1]}", "  )"]
-    if wanted.form and wanted.holds == "numbers":
-        lines.append(f"  column    {label} = {wanted.form}")
+    if formula:
+        lines.append(f"  column    {label} = {formula}")
     for each in embedded:
         name = names[each.name]
         formula = f"class({raw_name(each.name)}; unknown = true, least = 5)"
         lines.append(f"  column    {name} = {formula}")
+    if is_class and wanted.has_rare:
+        word, share = wanted.rarest
+        named = raw_name(wanted.name)
+        column = named.removeprefix("columns(").removesuffix(")")
+        lines += [
+            f"  # Only {share:.2g} of the rows are `{word}`. Without this, accuracy is higher,",
+            "  # and rare classes are hardly found.",
+            f"  stratify = {column}    # each part has the same share of each class",
+            f"  balance  = {label}    # all classes count alike in the loss",
+            "  monitor  = macro_f1    # the mean of the classes' F1 chooses the best epoch",
+        ]
     batch = 128 if look.rows >= 2000 else 32
     steps = max(1, 4 * look.rows // (5 * batch))
     epochs = min(60, max(8, 4000 // steps))

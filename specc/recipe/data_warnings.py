@@ -31,17 +31,35 @@ class Reach:
 def large_batch(recipe: Recipe, count: int) -> Diagnostic | None:
     """Return the warning about a batch with more room than there are examples."""
     span = recipe.places.get("batch") or (recipe.data.span if recipe.data else None) or recipe.span
-    if recipe.batch <= count or span is None:
+    if recipe.examples_per_step <= count or span is None:
         return None
     return Diagnostic(
         "large-batch",
         "warning",
-        f"a batch of {recipe.batch:,} is larger than the training data, which has {count:,}"
-        f" example{'s' * (count > 1)}",
+        f"a batch of {recipe.examples_per_step:,} is larger than the training data, which has"
+        f" {count:,} example{'s' * (count > 1)}",
         span,
         help=f"an epoch would be a single step; `batch = {count // 10}` gives about ten"
         if count >= 10
         else f"`batch = {count}` holds all examples",
+    )
+
+
+def large_data(recipe: Recipe, needed: int, there: int) -> Diagnostic | None:
+    """Return the warning about data that takes `needed` bytes, where memory has only `there`."""
+    data = recipe.data
+    if data is None or data.span is None or needed <= there:
+        return None
+    quarter = max(1, there // 4_000_000)
+    digits = 10 ** max(0, len(str(quarter)) - 2)
+    return Diagnostic(
+        "large-data",
+        "warning",
+        f"the examples take at least {needed / 1e9:,.1f} GB as numbers, but this machine has"
+        f" {there / 1e9:,.1f} GB",
+        data.span,
+        help=f"`memory = {quarter // digits * digits}` in `train` reads them from the disk while"
+        " the model trains",
     )
 
 
@@ -140,6 +158,24 @@ def unscaled(recipe: Recipe, port: Port, what: str, notes: tuple[str, ...]) -> D
         labels,
         notes,
         help_,
+    )
+
+
+def padded(recipe: Recipe, port: Port, count: int, of: int) -> Diagnostic | None:
+    """Return the warning about series of which `count` end in zeros, as if these were values."""
+    data = recipe.data
+    if port.span is None or data is None:
+        return None
+    labels = (Label(data.span, "this data"),) if data.span is not None else ()
+    return Diagnostic(
+        "padded",
+        "warning",
+        f"{count:,} of {of:,} examples of `{port.name}` end in zeros, so padding counts as values",
+        port.span,
+        labels,
+        ("zeros are nowhere else in them, and their numbers differ",),
+        f"declare `[<= {port.sequence}]`, and end shorter examples with NaN; in Python, give a list"
+        " of arrays",
     )
 
 

@@ -149,6 +149,8 @@ class Recipe:
     their order. `starts` are the weights
     that training begins with. `places` has the values of the settings that the file gives.
 
+    A training step averages the gradients of `accumulate` batches of `batch` examples.
+
     `validate` and `test` are sources, or shares of all examples of `data`; `split` says how these
     are chosen. With `folds` the validation part is fold `fold` (from 1) of that many. `balance`
     names the target whose classes weigh alike, by `balance_by` ("weights" or "oversampling").
@@ -165,6 +167,7 @@ class Recipe:
     columns: tuple[ColumnRule, ...] = ()
     epochs: int = 10
     batch: int = 32
+    accumulate: int = 1
     seed: int = 0
     starts: tuple[StartingWeights, ...] = ()
     patience: int | None = None
@@ -183,6 +186,11 @@ class Recipe:
     temperature: float = 1.0
     span: Span | None = None
     places: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def examples_per_step(self) -> int:
+        """The most examples of a training step."""
+        return self.batch * self.accumulate
 
     def whole(self, data: DataCall) -> Recipe:
         """Return the recipe for all examples of a source, which are one part."""

@@ -45,6 +45,7 @@ def quick_report(training: RunTraining, seconds: float) -> Path | None:
     rows = np.asarray(found.rows)[:MOST]
     if _guessed(history["seconds"], len(training.data.training), len(rows)) > seconds:
         return None
+    found.require(rows)
     restore(run.best, net)
     subject = Subject(
         training.program,

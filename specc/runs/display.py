@@ -14,13 +14,13 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import click
 
 from specc.runtime.compiled import CompiledModel
-from specc.runtime.metrics import Epoch, short_names
+from specc.runtime.metrics import Epoch, Evaluation, short_names
 
 WIDTH = 80  # largest width of a line, in characters
 LEAST = 10  # smallest width of a metric's column, in characters
@@ -88,14 +88,23 @@ class EpochColumns:
         return f"{'':{self.first}}{cells}{'examples/s':>13}"
 
     def line(self, epoch: Epoch) -> str:
-        """Return the line of an epoch; a star marks the best epoch so far."""
-        values = {"train": epoch.training, "val": epoch.validation or {}}
-        cells = "".join(
-            f"{values[part].get(name, math.nan):>{width}.4g}" for part, name, _, width in self.cells
-        )
+        """Return the line of an epoch; a star marks the best evaluation so far."""
+        cells = self._cells({"train": epoch.training, "val": epoch.validation or {}})
         place = f"epoch {epoch.epoch:>{len(str(self.epochs))}}/{self.epochs}"
         star = " *" if epoch.is_best else ""
         return f"{place}{cells}{epoch.examples_per_second:>13,.0f}{star}"
+
+    def line_within(self, evaluation: Evaluation) -> str:
+        """The figures of an evaluation within an epoch."""
+        cells = self._cells({"val": evaluation.validation})
+        place = f"step {evaluation.step:,}"
+        return f"{place:<{self.first}}{cells}{'':13}{' *' if evaluation.is_best else ''}".rstrip()
+
+    def _cells(self, values: Mapping[str, Mapping[str, float]]) -> str:
+        return "".join(
+            f"{values[part].get(name, math.nan):>{width}.4g}" if part in values else f"{'':{width}}"
+            for part, name, _, width in self.cells
+        )
 
 
 def shown(columns: Collection[str]) -> list[str]:
@@ -130,6 +139,9 @@ class Quiet:
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
         pass
 
+    def evaluation(self, evaluation: Evaluation) -> None:
+        pass
+
     def epoch(self, epoch: Epoch) -> None:
         pass
 
@@ -149,7 +161,7 @@ class Lines(Quiet):
         self.columns: EpochColumns | None = None
         self.has_started = False
         self.losses: list[float] = []
-        self.told = 0.0
+        self.told = self.told_within = 0.0
 
     def __exit__(self, *_: object) -> None:
         if len(self.losses) > 2:
@@ -165,18 +177,28 @@ class Lines(Quiet):
             first = " (first time only)" if seconds > 1 else ""
             self.line(f"compiled in {seconds:.2f} s{first}, runs on {threads}")
 
-    def epoch(self, epoch: Epoch) -> None:
+    def evaluation(self, evaluation: Evaluation) -> None:
+        now = time.monotonic()
+        if now - self.told_within >= OFTEN:  # evaluations.csv has all of them
+            self.told_within = now
+            self.line(self._columns(has_validation=True).line_within(evaluation))
+
+    def _columns(self, has_validation: bool) -> EpochColumns:
+        """The columns of the lines; the first call shows their header."""
         if self.columns is None:
-            names = shown(self.net.columns)
-            self.columns = EpochColumns(names, self.epochs, epoch.validation is not None)
+            self.columns = EpochColumns(shown(self.net.columns), self.epochs, has_validation)
             self.line(f"{self.columns.header()} * best")
+        return self.columns
+
+    def epoch(self, epoch: Epoch) -> None:
+        columns = self._columns(epoch.validation is not None)
         self.losses.append((epoch.validation or epoch.training).get("loss", math.nan))
         if self.epochs > FEW_EPOCHS and epoch.epoch < self.epochs:
             now = time.monotonic()
             if now - self.told < OFTEN:
                 return  # metrics.csv has all of them
             self.told = now
-        self.line(self.columns.line(epoch))
+        self.line(columns.line(epoch))
 
     def line(self, text: str) -> None:
         click.echo(text)

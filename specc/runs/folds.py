@@ -27,16 +27,13 @@ def summary(folders: Sequence[Path]) -> dict[str, tuple[float, float]]:
 
     A run's metrics are those of its best epoch. Runs without a complete epoch are left out.
     """
-    from specc.runtime.checkpoint import progress_of
-    from specc.runtime.metrics import values_of
+    from specc.runtime.best import best_of
     from specc.runtime.run import open_run
 
     found: dict[str, list[float]] = {}
     for folder in folders:
-        run = open_run(folder)
-        progress = progress_of(run.best)
-        values = None if progress is None else values_of(run.metrics, progress.epoch)
-        for name, value in (values[1] if values is not None else {}).items():
+        best = best_of(open_run(folder))
+        for name, value in (best.figures if best is not None else {}).items():
             found.setdefault(name, []).append(value)
     return {
         name: (fmean(each), stdev(each) if len(each) > 1 else 0.0) for name, each in found.items()

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from specc.runtime.metrics import Epoch
+from specc.runtime.metrics import Epoch, Evaluation
 from specc.runtime.train import Watch
 
 KINDS = ("jsonl", "tensorboard")
@@ -31,6 +31,9 @@ class LogWatch:
 
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
         self._watch.steps(epoch, step, loss, examples_per_second)
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        self._watch.evaluation(evaluation)
 
     def epoch(self, epoch: Epoch) -> bool | None:
         return self._watch.epoch(epoch)
@@ -58,6 +61,12 @@ class Jsonl(LogWatch):
             }
         )
 
+    def evaluation(self, evaluation: Evaluation) -> None:
+        named = {"event": "evaluation", "epoch": evaluation.epoch, "step": evaluation.step}
+        found = {f"val_{name}": value for name, value in evaluation.validation.items()}
+        self._write({**named, "seconds": evaluation.seconds, **found})
+        super().evaluation(evaluation)
+
     def epoch(self, epoch: Epoch) -> bool | None:
         named = {"event": "epoch", "epoch": epoch.epoch, "step": epoch.step}
         self._write({**named, "seconds": epoch.seconds, **figures_of(epoch)})
@@ -83,6 +92,11 @@ class TensorBoard(LogWatch):
         from tensorboardX import SummaryWriter
 
         self._writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        for name, value in evaluation.validation.items():
+            self._writer.add_scalar(f"{name}/val", value, evaluation.step)
+        super().evaluation(evaluation)
 
     def epoch(self, epoch: Epoch) -> bool | None:
         for name, value in figures_of(epoch).items():

@@ -41,7 +41,13 @@ def open_net(
     program = run_program(run, {}, listener)
     record = run.record
     net = driver.compile(
-        program, batch or record.batch, record.dtype, threads, record.seed, precision
+        program,
+        batch or record.batch,
+        record.dtype,
+        threads,
+        record.seed,
+        precision,
+        accumulate=record.accumulate if batch is None else 1,
     )
     warn_of_rounding(net, listener)
     progress = restore(run.best if which == "best" else run.last, net, streams=batch is None)

@@ -12,7 +12,7 @@ they changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from specc.recipe import DataCall, Recipe
 if TYPE_CHECKING:
     from specc.runtime.data import Data
     from specc.runtime.pins import Pins
-    from specc.runtime.run import RunFolder
+    from specc.runtime.run import Record, RunFolder
 
 BUILT_ON = ("numpy", "llvmlite")
 SHOWN = 12  # number of hex digits of a hash in messages
@@ -83,6 +83,17 @@ def pins(recipe: Recipe, texts: dict[str, str], data: Data, files: dict[str, str
         versions=versions(),
         machine=machine(),
     )
+
+
+def pin_late(record: Record, data: Data) -> None:
+    """Hash what was still to come when a run was made, if it is there now."""
+    from specc.runtime import pins as hashes
+
+    if record.pins is None or not data.waiting or not all(w.is_complete for w in data.waiting):
+        return
+    for name, part in data.parts.items():
+        if part.waiting:
+            record.pins.parts[name] = hashes.values(part, data.vocabularies)
 
 
 def compare_model(run: RunFolder, warn: Warn) -> None:
@@ -156,7 +167,7 @@ def require_data(run: RunFolder, recipe: Recipe, data: Data, folder: Path) -> No
     elif record.pins is not None:
         for name, part in data.parts.items():
             now, then = hashes.values(part, data.vocabularies), record.pins.parts.get(name, {})
-            ports = [f"`{port}`" for port in now if now[port] != then.get(port)]
+            ports = _others(now, then)
             if ports:
                 changed.append(
                     f"{', '.join(ports)} of the {name} part {'has' if len(ports) == 1 else 'have'}"
@@ -169,6 +180,13 @@ def require_data(run: RunFolder, recipe: Recipe, data: Data, folder: Path) -> No
             run.folder,
             help="restore the data to resume the run, or start a new run",
         )
+
+
+def _others(now: Mapping[str, str], then: Mapping[str, str]) -> list[str]:
+    """Return the ports whose values were others; those of a killed run may not be known."""
+    from specc.runtime.pins import UNKNOWN
+
+    return [f"`{port}`" for port in now if then.get(port) not in (now[port], UNKNOWN)]
 
 
 def counts_then(run: RunFolder, recipe: Recipe) -> dict[str, list[int]]:
@@ -205,7 +223,7 @@ def require_rows(
     if pinned is not None:
         now = hashes.values(data.parts[name], data.vocabularies)
         then = pinned.parts.get(name, {})
-        ports = [f"`{port}`" for port in now if now[port] != then.get(port)]
+        ports = _others(now, then)
         if ports:
             raise run_error(
                 f"the {name} part has changed since the training: {', '.join(ports)}"

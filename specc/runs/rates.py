@@ -78,18 +78,19 @@ def sweep(
     changes = {**values, "optimizer.lr": growth}
     prepared = prepare(source, b"", data or file.parent, changes, listener, threads)
     net, part = prepared.net, prepared.data.training
+    size = net.examples_per_step
     rates = [low * (high / low) ** (step / (steps - 1)) for step in range(steps)]
     order = np.concatenate(
         [
             np.random.Generator(np.random.PCG64([net.seed, epoch])).permutation(part.numbers)
             if not part.is_stream
             else part.numbers
-            for epoch in range(-(-steps * net.batch // len(part)))
+            for epoch in range(-(-steps * size // len(part)))
         ]
-    )[: steps * net.batch]
+    )[: steps * size]
     losses: list[float] = []
     for step in range(steps):
-        rows = order[step * net.batch : (step + 1) * net.batch]
+        rows = order[step * size : (step + 1) * size]
         try:
             (record,) = net.train(part.columns, rows, step, 0, 0)
         except Diverged:

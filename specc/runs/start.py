@@ -59,7 +59,7 @@ class RunTraining:
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-len(self.data.training) // self.net.batch)
+        return -(-len(self.data.training) // self.net.examples_per_step)
 
     def release(self) -> None:
         """Release the lock, so that other processes can train the run."""
@@ -77,10 +77,11 @@ class RunTraining:
         If `train` has a `sample`, `tell` is called with the texts that the model generates. With
         `ranks`, this is the first of several processes that train together.
         """
+        from specc.runs.provenance import pin_late
         from specc.runtime.errors import RunError
         from specc.runtime.train import train
 
-        run, before = self.run, self.run.record.status
+        run, before, data = self.run, self.run.record.status, self.data
         if self.program.recipe.sample is not None:
             watch = self._sampled(watch, tell)
         run.record.status = "running"
@@ -89,7 +90,7 @@ class RunTraining:
         try:
             outcome = train(
                 self.net,
-                self.data,
+                data,
                 self.program.recipe,
                 run,
                 watch,
@@ -97,6 +98,8 @@ class RunTraining:
                 should_stop,
                 ranks,
             )
+            if outcome in ("finished", "early"):
+                data.complete()
         except (KeyboardInterrupt, BrokenPipeError):
             outcome = "interrupted"  # the last complete epoch is saved
             raise
@@ -105,6 +108,8 @@ class RunTraining:
             outcome = before if before in ENDED else "failed"
             raise
         finally:
+            data.close()
+            pin_late(run.record, data)
             run.record.status = outcome
             with suppress(RunError) if sys.exc_info()[0] else nullcontext():
                 run.write()
@@ -172,13 +177,15 @@ def prepare(
     dtype: str = "float32",
     given: Mapping[str, Any] | None = None,
     overfit: int | None = None,
+    is_patient: bool = False,
 ) -> PreparedTraining:
     """Check a model, load its data and compile it. Raises SpecError.
 
     `content` is stored as the run's model.dl. Relative data paths start at `folder`. `given` has
     data sources that replace those of the file, by their names in a `Recipe`. With `overfit`, only
     the first `overfit` examples are used, for training and validation, for at least
-    `OVERFIT_EPOCHS` epochs.
+    `OVERFIT_EPOCHS` epochs. If `is_patient`, images may be decoded during training; `carry_out`
+    waits for them.
     """
     from specc import __version__, driver
     from specc.runs.provenance import pins
@@ -204,7 +211,8 @@ def prepare(
         program = with_data(checked(source, {**sizes, **values}, listener), given)
     recipe = program.recipe
     hashes = files_meanwhile(recipe, folder)
-    data = load(recipe, program.ports, folder, parts=parts_of(recipe))
+    is_patient = is_patient and overfit is None
+    data = load(recipe, program.ports, folder, parts=parts_of(recipe), is_patient=is_patient)
     for each in data.left_out:
         listener.note(each)
     if overfit is not None:
@@ -221,6 +229,7 @@ def prepare(
         sizes=sizes,
         seed=recipe.seed,
         batch=recipe.batch,
+        accumulate=recipe.accumulate,
         epochs=recipe.epochs,
         dtype=dtype,
         precision=recipe.precision,
@@ -338,6 +347,7 @@ def _continued(
     for name, now, then in (
         ("seed", recipe.seed, record.seed),
         ("batch", recipe.batch, record.batch),
+        ("number of batches of a step", recipe.accumulate, record.accumulate),
         ("dtype", dtype or record.dtype, record.dtype),
         ("precision", recipe.precision, record.precision),
     ):

@@ -40,6 +40,7 @@ class Summary:
 
 def summary(folder: Path, name: str) -> Summary:
     """Return the summary of a run; the summary of a damaged run has a `problem`."""
+    from specc.runtime.best import best_of
     from specc.runtime.errors import RunError
     from specc.runtime.run import open_run
 
@@ -49,16 +50,17 @@ def summary(folder: Path, name: str) -> Summary:
     except RunError as error:
         return Summary(name, folder, problem=error.diagnostics[0].message)
     record = run.record
-    best = best_epoch(folder)
-    row = next((each for each in rows if int(each["epoch"]) == best), rows[-1] if rows else {})
-    part, figures = figures_of(row)
+    best = best_of(run)
+    part, figures = figures_of(rows[-1] if rows else {})
+    if best is not None:
+        part, figures = best.part, best.figures
     return Summary(
         name,
         folder,
         record.status,
         int(rows[-1]["epoch"]) if rows else 0,
         record.epochs,
-        best,
+        best_epoch(folder),
         float(rows[-1]["seconds"]) if rows else 0.0,
         part,
         figures,
@@ -74,11 +76,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def best_epoch(folder: Path) -> int:
-    """Return the number of the best epoch; 0 if none is complete."""
+    """Return the number of the epoch with the best evaluation; 0 if there is none."""
     from specc.runtime.checkpoint import progress_of
 
     found = progress_of(folder / "best.safetensors")
-    return found.epoch if found is not None else 0
+    return found.epoch + bool(found.step) if found is not None else 0
 
 
 def best_value(folder: Path) -> float | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from specc.recipe import Recipe
     from specc.runtime.checkpoint import Progress
     from specc.runtime.data import Data
-    from specc.runtime.metrics import Epoch
+    from specc.runtime.metrics import Epoch, Evaluation
 
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 """The environment variables in which launchers set the number of processes."""
@@ -186,6 +186,9 @@ class _Silent:
     """A watch that does nothing."""
 
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
+        pass
+
+    def evaluation(self, evaluation: Evaluation) -> None:
         pass
 
     def epoch(self, epoch: Epoch) -> bool | None:

@@ -55,9 +55,10 @@ def train(
         )
     given, texts = given_sources(recipe, data, validate, test)
     values |= texts  # these become overrides of the run
-    training = prepare(source, content, folder, values, listener, threads, dtype, given).begun(
-        Path(runs)
+    prepared = prepare(
+        source, content, folder, values, listener, threads, dtype, given, is_patient=True
     )
+    training = prepared.begun(Path(runs))
     try:
         net, epochs = training.net, training.program.recipe.epochs
         net.encoding = Encoding.of(training.data)

@@ -22,7 +22,7 @@ from specc.system.records import dataclass
 if TYPE_CHECKING:
     from specc.ir.program import Program
     from specc.net.net import Net
-    from specc.runtime.metrics import Epoch
+    from specc.runtime.metrics import Epoch, Evaluation
     from specc.runtime.run import Record, RunFolder
     from specc.runtime.sample import Writer
     from specc.runtime.train import Watch
@@ -159,6 +159,9 @@ class Sampled:
         done = (epoch - 1) * self._steps_per_epoch + step
         if is_milestone(done):
             self._write(done, epoch)
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        self._watch.evaluation(evaluation)
 
     def epoch(self, epoch: Epoch) -> bool | None:
         self._write(epoch.step, epoch.epoch)

@@ -38,9 +38,11 @@ METADATA = {"format", "model", "progress"}
 class Progress:
     """The progress of training: `epoch` epochs and `step` steps of the next one are done.
 
-    `best` is the best value at the end of an epoch, on the validation data if there is any. It was
-    reached after `best_epoch` epochs, and `stale` epochs since then did not improve it. `records`,
-    float64 `[step, record_width]`, has the recorded values of the steps done in this epoch.
+    `best` is the best value of an evaluation, on the validation data if there is any. It was
+    reached in epoch `best_epoch`, after `best_step` steps of the whole training. `stale`
+    evaluations so far did not improve it, `waited` of them since then. The model is evaluated at
+    the end of each epoch, and with `validate_every` within epochs. `records`, float64 `[step,
+    record_width]`, has the recorded values of the steps done in this epoch.
     """
 
     epoch: int = 0
@@ -50,6 +52,8 @@ class Progress:
     best_epoch: int = 0
     records: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     stale: int = 0
+    waited: int = 0
+    best_step: int = 0
 
 
 def save(path: Path, net: CompiledModel, progress: Progress) -> None:
@@ -264,10 +268,20 @@ def _read(path: Path, has_help: bool = True) -> tuple[dict[str, np.ndarray], Pro
 def _progress(metadata: dict[str, str]) -> Progress | None:
     """Return the progress in a file's metadata, or None if it is missing or invalid."""
     try:
-        progress = Progress(**json.loads(metadata["progress"]))
+        values = json.loads(metadata["progress"])
+        progress = Progress(**values)
+        if "waited" not in values:  # written by an older version: all evaluations ended an epoch
+            progress.waited = max(0, progress.epoch - progress.best_epoch)
     except (KeyError, TypeError, ValueError):
         return None
-    counts = (progress.epoch, progress.step, progress.best_epoch, progress.stale)
+    counts = (
+        progress.epoch,
+        progress.step,
+        progress.best_epoch,
+        progress.stale,
+        progress.waited,
+        progress.best_step,
+    )
     if not all(type(each) is int and each >= 0 for each in counts):
         return None
     if not all(isinstance(each, (int, float)) for each in (progress.seconds, progress.best or 0)):

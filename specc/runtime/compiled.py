@@ -30,6 +30,8 @@ class CompiledModel(Protocol):
     ports: tuple[Port, ...]
     """Inputs and targets, with all sizes known."""
     batch: int
+    examples_per_step: int
+    """Those of a batch, or of all batches of a step that averages their gradients."""
     columns: tuple[str, ...]
     """The recorded scalars: "loss", then "loss.<name>" of each term, then "metric.<name>"."""
     record_width: int
@@ -62,14 +64,14 @@ class CompiledModel(Protocol):
         total_steps: int,
         stale: float = 0,
     ) -> np.ndarray:
-        """Take optimizer steps over rows `order[0:batch]`, `order[batch:2 * batch]`, ...
+        """Take optimizer steps over the rows `order`, `examples_per_step` at a time.
 
-        The last batch may be partial, and is exact. `first_step` is the number of steps done
-        before; with `steps_per_epoch` and `total_steps` it gives a schedule its `step`, `epoch` and
-        `progress`. `stale` is the number of epochs since the last improvement. The result does not
-        depend on how training is divided into calls.
+        The last step may have fewer examples, and is exact. `first_step` is the number of steps
+        done before; with `steps_per_epoch` and `total_steps` it gives a schedule its `step`,
+        `epoch` and `progress`. `stale` is the number of evaluations that brought no improvement.
+        The result does not depend on how training is divided into calls.
 
-        Returns float64 `[steps, record_width]`: the mean of each recorded value over each batch.
+        Returns float64 `[steps, record_width]`: the mean of each recorded value over each step.
         Column 0 is the loss.
         """
         ...

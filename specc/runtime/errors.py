@@ -26,6 +26,14 @@ class AllMissing(DataError):
         self.count = count
 
 
+class NoColumns(DataError):
+    """A table lacks columns; `names` are those."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic], names: Iterable[str]) -> None:
+        super().__init__(diagnostics)
+        self.names = tuple(dict.fromkeys(names))
+
+
 class RunError(SpecError):
     """A run's folder or one of its checkpoints cannot be used."""
 

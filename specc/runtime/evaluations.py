@@ -7,6 +7,7 @@ Training that continues from a checkpoint first drops the lines that it will wri
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,6 +36,25 @@ class EvaluationsFile:
         cells = [str(step), f"{seconds:.3f}", *(f"{values[name]:.8g}" for name in self.names)]
         self.lines.append(",".join(cells))
         write(self.path, "".join(f"{each}\n" for each in self.lines).encode())
+
+
+def values_of(folder: Path, step: int) -> dict[str, float] | None:
+    """Return the figures of the evaluation after so many steps; None if there is none."""
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        for row in csv.DictReader(file):
+            if row.get("step") == str(step):
+                try:
+                    return {
+                        name.removeprefix("val_"): float(cell)
+                        for name, cell in row.items()
+                        if name.startswith("val_")
+                    }
+                except (TypeError, ValueError):
+                    return None
+    return None
 
 
 def _is_before(line: str, step: int) -> bool:

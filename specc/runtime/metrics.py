@@ -39,6 +39,18 @@ class Epoch:
     watched: float = math.nan
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation within an epoch, which `validate_every` asks for; names are as in `Epoch`."""
+
+    epoch: int  # the epoch that it is in
+    step: int  # steps done
+    seconds: float
+    validation: dict[str, float]
+    is_best: bool
+    watched: float
+
+
 def short_names(columns: Sequence[str]) -> dict[str, str]:
     """Return the name in reports of each column of a compiled model, in the order of reports.
 

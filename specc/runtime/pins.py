@@ -25,6 +25,8 @@ from specc.runtime.data.shards import expanded
 from specc.system.records import dataclass
 
 SPLIT = "the last of permutation(seed, SPLIT, count), or of a text its end"  # order.py
+UNKNOWN = ""
+"""Stands for the hash of values that are still to come."""
 CHUNK = 2**24  # bytes of a column that are gathered and hashed at once
 
 
@@ -100,6 +102,9 @@ def values(part: DataPart, vocabularies: Mapping[str, Sequence[str]]) -> dict[st
     found = {}
     for name, column in part.columns.items():
         array = column.array
+        if any(each.is_source_of(array) and not each.is_complete for each in part.waiting):
+            found[name] = UNKNOWN
+            continue
         words = list(vocabularies.get(name, ()))
         form = [array.dtype.str, array.shape[1:], len(part), column.scale, column.shift, words]
         hashed = hashlib.sha256(json.dumps(form).encode())

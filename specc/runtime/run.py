@@ -60,6 +60,7 @@ class Record:
     dtype: str
     threads: int
     specc: str
+    accumulate: int = 1
     precision: str = PRECISIONS[0]
     sizes: dict[str, int] = field(default_factory=dict)
     vocabularies: dict[str, list[str]] = field(default_factory=dict)
@@ -256,6 +257,7 @@ _WANTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "trial": _TEXT,
     "seed": ("an integer", lambda value: _is_count(value, 0)),
     "batch": _COUNT,
+    "accumulate": _COUNT,
     "epochs": _COUNT,
     "dtype": ("float32 or float64", lambda value: value in ("float32", "float64")),
     "precision": (" or ".join(PRECISIONS), lambda value: value in PRECISIONS),

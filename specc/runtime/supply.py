@@ -44,12 +44,19 @@ class FromMemory:
     def begin(self, epoch: int) -> None:
         """Go to an epoch, counted from 0."""
 
+    def go_in(self, order: np.ndarray, first: int = 0) -> None:
+        """Go through the rows in an order, from batch `first` on."""
+        self.order = order
+        self.part.prefer(order[first * self.batch :])
+
     def take(self, first: int, steps: int) -> Batches:
         """Return columns, and the rows in them of up to `steps` batches from batch `first` on.
 
         At least one batch is returned, and fewer than `steps` at the end of a window.
         """
-        return self.part.columns, self.order[first * self.batch :][: steps * self.batch]
+        rows = self.order[first * self.batch :][: steps * self.batch]
+        self.part.require(rows)
+        return self.part.columns, rows
 
     def close(self) -> None:
         """Stop threads and release memory."""

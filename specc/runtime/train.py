@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
@@ -29,7 +30,7 @@ from specc.runtime.data import Data, DataPart
 from specc.runtime.data.balance import class_weights
 from specc.runtime.errors import Diverged, RunError, diagnostic, start_of
 from specc.runtime.keeper import InFolder, Keeper
-from specc.runtime.metrics import Epoch, short_names
+from specc.runtime.metrics import Epoch, Evaluation, short_names
 from specc.runtime.order import grouped, permutation
 from specc.runtime.run import RunFolder
 from specc.runtime.supply import FromDisk, FromMemory, window_bytes, windows_of
@@ -48,6 +49,9 @@ class Watch(Protocol):
 
         `loss` is the mean over the epoch so far.
         """
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        """The model was validated within an epoch."""
 
     def epoch(self, epoch: Epoch) -> bool | None:
         """Take note that an epoch is over and recorded. Return True to end training."""
@@ -147,13 +151,13 @@ class _Loop:
         self.keeper = keeper
         self.progress, self.began = progress, progress.seconds
         self.examples = len(data.training)
-        self.steps_per_epoch = -(-self.examples // net.batch)
-        # examples of each step, its weight in the mean over an epoch: the last batch may be partial
-        self.sizes = np.full(self.steps_per_epoch, net.batch)
-        self.sizes[-1] = self.examples - net.batch * (self.steps_per_epoch - 1)
+        self.steps_per_epoch = -(-self.examples // net.examples_per_step)
+        # examples of each step, its weight in the mean over an epoch: the last one may have fewer
+        self.sizes = np.full(self.steps_per_epoch, net.examples_per_step)
+        self.sizes[-1] = self.examples - net.examples_per_step * (self.steps_per_epoch - 1)
         self.names = short_names(net.columns)
         self.stretch_steps = 1
-        self.supply = _supply(data.training, recipe, net.batch)
+        self.supply = _supply(data.training, recipe, net.examples_per_step)
         self._new_epoch()
         if data.validation is not None:  # compile now, so that no epoch has to wait for it
             net.evaluate_rows(data.validation.columns, np.arange(1))
@@ -173,8 +177,11 @@ class _Loop:
                 is_within = self.progress.step < self.steps_per_epoch
                 if is_within:
                     self.look()
-                if is_within and is_due:
+                is_stale = _is_stale(self.progress, self.recipe)
+                if is_within and (is_due or is_stale):
                     self.keep()
+                if is_within and is_stale:
+                    return "early"
             if self.progress.step == self.steps_per_epoch and self.end_epoch():
                 return "early"
             if is_over and self.progress.epoch < self.recipe.epochs:
@@ -198,7 +205,7 @@ class _Loop:
             lengths = self.net.lengths(self.data.training.columns, total)
             if lengths is not None:
                 order = grouped(order, lengths, self.net.batch, self.recipe.seed, epoch)
-            supply.order = order
+            supply.go_in(order, self.progress.step)
         self.epoch_examples, self.epoch_seconds = 0, 0.0
         if not self.progress.step:
             self.progress.records = np.zeros((0, self.net.record_width))
@@ -250,7 +257,27 @@ class _Loop:
         if not np.isfinite(values["loss"]):
             what = f"the validation loss is {values['loss']}"
             self._diverged(what, done, progress.records[-5:, 0])
-        self.keeper.evaluated(done, progress.seconds, self._short(values))
+        watched = self.net.watched(values)
+        is_best = is_better(watched, progress.best, self.recipe)
+        if is_best:
+            self._require_finite(done, progress.records[-5:, 0])
+        self.progress = replace(
+            progress, **self._judged(watched, is_best, progress.epoch + 1, done)
+        )
+        short = self._short(values)
+        self.keeper.evaluated(done, progress.seconds, short)
+        if is_best:
+            self.keeper.epoch(self.progress, is_best)
+        self.watch.evaluation(
+            Evaluation(progress.epoch + 1, done, progress.seconds, short, is_best, watched)
+        )
+
+    def _judged(self, watched: float, is_best: bool, epoch: int, done: int) -> dict[str, Any]:
+        """Return what an evaluation in an epoch, after so many steps, changes in the progress."""
+        old = self.progress
+        if is_best:
+            return {"best": watched, "best_epoch": epoch, "best_step": done, "waited": 0}
+        return {"stale": old.stale + 1, "waited": old.waited + 1}
 
     def keep(self) -> None:
         """Write a checkpoint of the steps done so far."""
@@ -274,12 +301,12 @@ class _Loop:
         self._require_finite(done, old.records[-5:, 0])
         watched = net.watched(figures)
         is_best = is_better(watched, old.best, self.recipe)
-        self.progress = Progress(
+        self.progress = replace(
+            old,
             epoch=old.epoch + 1,
-            seconds=old.seconds,
-            best=watched if is_best else old.best,
-            best_epoch=old.epoch + 1 if is_best else old.best_epoch,
-            stale=old.stale + (not is_best),
+            step=0,
+            records=np.zeros((0, net.record_width)),
+            **self._judged(watched, is_best, old.epoch + 1, done),
         )
         rate = self.epoch_examples / self.epoch_seconds if self.epoch_seconds else 0.0
         epoch = Epoch(
@@ -301,6 +328,7 @@ class _Loop:
         """Return the losses and metrics over a part; a part on the disk is read in windows."""
         net = self.net
         if part.stored is None:
+            part.require(part.numbers)
             return net.evaluate_rows(part.columns, part.numbers)
         total = np.zeros(net.record_width)
         for start, stop in windows_of(part, self.recipe, net.batch):
@@ -433,6 +461,5 @@ def is_better(value: float, best: float | None, recipe: Recipe) -> bool:
 
 
 def _is_stale(progress: Progress, recipe: Recipe) -> bool:
-    """Return whether no epoch has been the best for `patience` epochs."""
-    since = progress.epoch - progress.best_epoch
-    return recipe.patience is not None and progress.step == 0 and since >= recipe.patience
+    """Return whether the last `patience` evaluations have not improved the best value."""
+    return recipe.patience is not None and progress.waited >= recipe.patience

@@ -25,7 +25,7 @@ from specc.sweeps.values import PROBLEM, RUN, VALUES
 if TYPE_CHECKING:
     import optuna
 
-    from specc.runtime.metrics import Epoch
+    from specc.runtime.metrics import Epoch, Evaluation
 
 INTERRUPTED = "interrupted"
 
@@ -134,6 +134,9 @@ class _Reports(Watch):
 
     def steps(self, epoch: int, step: int, loss: float, examples_per_second: float) -> None:
         """Do nothing: only whole epochs are reported."""
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        """Trials are compared at the end of epochs."""
 
     def epoch(self, epoch: Epoch) -> bool | None:
         self.trial.report(epoch.watched, epoch.epoch)

@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from specc.projects.table import identifier, looked_at, model_for, parts_of, raw_name, target_of
+from specc.projects.table import (
+    identifier,
+    is_classes,
+    looked_at,
+    model_for,
+    parts_of,
+    raw_name,
+    target_of,
+)
 from specc.projects.templates import TEMPLATES, flats
 
 
@@ -78,6 +86,7 @@ def test_a_column_with_an_awkward_name_is_named_in_quotes():
     assert raw_name("Age (years)") == 'columns("Age (years)")'
     assert raw_name("class") == 'columns("class")' and raw_name("hash") == 'columns("hash")'
     assert identifier("Age (years)") == "age_years" and identifier("data") == "the_data"
+    assert identifier("Größe") == "grosse" and identifier("Ort (é)") == "ort_e"
     assert identifier("2nd") == "the_2nd" and identifier("%") == "value"
     assert identifier("x", ["x", "x_2"]) == "x_3"
 
@@ -128,6 +137,41 @@ def test_words_in_great_number_have_an_embedding(tmp_path):
     text = model_for(looked_at(path), "shops", "shops.csv")
     assert "input  shop: class(shop_words)" in text and "embed(shop; 8) -> 2 *" in text
     assert "input  x" not in text
+
+
+@pytest.mark.parametrize(("name", "quoted"), [("kind", "kind"), ("the kind", '"the kind"')])
+def test_rare_classes_are_noticed(tmp_path, monkeypatch, specc, name, quoted):
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.Generator(np.random.PCG64(0))
+    kinds = np.array(["common"] * 380 + ["rare"] * 20)
+    x = generator.normal(size=400) + 2 * (kinds == "rare")
+    rows = "".join(f"{a:.3f},{b}\n" for a, b in zip(x, kinds, strict=True))
+    Path("a.csv").write_text(f"x,{name}\n{rows}")
+    assert specc("new", "own", "--from", "a.csv", "--target", name)[0] == 0
+    text = Path("own/own.dl").read_text()
+    assert f"stratify = {quoted} " in text and "`rare`" in text and "0.05 of the rows" in text
+    status, out, err = specc("train", "own/own.dl", "epochs=3", "-q")
+    assert (status, err) == (0, "") and "macro_f1" in out
+    even = "".join(f"{a:.3f},{'ab'[k % 2]}\n" for k, a in enumerate(x))
+    Path("b.csv").write_text(f"x,{name}\n{even}")
+    assert "balance" not in model_for(looked_at(Path("b.csv")), "own", "b.csv", name)
+
+
+@pytest.mark.parametrize("written", ["{}.0", "{}", "{},5"])
+def test_classes_may_be_any_whole_numbers(tmp_path, monkeypatch, specc, written):
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.Generator(np.random.PCG64(0))
+    x = generator.normal(size=200)
+    marks = np.clip(np.round(1.5 * x + 6), 3, 8).astype(int)
+    cells = [written.format(each) for each in marks]
+    rows = "".join(f"{a:.3f};{b}\n" for a, b in zip(x, cells, strict=True))
+    Path("a.csv").write_text(f"x;the mark\n{rows}")
+    assert specc("new", "own", "--from", "a.csv", "--target", "the mark")[0] == 0
+    status, out, err = specc("train", "own/own.dl", "epochs=2", "-q")
+    assert (status, err) == (0, ""), Path("own/own.dl").read_text()
+    assert ("accuracy" in out) == ("5" not in written)
+    look = looked_at(Path("a.csv")).columns[1]
+    assert is_classes(look, 200) == ("5" not in written) and not is_classes(look, 20)
 
 
 def test_flats_are_the_same_for_a_seed():

@@ -19,6 +19,7 @@ class SoftmaxNet:
 
     def __init__(self, batch=8, lr=0.5, ports=PORTS):
         self.ports, self.batch, self.lr = ports, batch, lr
+        self.examples_per_step = batch
         self.compile_seconds = 0.25
         self.working_threads = 1
         weight = np.linspace(-0.1, 0.1, 12).reshape(3, 4)

@@ -163,3 +163,61 @@ def test_a_batch_is_compared_with_what_the_header_says(tmp_path):
     assert (
         "a batch of 251 is larger than the training data, which has 250 examples" in found.message
     )
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_data_that_is_larger_than_memory_is_doubted(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(surveying, "SAMPLE", 2**19)
+    count = 60_000
+    if kind == "csv":
+        rows = "".join(f"{k % 7}.25,{k % 5}.5,{k % 3}\n" for k in range(count))
+        (tmp_path / "a.csv").write_text("x_1,x_2,y\n" + rows)
+    else:
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        columns = {
+            "x_1": np.arange(count) / 3,
+            "x_2": np.arange(count) / 7,
+            "y": [0, 1, 2] * (count // 3),
+        }
+        parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet", row_group_size=10_000)
+    made = recipe(kind, f"a.{kind}")
+    needed = count * (2 * 8 + 4)  # two floats and a class
+
+    def found(there, made=made):
+        monkeypatch.setattr(surveying, "machine_memory", lambda: there)
+        return [each for each in survey(made, (X, Y), tmp_path)[0] if each.name == "large-data"]
+
+    (warning,) = found(round(0.9 * needed))
+    assert warning.severity == "warning" and "`memory = " in warning.help
+    assert found(round(1.1 * needed)) == found(None) == []
+    assert found(1000, replace(made, memory=100)) == []
+
+
+def test_series_that_end_in_zeros_are_doubted(tmp_path, monkeypatch):
+    monkeypatch.setattr(surveying, "SAMPLE", 2**19)
+    series = Port("x", "input", "float", (9, 2), span=SPAN, sequence="time")
+    lengths = Port("x.length", "input", "float", (), length_of="x")
+    generator = np.random.default_rng(0)
+
+    def found(values, *more):
+        np.savez(tmp_path / "a.npz", x=values)
+        warnings = survey(recipe("npz", "a.npz"), (series, *more), tmp_path)[0]
+        assert not [each for each in warnings if each.severity == "error"]
+        return [each for each in warnings if each.name == "padded"]
+
+    whole = generator.normal(size=(60, 9, 2))
+    assert found(whole) == []
+    ends = generator.integers(3, 10, 60)
+    zeros = np.where(np.arange(9)[:, None] < ends[:, None, None], whole, 0)
+    for more in ((), (lengths,)):  # also where the length may vary
+        (warning,) = found(zeros, *more)
+        assert warning.message.startswith(f"{(ends < 9).sum()} of 60 examples of `x` end in zeros")
+    assert found(np.where(zeros == 0, np.nan, zeros), lengths) == []
+    zeros[5, 1] = 0  # a step in the midst, so zeros are values
+    assert found(zeros) == []
+    same = whole.copy()
+    same[:, 7:] = 0  # all of one length
+    assert found(same) == []
+    few = whole.copy()
+    few[0, 8], few[1, 7:], few[2, 6:] = 0, 0, 0
+    assert found(few) == []

@@ -17,6 +17,7 @@ from specc.frontend.scope.frame import BodyFrame, SharedLayer, callers
 from specc.frontend.scope.scope import NUMBERS, Word
 from specc.frontend.scope.values import POISON, Tensor, Value, describe
 from specc.frontend.syntax import ast
+from specc.frontend.words.messages import RANKINGS
 from specc.ir.graph import apply
 from specc.ir.types import Type
 from specc.ops.elementwise import ToFloat, ToInt
@@ -31,8 +32,8 @@ SCHEDULE = {
     " `sgd(lr = 0.1 * 0.5 ^ floor(epoch / 5))`.",
     "progress": "The fraction of training that is done, from 0 to 1; in the settings of an"
     " optimizer: `sgd(lr = 0.1 * (1 - progress))`.",
-    "stale": "The number of epochs since the best one so far; in the settings of an optimizer:"
-    " `plateau` uses it.",
+    "stale": "The number of epochs so far that brought no improvement; in the settings of an"
+    " optimizer: `plateau` uses it.",
 }
 """Names with a meaning in the settings of an optimizer, with their documentation."""
 
@@ -301,6 +302,8 @@ def resolve(frame: BodyFrame, path: ast.Path) -> Word | SharedLayer | Any:
     near = frame.closest(name, candidates)
     fixes = spelled(near, path.span)
     help_ = frame.suggestion(name, candidates)
+    if not near and name.lower() in RANKINGS:
+        help_ = "it ranks all examples: `specc plot RUN roc -o roc.svg` draws it after training"
     return frame.error(
         "unknown-name",
         f"unknown layer or function `{name}`",

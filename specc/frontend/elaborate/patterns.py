@@ -32,6 +32,7 @@ from specc.frontend.scope.values import (
     is_static,
 )
 from specc.frontend.syntax import ast
+from specc.frontend.words.messages import OF_CLASSES
 from specc.frontend.words.signatures import InputDeclared
 from specc.ir import sizes
 from specc.ir.sizes import Polynomial, Size
@@ -204,6 +205,12 @@ class Match:
             and isinstance(given.value, Tensor)
         ):
             help_ = "declare a class: `input word: class(50)`, `target label: class(10)`"
+        elif (
+            _is_class(given.value)
+            and declared.type is not None
+            and declared.type.kind.text == "bool"
+        ):
+            help_ = f"`{provenance.excerpt(given.span, 32)} == 1` is true for class 1"
         self.caller.error(
             "wrong-kind",
             f"`{self.word}` takes {_wanted(declared)}, not {describe(given.value)}",
@@ -230,6 +237,10 @@ class Match:
             help_ = f"`{text}[0]` is the first of them"
         elif not axes and value.shape == (1,):
             help_ = f"`sum({text})` or `{text}[0]` is its only number"
+        elif not axes and value.type.rank == 1 and self.word in OF_CLASSES:
+            help_ = f"for scores and classes: `{OF_CLASSES[self.word]}({text}, ...)`"
+            if value.shape == (2,):
+                help_ = f"for class 1 of two: `{self.word}({text}[1] - {text}[0], ... == 1)`"
         elif len(axes) == 3 and value.type.rank == 1:
             help_ = "turn a vector into an image with `-> reshape(channels, height, width)`"
         what = "it is given" if self.is_stage else f"`{text}` is"

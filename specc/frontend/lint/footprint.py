@@ -1,7 +1,6 @@
-"""A lower bound of the memory that a training takes, from shapes; and the machine's memory.
+"""A lower bound of the memory that a training takes, from shapes.
 
     footprint(program)      # Footprint(examples=8_413_184, ..., parameters=1_048_576, ...)
-    machine_memory()        # 33_554_432_000, or None if the system does not say
 
 The operands of products are kept for their gradients, and so are states; of two that vary over the
 batch, it counts the smaller one alone. Other values are fused
@@ -12,8 +11,6 @@ mostly 1.2 to 4 times this bound.
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
 
 from specc.ir.graph import Node
 from specc.ir.program import Program
@@ -21,9 +18,6 @@ from specc.ir.types import element_bytes
 from specc.ops.carry import Carry, closed
 from specc.ops.contract import Contract
 from specc.system.records import dataclass
-
-LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Files in which Linux states how much memory the processes of a container may take."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +82,3 @@ def footprint(program: Program) -> Footprint:
 def _elements(node: Node) -> int:
     """Return the elements of a value of known size; 0 for others."""
     return size if isinstance(size := node.type.elements, int) else 0
-
-
-def machine_memory() -> int | None:
-    """Return the bytes of memory that this process may take."""
-    try:
-        found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    except (AttributeError, ValueError, OSError):  # Windows
-        return None
-    for path in LIMITS:
-        try:
-            found.append(int(Path(path).read_bytes()))
-        except (OSError, ValueError):  # there is no such file, or it says "max"
-            continue
-    return min(found)

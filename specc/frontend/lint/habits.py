@@ -11,7 +11,7 @@ import os
 from typing import Any
 
 from specc.diagnostics import Label, Report
-from specc.frontend.lint.footprint import footprint, machine_memory
+from specc.frontend.lint.footprint import footprint
 from specc.frontend.lint.rates import rates
 from specc.frontend.scope.scope import Scope
 from specc.frontend.scope.values import show_bytes
@@ -28,6 +28,7 @@ from specc.ops.leaf import Input, Role
 from specc.recipe.data_warnings import large_batch, missing_classes, same_data
 from specc.recipe.sources import SOURCES
 from specc.source import Source, Span
+from specc.system.memory import machine_memory
 
 STEPS = 16
 """The fewest steps of a recurrence after which a gradient may explode."""

@@ -22,7 +22,11 @@ SETTINGS = (
         "int",
         bounds=((">", 0),),
         default=DEFAULTS.batch,
-        doc="The number of examples per training step; losses are averaged over them.",
+        doc="The number of examples per training step; losses are averaged over them. With"
+        " `batch = 32 * 4`, a step averages the gradients of 4 batches of 32 examples before it"
+        " changes the weights. It is the step of a batch of 128, in the memory of one of 32."
+        " Statistics of a batch, as in `batchnorm`, are those of 32 examples. A stream has 32"
+        " slots, and a step follows 4 windows of each.",
     ),
     Declared(
         "seed",
@@ -45,7 +49,8 @@ SETTINGS = (
         "int",
         bounds=((">", 0),),
         default=None,
-        doc="Training stops early after this many epochs without a better validation result.",
+        doc="Training stops early after this many epochs without a better validation result;"
+        " with `validate_every`, after this many evaluations.",
     ),
     Declared(
         "monitor",
@@ -168,7 +173,9 @@ SETTINGS = (
         bounds=((">", 0),),
         default=None,
         doc="The number of steps between validations within an epoch. The results are in"
-        " `evaluations.csv` of the run; the best epoch is chosen at the ends of epochs.",
+        " `evaluations.csv` of the run. Each evaluation may choose the best weights, and `patience`"
+        " and `stale` count evaluations instead of epochs: those every so many steps, and the one"
+        " at the end of each epoch.",
     ),
     Declared(
         "memory",
@@ -218,5 +225,5 @@ SETTINGS = (
 LARGEST = {"seed": 2**63 - 1}
 LARGEST_COUNT = 10**9
 """The largest integer of each setting; a larger one is certainly an error."""
-PLANNED = ("accumulate", "workers")
+PLANNED = ("workers",)
 """Planned settings of `train`, which are refused for now."""

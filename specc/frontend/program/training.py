@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from specc.diagnostics import Label, closest, spelled
 from specc.frontend.elaborate.bindings import setting_help
 from specc.frontend.elaborate.dispatch import evaluate
+from specc.frontend.program.accumulation import check_turns, factors
 from specc.frontend.program.columns import column_rules
 from specc.frontend.program.monitor import monitor
 from specc.frontend.program.objectives import objectives
@@ -109,6 +110,7 @@ def train(
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
         result.updates = _updates(frame, block, optimizers, result, losses)
+        check_turns(frame, result.recipe, result.objectives)
         _check_any_trained(frame, block, optimizers, freezes, result.frozen)
     if is_good:
         _check_data(frame, ports, [known.get(name) for name in ("data", "validate", "test")])
@@ -203,6 +205,9 @@ def _setting(frame: BodyFrame, name: ast.Name, tree: ast.Expression, known: dict
     declared = next((each for each in SETTINGS if each.name == name.text), None)
     if declared is None:
         _unknown_setting(frame, name)
+        return
+    if name.text == "batch" and (found := factors(frame, tree)) is not None:
+        known["batch"], known["accumulate"] = found
         return
     if declared.choices and isinstance(tree, ast.Path) and len(tree.names) == 1:
         value: Any = tree.text

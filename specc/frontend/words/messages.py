@@ -53,9 +53,11 @@ WARNINGS = (
     "deep-saturation",
     "double-softmax",
     "large-batch",
+    "large-data",
     "large-footprint",
     "linear-on-linear",
     "missing-classes",
+    "padded",
     "penalty-with-adam",
     "same-data",
     "signed-loss",
@@ -90,6 +92,9 @@ SYNONYMS: dict[str, str] = {
     "decay": "step_decay", "step_lr": "step_decay", "exponential_decay": "exponential",
     "cosine_annealing": "cosine", "reduce_on_plateau": "plateau", "reduce_lr_on_plateau": "plateau",
     "eye": "identity", "gather": "take", "confusion_matrix": "confusion",
+    "f1_score": "f1", "f1_macro": "macro_f1", "macro_f1_score": "macro_f1", "mean_f1": "macro_f1",
+    "balanced_acc": "balanced_accuracy", "macro_recall": "balanced_accuracy",
+    "mean_recall": "balanced_accuracy", "sensitivity": "recall",
     "cross_entropy_loss": "cross_entropy", "nll_loss": "cross_entropy",
     "sparse_categorical_crossentropy": "cross_entropy", "mse_loss": "mse", "l1_loss": "mae",
     "bce_loss": "binary_cross_entropy", "bce_with_logits_loss": "binary_cross_entropy",
@@ -126,6 +131,15 @@ SETTING_SYNONYMS: dict[str, str] = {
     "beta_1": "beta1", "beta_2": "beta2", "weight_initializer": "init", "upscale": "factor",
     "scale_factor": "factor",
 }  # fmt: skip
+
+# Metrics of a score and a boolean, and the metrics of scores and classes that are like them.
+OF_CLASSES: dict[str, str] = {
+    "f1": "macro_f1", "precision": "macro_f1", "recall": "balanced_accuracy",
+    "binary_accuracy": "accuracy",
+}  # fmt: skip
+
+# Metrics that are not means over examples.
+RANKINGS = ("auc", "roc_auc", "auroc", "roc", "average_precision", "pr_auc")
 
 # Settings in other tools that are written differently here.
 SETTING_HINTS: dict[str, str] = {
@@ -180,6 +194,19 @@ TRAIN_HINTS: dict[str, str] = {
     "steps": "`epochs` sets the length of training",
     "max_steps": "`epochs` sets the length of training",
     "iterations": "`epochs` sets the length of training",
+    **dict.fromkeys(
+        (
+            "accumulate",
+            "accumulation",
+            "accumulation_steps",
+            "gradient_accumulation",
+            "gradient_accumulation_steps",
+            "grad_accum",
+            "accumulate_grad_batches",
+            "update_freq",
+        ),
+        "`batch = 32 * 4` averages the gradients of 4 batches of 32 examples for one step",
+    ),
     "threads": "it is an option of the command: `specc train --threads 2`",
     "num_workers": "it is an option of the command: `specc train --threads 2`",
     "dtype": "it is an option of the command: `specc train --dtype float64`",

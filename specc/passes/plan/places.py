@@ -73,7 +73,7 @@ class _Placement:
 
     def place_leaf(self, node: Node, leaf: Input) -> None:
         """Place an input: in an array of its own, in the arena or in shared memory."""
-        if leaf.role in (Role.PARAM, Role.STATE, Role.SLOT):
+        if leaf.role in (Role.PARAM, Role.STATE, Role.SLOT, Role.GRADIENT):
             self.places[node] = Place(f"{leaf.role}.{leaf.label}")
         elif node.type.batched:
             self.places[node] = self._in_arena(node, -1)

@@ -97,7 +97,7 @@ def _targets(
         if name in records:
             place = Place("record", bytes_of_float * recorded)
             recorded += node.type.bound_elements
-        elif kind_of(name) in (*OVERWRITING, OutputKind.GRADIENT):
+        elif kind_of(name) in OVERWRITING:
             place = Place(name)
         else:
             continue

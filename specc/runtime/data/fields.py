@@ -23,7 +23,7 @@ from specc.runtime.data.field import Field, Rows, Texts, is_sequence, takes_text
 from specc.runtime.data.readers import table_of_source
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.table import Columns, Raw, Table
-from specc.runtime.errors import AllMissing, DataError
+from specc.runtime.errors import AllMissing, DataError, NoColumns
 from specc.system.records import dataclass
 
 PIECE = 2**14  # number of rows that are copied at once when columns are joined
@@ -138,10 +138,25 @@ def read(
     ports = [
         port for port in request.ports if port.name not in {each.name for each in request.rules}
     ]
-    names = match.names(replace(request, ports=tuple(ports)), table, settings)
+    lacking: list[NoColumns] = []
+    names: dict[str, list[str]] = {}
+    try:
+        names = match.names(replace(request, ports=tuple(ports)), table, settings)
+    except NoColumns as error:
+        lacking.append(error)
     used = [name for each in names.values() for name in each]
     by = [name for name in by if name in table.names]
-    plan = needed(request, table, [*used, *by], statistics)
+    try:
+        plan = needed(request, table, [*used, *by], statistics)
+    except NoColumns as error:
+        lacking.append(error)
+    if lacking:
+        raise match.no_columns(
+            request,
+            table,
+            [name for each in lacking for name in each.names],
+            [found for each in lacking for found in each.diagnostics],
+        )
     texts = {
         names[port.name][0] for port in ports if takes_texts(port) and len(names[port.name]) == 1
     }

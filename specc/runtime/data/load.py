@@ -11,7 +11,7 @@ the parts share their arrays. One `DataError` has the errors of all sources.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,7 @@ def load(
     limit: int | None = None,
     counts: Mapping[str, Sequence[int]] | None = None,
     statistics: Statistics | None = None,
+    is_patient: bool = False,
 ) -> Data:
     """Return the requested `parts` of the data: "training", "validation" and "test".
 
@@ -66,12 +67,15 @@ def load(
     `statistics` has what the formulas of columns learned earlier; without it they learn from the
     training part.
 
+    If `is_patient`, images may be decoded in the background: see `Data.waiting`.
+
     With `counts` of an earlier `Data`, examples beyond these counts are left out. The parts are
     then the same as before if rows were only appended since.
     """
     job = _Load(recipe, tuple(ports), folder, tuple(parts), limit, dict(counts or {}))
     job.vocabularies = dict(vocabularies or {})
     job.statistics = dict(statistics or {})
+    job.is_patient = is_patient
     if recipe.data is None:
         raise data_error(
             "`train` names no data",
@@ -118,6 +122,7 @@ class _Load:
     partial: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     by: Raw | None = None  # the column that the split depends on, in the training part
+    is_patient: bool = False
     is_part: bool = False
     reads_training: bool = False
 
@@ -154,8 +159,9 @@ class _Load:
             sampled = {} if self.limit is None else fields
             if recipe.balance_by == "oversampling" and recipe.balance in columns:
                 rows["training"] = balanced(columns[recipe.balance].array, rows["training"])
+            waiting = tuple(request.waiting)
             self.loaded = {
-                name: DataPart(columns, each, fields=sampled, source=read.rows)
+                name: DataPart(columns, each, fields=sampled, source=read.rows, waiting=waiting)
                 for name, each in rows.items()
             }
 
@@ -175,13 +181,15 @@ class _Load:
                 if is_open:
                     known = _with_own_words(fields, self.vocabularies)
                 columns = columns_of(read.request, fields, known, self.found)
-                self.loaded[name] = DataPart(columns, np.arange(read.count))
+                waiting = tuple(read.request.waiting)
+                self.loaded[name] = DataPart(columns, np.arange(read.count), waiting=waiting)
                 for each in read.by.values():
                     require_no_leak(read.request, recipe, self.by, name, each)
 
     def examples(self, source: str, call: DataCall) -> Examples:
         """Read the columns of a source: "data", "validate" or "test"."""
         request = request_of(call, self.ports, self.folder, self.limit, self.recipe.columns)
+        request = replace(request, is_patient=self.is_patient, waiting=[])
         table = table_of_source(request)
         is_alone = source != "data" and self.recipe.split.by not in ("group", "time")
         by = [] if is_alone else split_columns(self.recipe, request, table)

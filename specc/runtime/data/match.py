@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from specc.diagnostics import Diagnostic, closest
 from specc.recipe import Port, binding
 from specc.recipe.binding import port_type
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.table import Table
-from specc.runtime.errors import DataError
+from specc.runtime.errors import DataError, NoColumns
 
 MOST_ERRORS = 50  # largest number of unknown or duplicate column names that are reported
 # Groups of names that are commonly used for the same column.
@@ -76,6 +77,7 @@ def by_name(request: Request, table: Table, chosen: dict[str, str]) -> dict[str,
     found: dict[str, list[str]] = {}
     names = table.names
     errors: list[Diagnostic] = []
+    lacking: list[str] = []
     counts = Counter(names)
     for port in request.ports:
         if isinstance(text := chosen.get(port.name), str):
@@ -88,6 +90,7 @@ def by_name(request: Request, table: Table, chosen: dict[str, str]) -> dict[str,
             if len(errors) == MOST_ERRORS:
                 break
             if name not in counts:
+                lacking.append(name)
                 errors += _missing(request, table, port, name).diagnostics
             elif counts[name] > 1:
                 errors += request.error(
@@ -95,9 +98,34 @@ def by_name(request: Request, table: Table, chosen: dict[str, str]) -> dict[str,
                     help="give them different names",
                 ).diagnostics
         found[port.name] = wanted
+    if lacking and len(lacking) == len(errors):
+        raise no_columns(request, table, lacking, errors)
     if errors:
         raise DataError(errors)
     return found
+
+
+def no_columns(
+    request: Request, table: Table, names: Iterable[str], each: Sequence[Diagnostic]
+) -> NoColumns:
+    """Return the error for columns that a table lacks: one for all, if no .dl file names the table.
+
+    `each` are those of the single columns.
+    """
+    names = list(dict.fromkeys(names))
+    if len(names) == 1 or request.is_in_a_file:
+        return NoColumns(each, names)
+    hints = [
+        f"`{near}` for `{name}`"
+        for name in names
+        if (near := closest(name, table.names) or _synonym(name, table.names))
+    ]
+    found = request.error(
+        f"{table.title} has no {table.noun}s {listed(names, MOST_ERRORS)}, which the model needs",
+        help=f"did you mean {', '.join(hints)}?" if hints else None,
+        notes=[f"it has {listed(table.names)}"],
+    )
+    return NoColumns(found.diagnostics, names)
 
 
 def _numbered(port: Port, names: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from specc.recipe import Column
 from specc.runtime.data.columns.evaluate import Statistics
 from specc.runtime.data.field import Field, Rows
+from specc.runtime.data.pending import PendingRows
 from specc.runtime.data.stream.store import Stored
 from specc.system.records import dataclass
 
@@ -31,6 +32,7 @@ class DataPart:
     fields: dict[str, Field] = field(default_factory=dict)  # of a sample, to locate its values
     source: Rows | None = None  # set if rows of the file were left out
     stored: Stored | None = None  # set if the columns are on the disk and are read in windows
+    waiting: tuple[PendingRows, ...] = ()  # what fills rows of the columns in the background
 
     @property
     def numbers(self) -> np.ndarray:
@@ -38,6 +40,16 @@ class DataPart:
         if isinstance(self.rows, range):
             return np.arange(self.rows.start, self.rows.stop)
         return np.asarray(self.rows, np.int64)
+
+    def require(self, rows: np.ndarray) -> None:
+        """Return once some rows of the columns are there."""
+        for each in self.waiting:
+            each.require(rows)
+
+    def prefer(self, rows: np.ndarray) -> None:
+        """Let these rows be there first."""
+        for each in self.waiting:
+            each.prefer(rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -67,6 +79,21 @@ class Data:
     def training(self) -> DataPart:
         """The training part, which must be among the requested parts."""
         return self.parts["training"]
+
+    @property
+    def waiting(self) -> list[PendingRows]:
+        """What fills rows of the parts in the background."""
+        return list(dict.fromkeys(each for part in self.parts.values() for each in part.waiting))
+
+    def complete(self) -> None:
+        """Return once all values are there. Raises `DataError`."""
+        for each in self.waiting:
+            each.complete()
+
+    def close(self) -> None:
+        """End what goes on in the background."""
+        for each in self.waiting:
+            each.close()
 
     @property
     def validation(self) -> DataPart | None:

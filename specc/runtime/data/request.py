@@ -12,6 +12,7 @@ import gzip
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from specc.diagnostics import Diagnostic, Label
 from specc.recipe import ColumnRule, DataCall, Port
 from specc.recipe.call_errors import call_errors, nearest_file
 from specc.recipe.sources import source_of
+from specc.runtime.data.pending import PendingRows
 from specc.runtime.errors import DataError, data_error, diagnostic
 from specc.system.folders import data_folder
 from specc.system.records import dataclass
@@ -37,6 +39,13 @@ class Request:
     derived: tuple[Port, ...] = ()  # ports whose values follow from another port's
     limit: int | None = None
     rules: tuple[ColumnRule, ...] = ()  # the formulas of columns
+    is_patient: bool = False  # whether values may come later
+    waiting: list[PendingRows] = field(default_factory=list, compare=False)  # those that do
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether values of an array may come later: nothing looks at them before a training."""
+        return self.is_patient and not self.rules and self.settings().get("missing") != "drop"
 
     def error(
         self,

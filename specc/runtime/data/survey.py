@@ -12,17 +12,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from specc.diagnostics import Diagnostic
 from specc.recipe import Port, Recipe
-from specc.recipe.data_warnings import Reach, large_batch, missing_classes, unreachable, unscaled
+from specc.recipe.data_warnings import (
+    Reach,
+    large_batch,
+    large_data,
+    missing_classes,
+    padded,
+    unreachable,
+    unscaled,
+)
+from specc.runtime.data import bind
+from specc.runtime.data.field import is_sequence
 from specc.runtime.data.load import load
 from specc.runtime.data.part import DataPart
+from specc.runtime.data.shards import expanded
 from specc.runtime.data.sizes import open_sizes
 from specc.runtime.errors import DataError
+from specc.system.memory import machine_memory
 
 SAMPLE = 2**19
 """Number of bytes of each file, or of each array in it, that are read by default."""
@@ -66,9 +79,10 @@ def survey(
     part = data.parts.get("training")
     if part is None or not part.fields:
         return [], data.partial
-    doubts = [_batch(recipe, part)]
+    doubts = [_batch(recipe, part), _size(recipe, part, folder, limit or SAMPLE)]
     doubts += [_classes(recipe, part, port) for port in ports if port.name not in names]
     doubts += [_reach(part, port, (reaches or {}).get(port.name)) for port in ports]
+    doubts += [_padding(recipe, part, port) for port in ports]
     doubts += [_scale(recipe, part, port) for port in ports if port.name in multiplied]
     return [each for each in doubts if each is not None], data.partial
 
@@ -80,6 +94,29 @@ def _batch(recipe: Recipe, part: DataPart) -> Diagnostic | None:
         held_out = recipe.validate if isinstance(recipe.validate, float) else 0
         count = round(field.examples * (1 - held_out))
     return large_batch(recipe, count) if count > 0 else None
+
+
+STREAMED = ("csv", "tsv", "jsonl", "parquet", "feather")
+"""The sources that are read into memory, unless `memory` says otherwise."""
+
+
+def _size(recipe: Recipe, part: DataPart, folder: Path, limit: int) -> Diagnostic | None:
+    """Doubts data that is larger than the machine's memory, as far as the sample tells."""
+    field, data, there = next(iter(part.fields.values())), recipe.data, machine_memory()
+    if recipe.memory is not None or data is None or data.word not in STREAMED or there is None:
+        return None
+    if not field.is_part:
+        return None
+    count = field.examples
+    if count < 0:  # the file goes on as it begins
+        paths = (folder / Path(each).expanduser() for each in expanded(data, folder).arguments
+                 if isinstance(each, str))  # fmt: skip
+        size = sum(each.stat().st_size for each in paths if each.is_file())
+        count = round(len(field.array) * size / limit)
+    of_example = sum(
+        each.array.dtype.itemsize * prod(each.array.shape[1:]) for each in part.columns.values()
+    )
+    return large_data(recipe, count * of_example, there)
 
 
 def _classes(recipe: Recipe, part: DataPart, port: Port) -> Diagnostic | None:
@@ -136,6 +173,27 @@ def _scale(recipe: Recipe, part: DataPart, port: Port) -> Diagnostic | None:
             what = f"has elements whose standard deviations differ {ratio:,.0f}-fold"
             return unscaled(recipe, port, what, notes)
     return None
+
+
+PADDED, ENDS = 0.2, 3
+"""Series are doubted if more than this share of them ends in zeros, of at least so many lengths."""
+
+
+def _padding(recipe: Recipe, part: DataPart, port: Port) -> Diagnostic | None:
+    """Doubts series that end in zeros, if zeros are nowhere else and no lengths are stated."""
+    field = part.fields.get(port.name)
+    if field is None or field.texts or port.name not in part.columns or not is_sequence(port):
+        return None
+    array = part.columns[port.name].array[np.asarray(part.rows[:LOOKED_AT])]
+    lengths = bind.lengths(port, field)
+    if not len(array) or (lengths < array.shape[1]).any():
+        return None
+    is_zero = (array == 0).reshape(*array.shape[:2], -1).all(axis=2)
+    ends = np.where(is_zero.all(axis=1), 0, np.argmin(is_zero[:, ::-1], axis=1))
+    is_only_there = is_zero.sum() == ends.sum()
+    if not is_only_there or np.mean(ends > 0) < PADDED or len(np.unique(ends)) < ENDS:
+        return None
+    return padded(recipe, port, int((ends > 0).sum()), len(array))
 
 
 def _reach(part: DataPart, port: Port, reach: Reach | None) -> Diagnostic | None:

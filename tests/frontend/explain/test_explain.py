@@ -24,7 +24,8 @@ from specc.runs.verdict import data_verdict
 from specc.source import Source
 
 PACKAGE = Path(driver.__file__).parent
-WITHOUT_EXAMPLES = {"bad-run", "bad-json"}  # there is no program that has it
+# a run or a JSON file has it, or data that a page cannot hold
+WITHOUT_EXAMPLES = {"bad-run", "bad-json", "large-data", "padded"}
 DATA = re.compile(r"^```csv (.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 PROGRAM = re.compile(r"^## (Wrong|Fixed)\n\n```dl ?(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 

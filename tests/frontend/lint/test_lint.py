@@ -8,12 +8,13 @@ import pytest
 
 from specc import driver
 from specc.frontend.lint import habits
-from specc.frontend.lint.footprint import footprint, machine_memory
+from specc.frontend.lint.footprint import footprint
 from specc.frontend.lint.rates import rates
 from specc.frontend.lint.reaches import reaches
 from specc.frontend.program.uses import words_of
 from specc.frontend.syntax.parse import parse
 from specc.source import Source
+from specc.system.memory import machine_memory
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = sorted(

@@ -16,13 +16,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from specc.diagnostics import closest
+from specc.diagnostics import Diagnostic, closest
 from specc.recipe import ColumnRule, Formula
 from specc.recipe.words import WORDS
 from specc.runtime.data.columns import arithmetic, whole
 from specc.runtime.data.columns.numerals import form_of
 from specc.runtime.data.columns.steps import STEPS, ColumnStep, StepError
 from specc.runtime.data.columns.values import Value, as_numbers, as_truth, is_number, value_of
+from specc.runtime.data.match import no_columns
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.table import Columns, Table
 from specc.runtime.errors import DataError, data_error
@@ -75,7 +76,7 @@ def needed(
     `taken` has the columns that are used elsewhere. Raises `DataError` with all unknown names.
     """
     found = Needed(rules_for(request.rules, [port.name for port in request.ports]))
-    wrong: list[DataError] = []
+    wrong: dict[str, DataError] = {}
     before: set[str] = set()
     used = set(taken)
     for rule in found.rules:
@@ -83,7 +84,7 @@ def needed(
             if each.word == "name" and each.value not in before:
                 used.add(each.value)
                 if each.value not in table.names:
-                    wrong.append(_no_column(request, table, each, before))
+                    wrong.setdefault(each.value, _no_column(request, table, each, before))
                     continue
                 found.names.append(each.value)
             elif each.word == "columns":
@@ -92,7 +93,8 @@ def needed(
                 found.wide[rule.name, each.key] = names
                 if not names:
                     patterns = listed(each.settings["patterns"])
-                    wrong.append(_no_column(request, table, each, before, patterns))
+                    key = ", ".join(each.settings["patterns"])
+                    wrong[key] = _no_column(request, table, each, before, patterns)
                 found.names += names
             _note_missing(found, each)
         before.add(rule.name)
@@ -103,15 +105,21 @@ def needed(
                 names = learned or [name for name in table.names if name not in used]
                 found.wide[rule.name, each.key] = names
                 found.names += names
-    if wrong:
-        raise DataError([each for error in wrong for each in error.diagnostics])
     found.names = list(dict.fromkeys(found.names))
     absent = [name for name in found.names if name not in table.names]
+    if absent and not request.is_in_a_file:
+        raise no_columns(request, table, [*wrong, *absent], _diagnostics(wrong.values()))
+    if wrong:
+        raise no_columns(request, table, wrong, _diagnostics(wrong.values()))
     if absent:
         raise request.error(
             f"{table.title} has no {table.noun} {listed(absent)}, which the training data had"
         )
     return found
+
+
+def _diagnostics(errors: Iterable[DataError]) -> list[Diagnostic]:
+    return [each for error in errors for each in error.diagnostics]
 
 
 def _note_missing(found: Needed, formula: Formula) -> None:

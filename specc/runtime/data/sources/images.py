@@ -10,6 +10,7 @@ gets gray images. Relative paths in a table start at its folder. Values are scal
 
 Decoded images are kept in the user's cache folder, one file for each folder and size, and are
 decoded only once, on all processors. The file is memory-mapped, so it may be larger than memory.
+Training begins meanwhile, and waits only for the images of its next steps (see `pending`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from specc.recipe import DataCall, Port
+from specc.runtime.data.pending import PendingRows
 from specc.runtime.data.request import Request
 from specc.runtime.data.sources import arrow, csv
 from specc.runtime.data.table import Columns, Raw, Table, coded
@@ -128,7 +131,11 @@ def _pictures(request: Request, origin: Path, paths: list[Path]) -> Raw:
         return Raw(found, title=title, is_image=True)
     file = _cache_file(origin, paths, shape)
     if not file.is_file():
-        _fill(request, paths, shape, file)
+        decoding = _decoding(request, paths, shape, file)
+        if request.may_wait:
+            request.waiting.append(decoding)
+            return Raw(decoding.array, title=title, is_image=True)
+        decoding.complete()
     return Raw(np.load(file, mmap_mode="r"), title=title, is_image=True)
 
 
@@ -169,23 +176,64 @@ def _cache_file(origin: Path, paths: Iterable[Path], shape: tuple[int, ...]) -> 
     return cache_folder() / "images" / f"{origin.stem}-{name}.npy"
 
 
-def _fill(request: Request, paths: list[Path], shape: tuple[int, ...], file: Path) -> None:
-    """Decode images into a file, which is written whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        array = np.lib.format.open_memmap(beside, "w+", np.uint8, (len(paths), *shape))
-        _decode(request, paths, array)
-        array.flush()
-        del array
-        os.replace(beside, file)
-    except OSError as error:
-        raise request.error(
+def _decoding(
+    request: Request, paths: list[Path], shape: tuple[int, ...], file: Path
+) -> PendingRows:
+    """Begin to decode images into a file, which is written whole or not at all."""
+
+    def refused(error: OSError) -> DataError:
+        return request.error(
             f"cannot write decoded images to `{file.parent}`: {error.strerror}",
             help="`specc doctor` shows the cache folder",
-        ) from None
-    finally:
+        )
+
+    def finish() -> None:
+        try:
+            array.flush()
+            os.replace(beside, file)
+        except OSError as error:
+            raise refused(error) from None
+
+    beside = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(file.parent)
+        array = np.lib.format.open_memmap(beside, "w+", np.uint8, (len(paths), *shape))
+        _reserve(beside)
+    except OSError as error:
         beside.unlink(missing_ok=True)
+        raise refused(error) from None
+    return PendingRows(
+        array,
+        lambda row: _decoded(request, paths[row], shape),
+        finish,
+        lambda: beside.unlink(missing_ok=True),
+    )
+
+
+def _reserve(file: Path) -> None:
+    """Take the room of a file on the disk: a full disk is an error here, and none later."""
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the files of killed processes."""
+    for each in folder.glob(".*.part"):
+        process = each.name.split(".")[-3]
+        if os.name == "posix" and process.isdecimal() and not _is_running(int(process)):
+            each.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _decode(request: Request, paths: list[Path], found: np.ndarray) -> None:
