@@ -34,10 +34,10 @@ MAY_IMPORT = {
     "runs": MIDDLE | {"frontend", "passes", "backend", "pipeline", "net", "driver", "runtime"},
     "sweeps": MIDDLE | {"frontend", "driver", "runtime", "runs"},
     "plots": MIDDLE
-    | {"frontend", "passes", "pipeline", "flow", "net", "driver", "runtime", "runs"},
+    | {"frontend", "passes", "backend", "pipeline", "flow", "net", "driver", "runtime", "runs"},
     "drawing": MIDDLE,
     "board": MIDDLE | {"report", "runs"},
-    "report": MIDDLE | {"frontend", "drawing", "plots", "runs", "runtime"},
+    "report": MIDDLE | {"frontend", "drawing", "plots", "runs", "runtime", "sweeps"},
     "sklearn": MIDDLE | {"passes", "net", "driver", "runtime", "runs"},
     "projects": BASE | {"frontend", "runtime", "recipe"},
     "cli": MIDDLE

@@ -74,9 +74,10 @@
       link.setAttribute("aria-label", `open the report of ${run.name}`);
       report.append(link);
     }
-    made.append(show, name, loss, html("td", `${run.epochs} / ${run.of_epochs}`), html("td", String(run.best_epoch || "")),
-      html("td", told.map(([key, value]) => `${key} ${written(value)}`).join("  ")), html("td", duration(run.seconds)),
-      changed, report);
+    const values = html("td", undefined, "left values");
+    values.append(...told.flatMap(([key, value]) => [html("span", `${key} ${written(value)}`), " "]));
+    made.append(show, name, report, loss, html("td", `${run.epochs} / ${run.of_epochs}`),
+      html("td", String(run.best_epoch || "")), values, html("td", duration(run.seconds)), changed);
     made.className = chosen.has(run.name) ? "chosen" : "";
     return made;
   };

@@ -68,7 +68,10 @@ def flow(
     if plot is not None:
         from specc.plots.through_time import of_flow
 
-        write(of_flow(found), plot)
+        try:
+            write(of_flow(found), plot)
+        except LookupError as error:
+            raise click.UsageError(f"there is nothing to draw: {error.args[0]}") from None
         click.echo(f"wrote {plot}", err=as_json)
 
 

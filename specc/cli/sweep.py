@@ -126,6 +126,12 @@ def sweep(
         return 1
     write_whole(output, heading(result) + result.text())
     click.echo(f"wrote {output}; to train it, use `specc train {output}`")
+    if not quiet:
+        from specc.report.sweep import sweep_page
+
+        page = plan.place / "report.html"
+        write_whole(page, sweep_page(result))
+        click.echo(f"report: {page}")
     return 0
 
 

@@ -209,7 +209,7 @@ def _rows(times: StepTimes, limits: Limits) -> list[Row]:
             limit=max(by_products, by_memory) / seconds,
             bound="products" if by_products > by_memory else "memory",
             phase=each.phase,
-            layer=next((node.origin.word for node in each.nodes if node.origin.word), ""),
+            layer=each.layer,
             lines=lines,
             source=text,
         ))  # fmt: skip

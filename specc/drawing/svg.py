@@ -26,16 +26,24 @@ from specc.drawing.scene import (
     Scene,
 )
 
-
-def drawing(diagram: Diagram) -> str:
-    """Return the drawing of a diagram as the text of an SVG file."""
-    return printed(placed(diagram))
+NARROW = 480
+"""Largest width of a drawing that shrinks on a narrow page, in pixels."""
 
 
-def printed(scene: Scene) -> str:
-    """Return a scene as the text of an SVG file."""
+def drawing(diagram: Diagram, in_page: bool = False) -> str:
+    """Return the drawing of a diagram as the text of an SVG file, or for a page that can switch its
+    theme."""
+    return printed(placed(diagram), in_page)
+
+
+def printed(scene: Scene, in_page: bool = False) -> str:
+    """Return a scene as the text of an SVG file.
+
+    In a page, an element around it has `data-theme` "light" or "dark" if the reader chose one.
+    """
     body = "".join(map(_item, scene.items))
     width, height = scene.width, scene.height
+    kind = "drawing narrow" if in_page and width <= NARROW else "drawing"
     heads = "".join(
         f'<marker id="{name}-head" viewBox="0 0 8 8" refX="3" refY="4" markerWidth="7"'
         f' markerHeight="7" orient="auto"><path class="{name}-tip" d="M0 0L8 4L0 8Z"/></marker>'
@@ -43,9 +51,9 @@ def printed(scene: Scene) -> str:
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}"'
-        f' viewBox="0 0 {width:.0f} {height:.0f}" role="img" class="drawing">\n'
+        f' viewBox="0 0 {width:.0f} {height:.0f}" role="img" class="{kind}">\n'
         f"<title>{escape(scene.title)}: {escape(scene.summary)}</title>\n"
-        f"<style>{_style()}</style>\n<defs>{heads}</defs>\n"
+        f"<style>{_style(in_page)}</style>\n<defs>{heads}</defs>\n"
         f'<rect class="page" width="100%" height="100%"/>\n'
         f'<text class="name" x="{EDGE:.0f}" y="36">{escape(scene.title)}</text>\n'
         f'<text class="faint" x="{EDGE:.0f}" y="54">{escape(scene.summary)}</text>\n'
@@ -78,8 +86,8 @@ def _curve(item: Curve) -> str:
     return f'<path class="{item.style}" d="{path}"{head}/>\n'
 
 
-def _style() -> str:
-    def theme(night: int) -> str:
+def _style(in_page: bool) -> str:
+    def theme(night: int) -> dict[str, str]:
         rules = {
             "rect.page": f"fill:{PAGE[night]}",
             ".name": f"fill:{INK[night]}",
@@ -96,7 +104,7 @@ def _style() -> str:
             fill, line, text = colours[3 * night : 3 * night + 3]
             rules[f"rect.{kind}"] = f"fill:{fill};stroke:{line}"
             rules[f"text.{kind}"] = f"fill:{text}"
-        return _rules(rules)
+        return rules
 
     plain = {
         "text": "font:13px ui-sans-serif,system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-serif",
@@ -111,12 +119,18 @@ def _style() -> str:
         ".frame": "stroke-dasharray:4 3",
         "text.page,text.framed": "stroke-width:4px;stroke-linejoin:round;paint-order:stroke",
     }
-    return _rules(plain) + theme(0) + f"@media (prefers-color-scheme:dark){{{theme(1)}}}"
+    day, night = theme(0), theme(1)
+    dark = _rules(night)
+    chosen = ""
+    if in_page:
+        dark = _rules(night, ':not([data-theme="light"] *)')
+        chosen = _rules(night, ':is([data-theme="dark"] *)')
+    return f"{_rules(plain)}{_rules(day)}@media (prefers-color-scheme:dark){{{dark}}}{chosen}"
 
 
-def _rules(rules: dict[str, str]) -> str:
+def _rules(rules: dict[str, str], where: str = "") -> str:
     """Return CSS rules restricted to drawings, because a page may have other SVGs."""
     return "".join(
-        ",".join(f".drawing {each}" for each in names.split(",")) + f"{{{value}}}"
+        ",".join(f".drawing{where} {each}" for each in names.split(",")) + f"{{{value}}}"
         for names, value in rules.items()
     )

@@ -45,12 +45,15 @@ class Inspection:
         self._training, self._programs = training, training.programs
         self._program, self._weights = training.program, training.weights
 
-    def time(self, data: Mapping[str, Column], order: np.ndarray) -> StepTimes:
+    def time(
+        self, data: Mapping[str, Column], order: np.ndarray, repeats: int | None = None
+    ) -> StepTimes:
         """Return the time of each kernel of a training step over the rows `order`.
 
-        Without an optimizer it is an evaluation, and without a loss a prediction.
+        Without an optimizer it is an evaluation, and without a loss a prediction. `repeats` says
+        how often stretches of steps are timed; the least time counts.
         """
-        from specc.backend.measure.timing import time_calls
+        from specc.backend.measure.timing import REPEATS, time_calls
 
         programs, kind = self._programs, Kind.main(self._program)
         batch = min(programs.batch, len(order)) if programs.sees_peers(kind) else programs.batch
@@ -61,7 +64,9 @@ class Inspection:
             columns = {name: data[name] for name in program.ports}
             kept = Snapshot(self._weights.arrays.items())
             try:
-                return time_calls(program, columns, order, batch, settings, programs.seed)
+                return time_calls(
+                    program, columns, order, batch, settings, programs.seed, repeats or REPEATS
+                )
             finally:
                 kept.restore(self._weights.arrays)
 

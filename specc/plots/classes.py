@@ -53,8 +53,11 @@ def confusion(subject: Subject) -> Figure:
             )
         )
         right = int(table.trace())
+        asked = f"answers to {subject.part} examples"
+        if not head.is_sequence:
+            asked = f"{subject.part} examples"
         captions.append(
-            f"{right:,} of {int(table.sum()):,} {subject.part} examples are right"
+            f"{right:,} of {int(table.sum()):,} {asked} are right"
             f" ({right / max(table.sum(), 1):.2%}).{_most_confused(table, names)}"
         )
     return Figure("confusion", "Confusion matrix", tuple(panels), " ".join(captions))

@@ -11,7 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from specc.plots import answers, attention, classes, curves, layers, space, sweep, through_time
+from specc.plots import (
+    answers,
+    attention,
+    classes,
+    cost,
+    curves,
+    layers,
+    space,
+    sweep,
+    through_time,
+    trajectory,
+)
 from specc.plots.marks import Figure
 from specc.plots.subject import Subject
 from specc.system.records import dataclass
@@ -104,6 +115,10 @@ def _losses(subject: Subject) -> str:
     return "" if subject.program.losses else "the model has no loss"
 
 
+def _layers(subject: Subject) -> str:
+    return "" if subject.program.layers else "the model has no layers"
+
+
 def _one_head(subject: Subject) -> str:
     found = any(not head.is_sequence for head in subject.heads)
     return "" if found else "no output predicts a target, once per example"
@@ -147,10 +162,14 @@ KINDS = (
     FigureKind("attention", "attention weights of each head", attention.attention,
          (_examples, _attention), is_slow=True, options=("example",)),
     FigureKind("flow", "gradients from layer to layer and over time", through_time.flow,
-               (_examples, _losses), is_slow=True),
+               (_examples, _losses, _layers), is_slow=True),
     FigureKind("activations", "distribution of each layer's output", layers.activations,
          (_examples, _found(layers.active)), is_slow=True),
     FigureKind("weights", "distribution of the parameters", layers.weights),
+    FigureKind("trajectory", "path of the weights, and the loss around it",
+         trajectory.trajectory, (_found(trajectory.snapshots),), is_slow=True),
+    FigureKind("cost", "time and memory of a training step by layer", cost.cost,
+               (_examples, _layers)),
 )  # fmt: skip
 """All kinds of plots, in the order of a report."""
 

@@ -153,7 +153,7 @@ def activations(subject: Subject) -> Figure:
         flat = np.ravel(found)
         zeros = float((flat == 0).mean())
         panels.append(_histogram(path, flat, f", {zeros:.0%} are 0" if zeros > 0.01 else ""))
-    caption = f"Histograms of the layers' outputs for {len(rows):,} {subject.part} examples."
+    caption = f"Histograms of the layers' outputs for {subject.said(len(rows))}."
     return Figure("activations", "Activations", tuple(panels), caption, columns=2)
 
 

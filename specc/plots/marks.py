@@ -37,7 +37,8 @@ class Axis:
 class Line:
     """A line through points, `x` and `y` [n]; a value that is not finite interrupts it.
 
-    With `seconds`, an SVG animates the line: it is drawn from start to end, repeatedly.
+    With `seconds`, an SVG animates the line: it is drawn from start to end, repeatedly. `width` is
+    in pixels.
     """
 
     x: Sequence[float] | np.ndarray
@@ -46,6 +47,7 @@ class Line:
     colour: int | None = None
     is_dashed: bool = False
     seconds: float = 0.0
+    width: float = 2.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 WIDE, HIGH, SQUARE = 4.8, 3.2, 4.2  # sizes of a panel, in inches
 GRAY, PALE = "#59636e", "#e3e6ea"
+CROWDED = 10
+"""Marks of a panel whose legend stands beside it."""
 LETTER = 0.082
 """Width of a letter in a passage, in inches."""
 STYLE: dict[str, Any] = {
@@ -133,7 +135,7 @@ def _panel(axes: Axes, panel: Panel) -> None:
     if panel.is_square and not (panel.tables and panel.tables[0].extent is None):
         axes.set_box_aspect(1)
     named = sum(not isinstance(mark, Heatmap) and bool(mark.name) for mark in panel.marks)
-    if named > 4:
+    if named > 4 or len(panel.marks) > CROWDED:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), borderaxespad=0.2)
     elif named:
         axes.legend(loc="best")
@@ -166,7 +168,13 @@ def _mark(axes: Axes, mark: Mark, colour: str, panel: Panel) -> None:
         style = "--" if mark.is_dashed else "-"
         few = sum(math.isfinite(float(each)) for each in mark.y) < 2
         axes.plot(
-            mark.x, mark.y, style, color=colour, label=mark.name, lw=1.7, marker="o" if few else ""
+            mark.x,
+            mark.y,
+            style,
+            color=colour,
+            label=mark.name,
+            lw=0.85 * mark.width,
+            marker="o" if few else "",
         )
     elif isinstance(mark, Points):
         axes.plot(

@@ -38,7 +38,7 @@ def embedding(subject: Subject, method: str = "pca") -> Figure:
         marks.append(Points(places[:, 0], places[:, 1], "", None, titles, 2.5))
     panel = Panel(tuple(marks), "", Axis(x), Axis(y), is_square=True)
     caption = (
-        f"{len(rows):,} {subject.part} examples: the {flat.shape[1]} values of `{text}` ({path})"
+        f"{subject.said(len(rows))}: the {flat.shape[1]} values of `{text}` ({path})"
         f" {'along' if method == 'pca' else 'projected by'} {METHODS[method]}."
     )
     return Figure("embedding", "Embedding", (panel,), caption)
@@ -176,8 +176,11 @@ def fit(subject: Subject) -> Figure:
                 is_square=True,
             )
         )
+        explained = f"{share:.1%} of the variance explained"
+        if share < 0:
+            explained = f"worse than the mean of all true values (R² = {share:.3g})"
         captions.append(
             f"{head.port.name}: mean absolute error {np.abs(error).mean():.4g}, root mean square"
-            f" {np.sqrt((error**2).mean()):.4g}, {share:.1%} of the variance explained."
+            f" {np.sqrt((error**2).mean()):.4g}, {explained}."
         )
     return Figure("fit", "Predicted and true values", tuple(panels), " ".join(captions), 2)

@@ -58,6 +58,10 @@ class Subject:
         """The number of examples."""
         return len(self.rows)
 
+    def said(self, count: int) -> str:
+        """So many of the examples, in words: "1 training example", "1,000 test examples"."""
+        return f"{count:,} {self.part} example{'s' * (count != 1)}"
+
     @cached_property
     def heads(self) -> tuple[Head, ...]:
         return heads(self.program)

@@ -130,23 +130,27 @@ def of_flow(found: Flow) -> Figure:
     """Plot a measured flow."""
     layers = [each for each in found.layers if each.gradient is not None]
     at = np.arange(len(layers))
-    panels: list[Part] = [
-        Panel(
-            (
-                Line(at, [each.activation for each in layers], "activation", is_dashed=True),
-                Line(at, [each.gradient or np.nan for each in layers], "gradient for it"),
-            ),
-            "Layer by layer",
-            Axis(names=tuple(each.path for each in layers)),
-            Axis("root mean square", log=True),
-        )
-    ]
+    panels: list[Part] = []
+    if layers:
+        activations = [each.activation for each in layers]
+        gradients = [each.gradient or np.nan for each in layers]
+        lines: list[Mark] = [
+            Line(at, activations, "activation", is_dashed=True),
+            Line(at, gradients, "gradient for it"),
+        ]
+        names = tuple(each.path for each in layers)
+        axis = Axis("root mean square", log=True)
+        panels.append(Panel(tuple(lines), "Layer by layer", Axis(names=names), axis))
     for cell in found.cells:
         steps = np.arange(1, cell.steps + 1)
-        lines: list[Mark] = [Line(steps, cell.carried, f"gradient from step {cell.start}")]
+        lines = [Line(steps, cell.carried, f"gradient from step {cell.start}")]
         if any(abs(a - b) > 1e-6 * b for a, b in zip(cell.carried, cell.total, strict=True)):
             lines.append(Line(steps, cell.total, "gradient of the whole loss", is_dashed=True))
         title = f"{cell.path}: gradient for {' and '.join(cell.states)}"
         panels.append(Panel(tuple(lines), title, Axis("step"), Axis(log=True)))
+    if not panels:
+        raise LookupError("the model has no layers")
     caption = "; ".join(found.verdict) or f"The flow on {found.examples} examples"
+    if caption.startswith("the "):
+        caption = f"T{caption[1:]}"
     return Figure("flow", "Flow of gradients", tuple(panels), f"{caption}.", columns=2)

@@ -145,9 +145,9 @@ class Recipe:
     rounded. A checkpoint is written every `checkpoint_seconds` within an epoch, too. A training
     is saved and ends after `max_time` seconds. With a bound on `memory`, in MB, examples are read
     from the disk while the model trains. During training the model generates texts of `sample`
-    symbols that begin with `prompt`, at a `temperature`. `columns` are the formulas of columns, in
-    their order. `starts` are the weights
-    that training begins with. `places` has the values of the settings that the file gives.
+    symbols that begin with `prompt`, at a `temperature`, and keeps about as many `snapshots` of the
+    weights. `columns` are the formulas of columns, in their order. `starts` are the weights that
+    training begins with. `places` has the values of the settings that the file gives.
 
     A training step averages the gradients of `accumulate` batches of `batch` examples.
 
@@ -184,6 +184,7 @@ class Recipe:
     sample: int | None = None
     prompt: str = ""
     temperature: float = 1.0
+    snapshots: int | None = None
     span: Span | None = None
     places: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)
 

@@ -1,6 +1,8 @@
 """One HTML page about a run: `specc report RUN`.
 
-page        the whole page: texts, tables and plots
+document    the frame of a page, its sections and tables
+page        the page of a run: texts, tables and plots
+sweep       the page of a sweep: its trials, what mattered, the best text
 at_end      the report at the end of training
 highlight   syntax highlighting of a model
 style.css   the style of the page: light, dark and printed

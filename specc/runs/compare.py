@@ -100,7 +100,12 @@ def settings_of(program: Program, source: Source) -> dict[str, str]:
     plain = (
         "epochs", "batch", "seed", "patience", "clip_norm", "clip_value", "recompute",
     )  # fmt: skip
-    found = {name: str(getattr(recipe, name)) for name in plain}
+    known = {name: getattr(recipe, name) for name in plain}
+    found = {
+        name: str(each).lower() if isinstance(each, bool) else str(each)
+        for name, each in known.items()
+        if each is not None
+    }
     found["monitor"] = recipe.monitor.column if recipe.monitor else "loss"
     for name in ("data", "validate", "test"):
         call = getattr(recipe, name)

@@ -84,6 +84,8 @@ class RunTraining:
         run, before, data = self.run, self.run.record.status, self.data
         if self.program.recipe.sample is not None:
             watch = self._sampled(watch, tell)
+        if self.program.recipe.snapshots is not None:
+            watch = self._with_snapshots(watch)
         run.record.status = "running"
         run.write()
         outcome = "failed"
@@ -114,6 +116,14 @@ class RunTraining:
             with suppress(RunError) if sys.exc_info()[0] else nullcontext():
                 run.write()
         return outcome
+
+    def _with_snapshots(self, watch: Watch) -> Watch:
+        """The watch that keeps the weights on the way."""
+        from specc.runs.snapshots import Snapshots
+
+        steps = self.steps_per_epoch
+        done = self.progress.epoch * steps + self.progress.step
+        return Snapshots(watch, self.run, self.net, self.program.recipe, steps, done)
 
     def _sampled(self, watch: Watch, tell: Callable[[str], None]) -> Watch:
         """Return a watch that generates samples. Raises SpecError for a prompt with unknown

@@ -15,13 +15,15 @@ from specc.system.records import dataclass
 class TrialRun:
     """A trial of a sweep: `number` counts from 1, `values` has the values of its searches.
 
-    `value` is the value of its best epoch, or None before an epoch is complete.
+    `value` is the value of its best epoch, or None before an epoch is complete. `is_whole` is
+    False for a trial that was stopped early.
     """
 
     number: int
     folder: Path
     values: dict[str, str]
     value: float | None
+    is_whole: bool = True
 
 
 def trials_of(folder: Path) -> list[TrialRun]:

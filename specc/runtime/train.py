@@ -233,10 +233,12 @@ class _Loop:
         )
 
     def _until_a_look(self, done: int) -> int:
-        """Return the steps until the next sample or validation within the epoch."""
-        if (every := self.recipe.validate_every) is not None:
-            return min(self._until_a_sample(done), every - done % every)
-        return self._until_a_sample(done)
+        """Return the steps until the next sample, snapshot or validation within the epoch."""
+        until = self._until_a_sample(done)
+        for every in (self.recipe.validate_every, snapshot_steps(self.recipe, self._counts[1])):
+            if every is not None:
+                until = min(until, every - done % every)
+        return until
 
     def _until_a_sample(self, done: int) -> int:
         if self.recipe.sample is None:
@@ -444,6 +446,12 @@ def is_milestone(steps: int) -> bool:
     while steps > 100 and steps % 10 == 0:
         steps //= 10
     return steps == 100
+
+
+def snapshot_steps(recipe: Recipe, total: int) -> int | None:
+    """Return the steps from one snapshot of the weights to the next, of `total` steps; None if the
+    run keeps none."""
+    return None if recipe.snapshots is None else max(1, -(-total // recipe.snapshots))
 
 
 def is_better(value: float, best: float | None, recipe: Recipe) -> bool:

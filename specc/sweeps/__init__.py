@@ -4,6 +4,7 @@ Optuna stores the study and draws the values. Its storage is a file, or a databa
 machines share. A trial is an ordinary run of the file, with the values written into it.
 
 plan      the options of a sweep, and its study
+kept      the file beside the runs that says what a sweep was asked to do
 values    draws the values of a trial, and lists the trials that count
 trial     runs one trial and reports its result
 worker    a process that runs trials until there are enough

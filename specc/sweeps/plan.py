@@ -37,6 +37,8 @@ class SweepPlan:
     """What each process of a sweep must know.
 
     `trials` is the total number over all processes and all calls.
+    `monitor` is the column whose value chooses the best epoch; empty for the loss without
+    penalties.
     """
 
     name: str  # of the file, for messages and relative paths
@@ -54,6 +56,7 @@ class SweepPlan:
     seed: int = 0
     is_max: bool = False
     given: Mapping[str, Any] = field(default_factory=dict)
+    monitor: str = ""
 
     @property
     def source(self) -> Source:

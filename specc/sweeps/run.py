@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from specc.driver import used_files
 from specc.runtime.errors import RunError, run_error
+from specc.sweeps.kept import keep
 from specc.sweeps.plan import DIGITS, TRIALS, SweepPlan, own_storage, study_name, study_of
 from specc.sweeps.result import Result, result_of
 from specc.sweeps.values import MOST, counted, grid, key_of
@@ -101,6 +102,7 @@ def planned(
         program.recipe.seed,
         monitor is not None and monitor.is_max,
         given or {},
+        "" if monitor is None else monitor.column,
     )
     return _with_grid(plan, trials) if sampler == "grid" else plan
 
@@ -135,6 +137,7 @@ def sweep(
     otherwise after each trial. Ctrl-C stops the trials and saves their runs; the next call for the
     same plan continues them.
     """
+    keep(plan)
     if jobs == 1:
         return _alone(plan, seen)
     return _shared(plan, jobs, seen)

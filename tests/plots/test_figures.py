@@ -47,7 +47,7 @@ def test_every_figure_that_fits_is_drawn(subject):
     drawn = [kind.name for kind in KINDS if not kind.why_not(subject)]
     assert drawn == [
         "curves", "confusion", "classes", "roc", "calibration", "mistakes", "embedding", "filters",
-        "maps", "features", "saliency", "flow", "activations", "weights",
+        "maps", "features", "saliency", "flow", "activations", "weights", "cost",
     ]  # fmt: skip
     for name in drawn:
         figure = find(name).draw(subject)

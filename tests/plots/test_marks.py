@@ -24,6 +24,7 @@ from specc.plots.marks import (
     Rule,
     Text,
 )
+from specc.plots.svg import axes
 from specc.plots.svg.axes import Scale
 from specc.plots.svg.document import inline, svg
 
@@ -80,7 +81,9 @@ def test_a_value_that_is_not_finite_leaves_a_gap():
 
 
 def test_a_line_lies_where_its_axes_say():
-    panel = Panel((Line([0, 10], [1.0, 100.0]),), x=Axis("x"), y=Axis("y", log=True))
+    panel = Panel(
+        (Line([0, 10], [1.0, 100.0]),), x=Axis("x"), y=Axis("y", log=True, low=1.0, high=100.0)
+    )
     root = xml.fromstring(inline(Figure("test", "t", (panel,))))[0]
     group = next(each for each in root.iter("g") if each.get("data-box"))
     left, top, wide, high = map(float, group.get("data-box").split())
@@ -181,3 +184,26 @@ def test_lines_as_characters():
 def test_every_line_can_be_characters(name):
     text = blocks.drawn(Figure("test", "t", (PARTS[name],)), 50, 6)
     assert len(text.splitlines()) == 9
+
+
+def test_a_thin_line_says_so_and_a_point_without_a_size_has_a_label_alone():
+    marks = (
+        Line([0, 1], [1, 2], "thin", width=1.0),
+        Points([0.5], [1.5], radius=0.0, labels=("here",)),
+    )
+    drawn = svg(Figure("any", "any", (Panel(marks),)))
+    assert drawn.count('style="stroke-width:1"') == 1
+    assert "<circle" not in drawn and ">here</text>" in drawn
+
+
+def test_a_logarithmic_axis_has_room_above_and_below():
+    panel = Panel((Line([0, 1], [1.0, 100.0]),), y=Axis(log=True))
+    low, high = axes.roomy(panel, panel.ends("y"))
+    assert (low, high) == pytest.approx((100**-0.05, 100**1.05))
+    fixed = Panel((Line([0, 1], [1.0, 100.0]),), y=Axis(log=True, low=1.0, high=100.0))
+    assert axes.roomy(fixed, fixed.ends("y")) == (1.0, 100.0)
+
+
+def test_names_that_are_not_seen_have_signs():
+    panel = Panel((Bars([0, 1, 2], [1, 2, 3]),), x=Axis(names=(" ", "\n", "a b")))
+    assert [text for _, text in axes.places(panel, "x")] == ["␣", "⏎", "a b"]

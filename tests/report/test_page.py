@@ -80,7 +80,7 @@ def test_a_report_is_one_whole_page(run, specc):
         "Receiver operating characteristic", "Calibration",
         *(["Most confident mistakes"] if "Most confident mistakes" in reader.headings else []),
         "Predicted and true values", "Decision boundary", "Embedding", "Flow of gradients",
-        "Activations", "Weights",
+        "Activations", "Weights", "Time and memory by layer",
     ]  # fmt: skip
     for address in reader.addresses:
         assert address.startswith(("#", "data:")), address
@@ -89,6 +89,21 @@ def test_a_report_is_one_whole_page(run, specc):
                if not each.startswith("http://www.w3.org/")]  # fmt: skip
     assert not outside and "@import" not in text and "url(http" not in text
     assert len(text) < 300_000
+
+
+def test_the_drawing_follows_the_switch_of_the_page(run, specc):
+    """A drawing by itself follows the reader's theme alone; one in a page, what was chosen."""
+    specc("report", "lines/1", "-o", "here.html")
+    page = (run / "here.html").read_text()
+    specc("show", "lines.dl", "--graph", "here.svg")
+    alone = (run / "here.svg").read_text()
+    assert '.drawing:is([data-theme="dark"] *) rect.page{' in page and "data-theme" not in alone
+    dark = page[page.index("@media (prefers-color-scheme:dark)") :]
+    assert dark.startswith(
+        '@media (prefers-color-scheme:dark){.drawing:not([data-theme="light"] *) '
+    )
+    links = re.findall(r'<a href="#(\w+)">(\w+)</a>', page)
+    assert ("roc", "ROC") in links and ("boundary", "Boundary") in links
 
 
 def test_the_model_is_shown_as_it_was_written(run, specc):
@@ -113,7 +128,8 @@ def test_a_training_ends_with_a_report_if_that_is_quick(run, specc, monkeypatch)
     asked = (run / "asked.html").read_text()
 
     def figures(text):
-        """The page without its time, and without the numbers of its parts."""
+        """The page without its time, the numbers of its parts, and what is measured anew."""
+        text = re.sub(r'<section id="cost".*?</section>', "", text, flags=re.DOTALL)
         text = re.sub(r"on \d{4}-\d\d-\d\d, \d\d:\d\d", "", text)
         return re.sub(r'id="\w+"|aria-\w+="[^"]*"|url\(#\w+\)', "", text)
 
@@ -156,7 +172,7 @@ def test_colours_keep_every_letter():
 
 def test_figures_by_themselves(run, specc):
     status, out, _ = specc("plot", "lines/1", "fit", "-o", "fit.svg")
-    assert status == 0 and out.endswith("wrote fit.svg\n") and "variance explained" in out
+    assert status == 0 and out.endswith("wrote fit.svg\n") and "root mean square" in out
     assert (run / "fit.svg").read_text().startswith("<svg")
     status, out, _ = specc("plot", "lines/1", "curves")
     assert status == 0 and (run / "curves.svg").is_file()

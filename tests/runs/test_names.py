@@ -8,13 +8,15 @@ import shutil
 
 import pytest
 
+from specc import driver
 from specc.cli.main import status_of
 from specc.diagnostics import SpecError
 from specc.runs.clean import old_runs
-from specc.runs.compare import Difference, compare
+from specc.runs.compare import Difference, compare, settings_of
 from specc.runs.listener import AsWarnings
 from specc.runs.names import folder_of, folders, is_name, name_of
 from specc.runtime.lock import Lock
+from specc.source import Source
 
 MODEL = """dim hidden = 4
 model tiny {
@@ -160,3 +162,14 @@ def test_cleaning_keeps_the_best_and_the_newest(work, specc):
     assert specc("runs", "clean", "--yes")[0] == 0
     assert [name_of(each) for each in folders()] == ["tiny/2", "wide/1"]
     assert specc("runs", "clean", "--yes")[1] == "there is nothing to delete\n"
+
+
+def test_settings_that_a_file_leaves_out_are_not_compared():
+    text = "model m {\n  input x: float[2]\n  target t: float[1]\n  let y = x -> dense(1)\n"
+    text += "  output y\n  loss mse(y, t)\n}\ntrain { optimizer sgd(lr = 0.1) SETTING }\n"
+    without, with_ = (
+        Source("m.dl", text.replace("SETTING", each)) for each in ("", "patience = 3")
+    )
+    found = settings_of(driver.load(without), without)
+    assert "patience" not in found and found["recompute"] == "false"
+    assert settings_of(driver.load(with_), with_) == {**found, "patience": "3"}

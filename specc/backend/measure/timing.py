@@ -50,6 +50,11 @@ class CallTime:
     iterations: int = 1  # the number of runs in a step
     packs: bool = False  # copies operands for the product of its nodes
 
+    @property
+    def layer(self) -> str:
+        """The path of the layer that the call belongs to; empty if it belongs to none."""
+        return next((node.origin.word for node in self.nodes if node.origin.word), "")
+
 
 @dataclass(frozen=True, eq=False)
 class StepTimes:

@@ -214,6 +214,16 @@ SETTINGS = (
         " 0 always picks the most likely one.",
     ),
     Declared(
+        "snapshots",
+        "int",
+        bounds=((">", 1),),
+        default=None,
+        doc="The number of times that the run keeps a copy of the weights, at equal distances along"
+        " the training, besides the first ones: `specc plot RUN trajectory` draws their way. The"
+        " copies are in the folder `snapshots` of the run, and take as much space as so many"
+        " models.",
+    ),
+    Declared(
         "checkpoint_seconds",
         "float",
         bounds=((">", 0),),

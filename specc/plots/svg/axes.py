@@ -104,10 +104,15 @@ def places(panel: Panel, axis: str) -> list[tuple[float, str]]:
         room = 14 if axis == "y" else 13
         length = inner(panel)[axis == "y"]
         every = max(1, math.ceil(len(given.names) * room / max(length, 1)))
-        return [(k, given.names[k][:24]) for k in range(0, len(given.names), every)]
+        return [(k, _visible(given.names[k])[:24]) for k in range(0, len(given.names), every)]
     low, high = panel.ends(axis)
     found = ticks.log_ticks(low, high) if given.log else ticks.ticks(low, high)
     return [(each, ticks.written(each)) for each in found]
+
+
+def _visible(name: str) -> str:
+    """A name, with signs for a space or a line break that is all of it."""
+    return {" ": "␣", "\n": "⏎", "\t": "⇥"}.get(name, name)
 
 
 class Scale:
@@ -134,6 +139,12 @@ def roomy(panel: Panel, ends: tuple[float, float]) -> tuple[float, float]:
     has_extent = any(table.extent is not None for table in panel.tables)
     if has_extent:
         return ends
+    if panel.y.log:
+        factor = (high / low) ** 0.05
+        return (
+            low / factor if panel.y.low is None else low,
+            high * factor if panel.y.high is None else high,
+        )
     if panel.y.low is None and low != 0:
         low -= room
     if panel.y.high is None:

@@ -27,6 +27,8 @@ from specc.plots.svg.elements import LINE, TITLE, bitmap, label, numbers, straig
 
 LETTER = 6.6
 """Mean width of a letter in a label, in pixels."""
+WIDTH = 2.0
+"""Width of a line by default, as in STYLE, in pixels."""
 MOST_CELLS = 900
 """Largest number of cells that are drawn one by one; larger heatmaps are bitmaps."""
 
@@ -36,7 +38,7 @@ def draw_panel(panel: Panel) -> list[str]:
     left, top = left_of(panel), above(panel)
     downwards = bool(panel.tables) and panel.tables[0].extent is None
     ends = panel.ends("y")
-    ends = ends if panel.y.names or panel.y.log or downwards else roomy(panel, ends)
+    ends = ends if panel.y.names or downwards else roomy(panel, ends)
     x = Scale(panel.x, roomy_x(panel), left, left + wide)
     y = Scale(panel.y, ends, *((top, top + high) if downwards else (top + high, top)))
     out = [label(left, 18, panel.title, "title")] if panel.title else []
@@ -123,6 +125,8 @@ def _line(mark: Line, points: str, colour: str) -> str:
         at, up = points.split(",")
         return f'<circle cx="{at}" cy="{up}" r="3" fill="{colour}"/>'
     start = f'<polyline class="line" stroke="{colour}" data-name="{escape(mark.name)}"'
+    if mark.width != WIDTH:
+        start += f' style="stroke-width:{mark.width:g}"'
     if not mark.seconds:
         dash = ' stroke-dasharray="6 4"' if mark.is_dashed else ""
         return f'{start}{dash} points="{points}"/>'
@@ -147,7 +151,7 @@ def _stretches(line: Line, x: Scale, y: Scale) -> list[str]:
 
 
 def _points(mark: Points, x: Scale, y: Scale, colour: str) -> Iterable[str]:
-    for number, (a, b) in enumerate(zip(mark.x, mark.y, strict=True)):
+    for number, (a, b) in enumerate(zip(mark.x, mark.y, strict=True) if mark.radius else ()):
         at, up = x(float(a)), y(float(b))
         if not (math.isfinite(at) and math.isfinite(up)):
             continue
