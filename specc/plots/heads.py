@@ -50,10 +50,16 @@ class Head:
 
 
 def heads(program: Program) -> tuple[Head, ...]:
-    """Return the targets of a model that an output predicts, in the order of the file."""
+    """Return the targets of a model that an output predicts, in the order of the file.
+
+    A boolean target needs scores or probabilities: a distance that a loss makes small for equal
+    pairs is compared with `same`, but it does not say how likely `same` is.
+    """
     found: dict[str, Head] = {}
     for output, meaning in compared(program).items():
         port = meaning.target
+        if port.kind == "bool" and meaning.holds == "values":
+            continue
         kind = KINDS.get(port.kind, "number")
         head = Head(port, output, kind, meaning.is_sequence, meaning.holds)
         found.setdefault(port.name, head)

@@ -125,7 +125,8 @@ def _beside(kind: FigureKind, subject: Subject) -> str:
     if kind.name != "classes":
         return ""
     out = []
-    for head in classes.classifiers(subject):
+    heads = classes.classifiers(subject)
+    for head in heads:
         names = subject.names(head.port)
         rows = [
             (escape(name), f"{count:,}", *(f"{each:.3f}" for each in rates))
@@ -134,5 +135,6 @@ def _beside(kind: FigureKind, subject: Subject) -> str:
             )
         ]
         rates = table((head.port.name, "examples", "precision", "recall", "F1"), rows)
-        out.append(f"<details><summary>As a table</summary>{rates}</details>")
+        which = f": {escape(head.port.name)}" if len(heads) > 1 else ""
+        out.append(f"<details><summary>As a table{which}</summary>{rates}</details>")
     return "\n".join(out)

@@ -69,7 +69,7 @@ def _trials(result: Result) -> Section:
             )
         )
     head = ("trial", "run", "value", "state", "time", *map(escape, names))
-    inside = table(head, rows)
+    inside = table(head, rows, left=2)
     more = len(result.trials) - len(rows)
     inside += f"<p>and {more:,} more</p>" if more else ""
     problems = "".join(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import specc
 from specc.plots.answers import Answers, calibration, roc
 from specc.plots.curves import thinned
 from specc.plots.embeddings import principal
@@ -142,3 +143,24 @@ def test_probabilities_of_scores_and_of_probabilities():
     assert scores[:, 1] == pytest.approx([0.5, 1 / (1 + np.exp(-1.0))])
     given = Head(None, "p", "classes", holds="probabilities").probabilities(np.array([[0.5, 0.1]]))
     assert given.tolist() == [[0.5, 0.1]]
+
+
+def test_a_distance_does_not_say_how_likely_it_is_that_two_are_the_same():
+    text = """
+model pairs {
+  input a: float[4]
+  input b: float[4]
+  target same: bool
+  layer tower = dense(3)
+  let gap = distance(tower(a), tower(b))
+  output gap
+  loss contrastive(tower(a), tower(b), same)
+  metric right = (gap < 0.5) == same
+}
+"""
+    assert heads(specc.loads(text)) == ()
+    other = text.replace("output gap", "let sure = 1 - gap\n  output sure").replace(
+        "metric", "loss binary_cross_entropy(sure, same)\n  metric"
+    )
+    (head,) = heads(specc.loads(other))
+    assert (head.output, head.holds, head.port.name) == ("sure", "scores", "same")

@@ -207,3 +207,8 @@ def test_a_logarithmic_axis_has_room_above_and_below():
 def test_names_that_are_not_seen_have_signs():
     panel = Panel((Bars([0, 1, 2], [1, 2, 3]),), x=Axis(names=(" ", "\n", "a b")))
     assert [text for _, text in axes.places(panel, "x")] == ["␣", "⏎", "a b"]
+
+
+def test_points_at_the_ends_of_a_logarithmic_axis_have_room():
+    panel = Panel((Points([0.01, 1.0], [1, 2]),), x=Axis(log=True))
+    assert axes.roomy_x(panel) == pytest.approx((0.01 * 100**-0.04, 100**0.04))

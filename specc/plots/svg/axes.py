@@ -155,10 +155,16 @@ def roomy(panel: Panel, ends: tuple[float, float]) -> tuple[float, float]:
 def roomy_x(panel: Panel) -> tuple[float, float]:
     """Return the ends of the x axis, with some space if there are points at its ends."""
     low, high = panel.ends("x")
-    if panel.tables or panel.x.names or panel.x.log:
+    if panel.tables or panel.x.names:
         return low, high
     if not any(isinstance(mark, Points) for mark in panel.marks):
         return low, high
+    if panel.x.log:
+        factor = (high / low) ** 0.04
+        return (
+            low / factor if panel.x.low is None else low,
+            high * factor if panel.x.high is None else high,
+        )
     room = (high - low) * 0.04
     return (
         low - room if panel.x.low is None else low,
