@@ -8,8 +8,6 @@ import pytest
 
 import specc
 from benchmarks import formulas
-from specc.runs.writing import _with_begin
-from specc.runtime.sample import WindowWriter
 
 sums = np.einsum
 
@@ -289,28 +287,3 @@ def test_words_are_applied_for_each_value_of_an_index(word):
     net.set_params({"W": np.array([[1.0, 2, 3], [1, 2, 3]])})
     x = np.random.default_rng(0).normal(size=(3, 6, 2, 3))
     np.testing.assert_allclose(net.forward(x=x)["y"], wanted(x), rtol=1e-10, atol=1e-12)
-
-
-def test_a_model_that_looks_back_writes_what_its_last_window_scores_best():
-    text = """seq time = 4
-    dim vocab = 5
-    model m {
-      input  text: class(vocab)[time]
-      target next_: class(vocab)[time]
-      let scores = text -> embed(8) -> learned_positions -> attention(causal=true) -> dense(vocab)
-      output scores
-      loss   cross_entropy(scores, next_)
-    }
-    train { data text("a.txt") optimizer sgd(lr = 0.1) }"""
-    program = specc.loads(text)
-    assert program.sees_steps
-    net = specc.compile(_with_begin(program, "text"), batch=1, threads=1, seed=0)
-    letters = "abcde"
-    writer = WindowWriter(net, letters)
-    found = "ab" + "".join(writer.write("ab", 6, temperature=0))
-    for end in range(2, len(found)):
-        window = [letters.index(each) for each in found[max(0, end - 4) : end]]
-        read = np.array([window + [0] * (4 - len(window))])
-        scores = net.forward(text=read)["scores"][0, len(window) - 1]
-        assert letters[int(scores.argmax())] == found[end]
-    assert "".join(writer.write("ab", 6, temperature=0)) == found[2:]  # a new text begins anew

@@ -49,10 +49,10 @@ def sample(
     run = open_run(folder)
     program = run_program(run, {})
     try:
-        writing = Writing.of(run, program, lambda sizes: run_program(run, sizes))
+        writing = Writing.of(run, program)
     except LookupError as error:
         raise click.UsageError(str(error.args[0])) from None
-    net = driver.compile(writing.program, batch=1, dtype=run.record.dtype, threads=1)
+    net = driver.compile(program, batch=1, dtype=run.record.dtype, threads=1)
     restore(run.best, net, streams=False)
     try:
         parts = writing.symbols(prompt)

@@ -159,6 +159,24 @@ class Op:
         """
         return True
 
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        """Return the op of a single entry along an axis of `node`, without that axis.
+
+        Its inputs lack the axes that are cut as well. None if an entry is not a value of its own.
+        The default knows the first axis, of steps.
+        """
+        op = None if axis else self.one_step(node)
+        if op is None:
+            return None
+        reads = (self.reads_step(position) for position in range(len(node.inputs)))
+        return Cut(op, tuple(0 if each else None for each in reads))
+
+    overwrites_first: ClassVar[bool] = False
+    """Whether the result may be stored where the first input is.
+
+    By default not: other ops may still read the input.
+    """
+
     repeatable: ClassVar[bool] = True
     """Whether the backward pass may compute the value a second time.
 

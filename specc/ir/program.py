@@ -160,7 +160,6 @@ class Program:
     carries: tuple[tuple[str, Node], ...] = ()  # what the state of each cell is at the next step
     # states that are carried from batch to batch, and the ports that say where they begin anew
     streams: tuple[tuple[str, str], ...] = ()
-    sees_steps: bool = False  # whether a formula reads other steps of a sequence than its own
     averages: tuple[Average, ...] = ()  # of parameters: for copies of layers, and for evaluation
     objectives: tuple[Objective, ...] = ()  # none: all parameters are trained on all losses
     scores: tuple[Node, ...] = ()  # values that a loss or a metric takes as raw scores

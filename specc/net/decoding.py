@@ -7,17 +7,20 @@ decoding.write({"picture": Column(x)})      # {"name": int32 [n, steps]}
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from specc.backend.run.program import CompiledProgram
+from specc.ir.graph import Graph
 from specc.net.arrays import count
 from specc.net.prediction import FEW, Prediction
 from specc.net.programs import Programs
-from specc.net.step_by_step import StepByStep
-from specc.passes.stepwise import stepwise
+from specc.net.step_by_step import Reading, StepByStep
+from specc.passes.stepwise import Stepwise, stepwise
 from specc.pipeline import Job, Kind, after, forward, run
 from specc.recipe import Column, Port
-from specc.runtime.decode import Scores, decode, scores_name, targets_read
+from specc.runtime.decode import Scores, decode, first_scores, scores_name, targets_read
 from specc.system.locks import COMPILER
 
 
@@ -27,7 +30,7 @@ class Decoding:
     def __init__(self, programs: Programs, prediction: Prediction) -> None:
         self.programs, self.prediction = programs, prediction
         self._ports = programs.program.ports
-        self.decoders: dict[tuple[str, int], StepByStep | None] = {}
+        self.steps: dict[tuple[str, int], StepByStep | None] = {}
 
     @property
     def written(self) -> list[Port]:
@@ -65,25 +68,54 @@ class Decoding:
     def step_by_step(self, port: Port, data: Mapping[str, Column]) -> Scores | None:
         """Return a function that scores a target's symbols step by step for the examples of `data`.
 
-        It does not repeat earlier steps. None if a step is not a formula of its own.
+        It does not repeat earlier steps. None if a step depends on symbols that are not known yet.
         """
-        batch = 1 if count(data) <= FEW else self.programs.batch
+        found = self.reading(port, data, count(data))
+        if found is None:
+            return None
+
+        def scores_at(step: int, before: np.ndarray) -> np.ndarray:
+            if step == 0:
+                found.start()
+            return found.read(before)
+
+        return scores_at
+
+    def reading(self, port: Port, data: Mapping[str, Column], rows: int) -> Reading | None:
+        """Return what reads texts of some examples step by step, an input or a generated target.
+
+        None if a step depends on symbols that are not known yet.
+        """
+        batch = 1 if rows <= FEW else self.programs.batch
         key = port.name, batch
-        if key not in self.decoders:
+        if key not in self.steps:
             with COMPILER:
-                if key not in self.decoders:
-                    with self.programs.clock.running():
-                        self.decoders[key] = self._made(port, batch)
-        found = self.decoders[key]
-        return None if found is None else found.over(data)
+                if key not in self.steps:
+                    self.steps[key] = self._made(port, batch)
+        steps = self.steps[key]
+        return None if steps is None else steps.over(data, rows)
 
     def _made(self, port: Port, batch: int) -> StepByStep | None:
         program, programs = self.programs.program, self.programs
         shapes = {term.name: term.node.type.bound_shape for term in program.outputs}
-        name = scores_name(port, shapes)
-        lowered = after("select", forward(program, training=False))
-        graph = run(Job(program, Kind.EVALUATE), lowered, "simplify").graph
-        parts = stepwise(graph, port.name, f"output.{name}")
-        if parts is None:
+        scores = scores_name(port, shapes) if port.role == "target" else first_scores(port, shapes)
+        if scores is None:
             return None
-        return StepByStep(parts, port, batch, programs.dtype, programs.seed, programs.of_graph)
+        name = f"output.{scores}"
+        plain = replace(program, streams=())  # a text begins anew, and is as long as it becomes
+        lowered = after("select", forward(plain, training=False))
+        graph = run(Job(plain, Kind.EVALUATE), lowered, "simplify").graph
+        if stepwise(graph, port.name, name) is None:
+            return None
+
+        def made(room: int) -> Stepwise:
+            with programs.clock.running():
+                found = stepwise(graph, port.name, name, room)
+            assert found is not None
+            return found
+
+        def compiled(part: Graph, batch: int) -> CompiledProgram:
+            with programs.clock.running():
+                return programs.of_graph(part, batch)
+
+        return StepByStep(made, port, batch, compiled, programs.seed)

@@ -19,6 +19,7 @@ from specc.ops import (  # noqa: F401
     random,
     reduce,
     rounding,
+    rows,
     shape,
     window,
 )

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
-from specc.ir.op import Gradients, Kernel, Op, ShapeError, Types, WithKernel, WithoutArithmetic
+from specc.ir.op import (
+    Cut,
+    Gradients,
+    Kernel,
+    Op,
+    ShapeError,
+    Types,
+    WithKernel,
+    WithoutArithmetic,
+)
 from specc.ir.sizes import Size
 from specc.ir.types import Type
 from specc.ops.kernels import along as kernels
@@ -54,6 +63,11 @@ class RunningSum(WithKernel):
     def one_step(self, node: Node) -> Op | None:
         return replace(self, axis=self.axis - 1) if self.axis else None
 
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        if axis == self.axis:
+            return None
+        return Cut(replace(self, axis=self.axis - (axis < self.axis)), (axis,))
+
     def suits_team(self, node: Node) -> bool:
         return False
 
@@ -92,6 +106,9 @@ class Order(WithKernel, WithoutArithmetic):
 
     def one_step(self, node: Node) -> Op | None:
         return self if node.type.rank > 1 else None
+
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        return Cut(self, (axis,)) if axis < node.type.rank - 1 else None
 
     def suits_team(self, node: Node) -> bool:
         return False

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
-from specc.ir.op import Cut, Form, Gradients, Op, ShapeError, Strides, Types, WithoutArithmetic
+from specc.ir.op import (
+    Cut,
+    Form,
+    Gradients,
+    Op,
+    ShapeError,
+    Strides,
+    Types,
+    WithoutArithmetic,
+)
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.shape import lead
@@ -60,6 +69,11 @@ class Broadcast(WithoutArithmetic):
         if self.axes[:1] != (0,):
             return None
         return Broadcast(self.shape[1:], tuple(axis - 1 for axis in self.axes[1:]))
+
+    def one_at(self, node: Node, axis: int) -> Cut:
+        shape = (*self.shape[:axis], *self.shape[axis + 1 :])
+        read = self.axes.index(axis) if axis in self.axes else None
+        return Cut(Broadcast(shape, axes_without(self.axes, axis)), (read,))
 
     def first_steps(self, node: Node, result: Type) -> Op | None:
         every_step = 0 not in self.axes
@@ -120,6 +134,12 @@ class Sum(Op):
     def summand(self, node: Node, position: int, axis: int, count: int) -> Cut | None:
         return Cut(self, (axis,)) if axis in self.axes else None
 
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        if self.batch:
+            return None
+        read = kept_axes(node.inputs[0].type.rank, self.axes)[axis]
+        return Cut(Sum(axes_without(self.axes, read)), (read,))
+
     @property
     def sums_batch(self) -> bool:
         return self.batch
@@ -156,6 +176,11 @@ def reduced_type(op: str, axes: tuple[int, ...], x: Type) -> Type:
         if not 0 <= axis < x.rank:
             raise ShapeError(f"{sizes.show(x.shape)} has no axis {axis}", 0)
     return replace(x, shape=tuple(s for axis, s in enumerate(x.shape) if axis not in axes))
+
+
+def axes_without(axes: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """Return the numbers of some axes of a value that lacks another axis."""
+    return tuple(each - (each > axis) for each in axes if each != axis)
 
 
 def spread_again(node: Node, reduced: Node, axes: tuple[int, ...]) -> Node:

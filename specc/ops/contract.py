@@ -59,6 +59,11 @@ class Affine:
             parts.append(str(self.constant))
         return " + ".join(parts)
 
+    def without(self, position: int) -> Affine:
+        """Return the expression in a list of indices without the one at a position."""
+        terms = tuple((i - (i > position), c) for i, c in self.terms if i != position)
+        return Affine(terms, self.constant)
+
 
 def index(position: int) -> Affine:
     """Return the expression that is just one index."""
@@ -185,27 +190,27 @@ class Contract(Op):
         )
 
     def one_step(self, node: Node) -> Op | None:
-        time = self._index_of_steps()
-        if time is None or self.sum_batch:
+        found = None if self._index_of_steps() is None else self.one_at(node, 0)
+        return None if found is None else found[0]
+
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        found = self._index_at(axis)
+        if found is None or self.sum_batch:
             return None
+        place, (left, right) = found
 
-        def without(map_: Map) -> Map:
-            if map_[:1] == self.out[:1]:
-                map_ = map_[1:]
-            return tuple(
-                Affine(tuple((i - (i > time), c) for i, c in each.terms), each.constant)
-                for each in map_
-            )
+        def without(map_: Map, gone: int | None) -> Map:
+            return tuple(each.without(place) for k, each in enumerate(map_) if k != gone)
 
-        extents = tuple(size for i, size in enumerate(self.extents) if i != time)
-        return Contract(
-            extents,
-            without(self.out),
-            without(self.left),
-            without(self.right),
-            self.shape[1:],
+        op = Contract(
+            tuple(size for i, size in enumerate(self.extents) if i != place),
+            without(self.out, axis),
+            without(self.left, left),
+            without(self.right, right),
+            (*self.shape[:axis], *self.shape[axis + 1 :]),
             rounded=self.rounded,
         )
+        return Cut(op, (left, right))
 
     def first_steps(self, node: Node, result: Type) -> Op | None:
         time = self._index_of_steps()
@@ -222,19 +227,25 @@ class Contract(Op):
 
         It may be the first axis of the operands as well.
         """
-        if not self.out:
+        found = self._index_at(0) if self.out else None
+        return found[0] if found is not None and set(found[1]) <= {0, None} else None
+
+    def _index_at(self, axis: int) -> tuple[int, tuple[int | None, ...]] | None:
+        """Return the index that is an axis of the result, and the axis that it is of each operand.
+
+        None in place of such an axis: the operand does not depend on the index. None if the index
+        is also a part of another place.
+        """
+        place = self.out[axis].sole_index
+        if place is None or self.extents[place] != self.shape[axis]:
             return None
-        first = self.out[0]
-        time = first.sole_index
-        if time is None or self.extents[time] != self.shape[0]:
-            return None
-        is_elsewhere = any(
-            time in dict(each.terms)
-            for map_ in (self.out, self.left, self.right)
-            for axis, each in enumerate(map_)
-            if axis or each != first
-        )
-        return None if is_elsewhere else time
+        reads = []
+        for map_ in (self.out, self.left, self.right):
+            at = [k for k, each in enumerate(map_) if place in dict(each.terms)]
+            if len(at) > 1 or any(map_[k] != index(place) for k in at):
+                return None
+            reads.append(at[0] if at else None)
+        return place, tuple(reads[1:])
 
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
         i = self.out[axis].sole_index

@@ -102,6 +102,9 @@ class Elementwise(Op):
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
         return Cut(self, (axis,) * len(node.inputs))
 
+    def one_at(self, node: Node, axis: int) -> Cut:
+        return Cut(self, (axis,) * len(node.inputs))
+
     def suits_team(self, node: Node) -> bool:
         return True
 

@@ -95,6 +95,12 @@ class Take(WithKernel, WithoutArithmetic):
             return Cut(self, (axis, axis))
         return Cut(self, (None, axis) if axis < rank else (self.lead + 1 + axis - rank, None))
 
+    def one_at(self, node: Node, axis: int) -> Cut:
+        if axis < self.lead:
+            return Cut(Take(self.lead - 1), (axis, axis))
+        rank = node.inputs[1].type.rank
+        return Cut(self, (None, axis) if axis < rank else (self.lead + 1 + axis - rank, None))
+
     def reads_step(self, position: int) -> bool:
         return position == 1 or self.lead > 0
 

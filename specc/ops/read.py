@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from specc.ir import sizes
 from specc.ir.graph import Node, Origin, apply
-from specc.ir.op import Form, Gradients, Op, ShapeError, Strides, Types, WithoutArithmetic
+from specc.ir.op import (
+    Cut,
+    Form,
+    Gradients,
+    Op,
+    ShapeError,
+    Strides,
+    Types,
+    WithoutArithmetic,
+)
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.contract import Affine, Contract, Map, index
@@ -90,6 +99,14 @@ class ReadAt(WithoutArithmetic):
         if not self._goes_through_steps(node):
             return None
         return ReadAt(self.extents[1:], tuple(_moved(each, -1) for each in self.positions[1:]))
+
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        read = [k for k, each in enumerate(self.positions) if axis in dict(each.terms)]
+        if len(read) != 1 or self.positions[read[0]] != index(axis):
+            return None
+        places = (each for k, each in enumerate(self.positions) if k != read[0])
+        extents = (*self.extents[:axis], *self.extents[axis + 1 :])
+        return Cut(ReadAt(extents, tuple(each.without(axis) for each in places)), (read[0],))
 
     def first_steps(self, node: Node, result: Type) -> Op | None:
         return ReadAt(result.shape, self.positions) if self._goes_through_steps(node) else None

@@ -27,7 +27,7 @@ from specc.ir.op import (
 )
 from specc.ir.sizes import Size
 from specc.ir.types import Type
-from specc.ops.broadcast import Broadcast, Sum, kept_axes, reduced_type, spread_again
+from specc.ops.broadcast import Broadcast, Sum, axes_without, kept_axes, reduced_type, spread_again
 from specc.ops.elementwise import div, equal, mul, select
 from specc.ops.kernels import reduce as kernels
 from specc.ops.leaf import constant
@@ -68,6 +68,10 @@ class Max(Op):
 
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
         return Cut(self, (kept_axes(node.inputs[0].type.rank, self.axes)[axis],))
+
+    def one_at(self, node: Node, axis: int) -> Cut:
+        read = kept_axes(node.inputs[0].type.rank, self.axes)[axis]
+        return Cut(Max(axes_without(self.axes, read)), (read,))
 
     def suits_team(self, node: Node) -> bool:
         return True

@@ -66,6 +66,13 @@ class Reshape(WithoutArithmetic):
         same_steps = node.inputs[0].type.shape[:1] == self.shape[:1]
         return Reshape(self.shape[1:]) if same_steps else None
 
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        kept = axes_kept(node.inputs[0].type.shape, self.shape)
+        read = next((old for old, new in kept.items() if new == axis), None)
+        if read is None:
+            return None
+        return Cut(Reshape((*self.shape[:axis], *self.shape[axis + 1 :])), (read,))
+
     def first_steps(self, node: Node, result: Type) -> Op | None:
         return Reshape(result.shape) if self.one_step(node) is not None else None
 
@@ -121,6 +128,11 @@ class Transpose(WithoutArithmetic):
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
         return Cut(self, (self.order[axis],))
 
+    def one_at(self, node: Node, axis: int) -> Cut:
+        read = self.order[axis]
+        rest = (each for each in self.order if each != read)
+        return Cut(Transpose(tuple(each - (each > read) for each in rest)), (read,))
+
     def suits_team(self, node: Node) -> bool:
         return True
 
@@ -170,6 +182,9 @@ class Slice(WithoutArithmetic):
 
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
         return None if axis == self.axis else Cut(self, (axis,) * len(node.inputs))
+
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        return _one_beside(self, node, axis)
 
     def suits_team(self, node: Node) -> bool:
         return True
@@ -228,6 +243,9 @@ class Pad(WithoutArithmetic):
 
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
         return None if axis == self.axis else Cut(self, (axis,) * len(node.inputs))
+
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        return _one_beside(self, node, axis)
 
     def suits_team(self, node: Node) -> bool:
         return True
@@ -326,11 +344,45 @@ class Concat(WithoutArithmetic):
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
         return None if axis == self.axis else Cut(self, (axis,) * len(node.inputs))
 
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        return _one_beside(self, node, axis)
+
     def suits_team(self, node: Node) -> bool:
         return True
 
     def is_apart(self) -> bool:
         return True
+
+
+def _one_beside(op: Slice | Pad | Concat, node: Node, axis: int) -> Cut | None:
+    """Return the op of an entry along another axis than its own."""
+    if axis == op.axis:
+        return None
+    return Cut(replace(op, axis=op.axis - (axis < op.axis)), (axis,) * len(node.inputs))
+
+
+def axes_kept(old: Shape, new: Shape) -> dict[int, int]:
+    """Return for each axis of a shape the axis that it is in another one, if it stays whole.
+
+    Both shapes hold the same elements in C order.
+    """
+    found: dict[int, int] = {}
+    i = j = 0
+    while i < len(old) and j < len(new):
+        if sizes.same(old[i], new[j]):
+            found[i] = j
+            i, j = i + 1, j + 1
+        elif sizes.same(new[j], 1):
+            j += 1
+        elif sizes.same(old[i], 1):
+            i += 1
+        else:
+            break
+    back = 1
+    while back <= min(len(old) - i, len(new) - j) and sizes.same(old[-back], new[-back]):
+        found[len(old) - back] = len(new) - back
+        back += 1
+    return found
 
 
 @overload

@@ -66,7 +66,10 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
         lies_elsewhere = root is not node or node.op.form is Form.LEAF
         lies_elsewhere |= own_place and node in outputs.values()
         # the state that a stream leaves is also written to an array outside of the arena
-        own = own_place or kind_of(name) == OutputKind.SLOT
+        is_slot = kind_of(name) == OutputKind.SLOT
+        own = own_place or is_slot
+        # a kernel writes to one place, which is the slot if it overwrites what that holds
+        lies_elsewhere |= is_slot and node.op.form is Form.KERNEL and not node.op.overwrites_first
         # a value that other nodes read cannot wait until every reader of the old value has run,
         # and only a formula reads each element of the old value before it writes the new one
         lies_elsewhere |= kind_of(name) in (OutputKind.PARAM, OutputKind.STATE) and (

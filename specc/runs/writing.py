@@ -1,8 +1,7 @@
 """Text generation by a character or word model, after training or during it.
 
-    writing = Writing.of(run, program, checked)    # raises LookupError if it cannot generate text
-    writing.writer(net)                            # a specc.runtime.sample.Writer for a compiled
-    net
+    writing = Writing.of(run, program)         # raises LookupError if it cannot generate text
+    writing.writer(net)                        # a specc.runtime.sample.Writer
 
 `Sampled` is a watch that generates samples during training: `sample = 300` in `train`.
 """
@@ -11,12 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specc.recipe import DataCall, Port
-from specc.runs.listener import Silent
 from specc.system.records import dataclass
 
 if TYPE_CHECKING:
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
     from specc.net.net import Net
     from specc.runtime.metrics import Epoch, Evaluation
     from specc.runtime.run import Record, RunFolder
-    from specc.runtime.sample import Writer
+    from specc.runtime.sample import WindowWriter, Writer
     from specc.runtime.train import Watch
 
 FILE = "samples.jsonl"
@@ -32,34 +29,26 @@ FILE = "samples.jsonl"
 
 @dataclass(frozen=True)
 class Writing:
-    """What is needed to generate text: the program of one time step and the vocabulary."""
+    """What is needed to generate text: the program and the vocabulary."""
 
     program: Program
+    port: Port
     vocabulary: tuple[str, ...]
     level: str  # "char" or "word"
     unknown: str  # replaces symbols that are not in the vocabulary
 
     @classmethod
-    def of(
-        cls, run: RunFolder, program: Program, checked: Callable[[dict[str, Any]], Program]
-    ) -> Writing:
+    def of(cls, run: RunFolder, program: Program) -> Writing:
         """Return the `Writing` of a run with its program.
 
-        `checked` returns the program with other sizes. Raises LookupError if the model has no input
-        that reads a text.
+        Raises LookupError if the model has no input that reads a text.
         """
-        from specc.frontend.syntax import ast
-        from specc.frontend.syntax.parse import parse
-        from specc.frontend.syntax.reading import read_source
         from specc.runtime.data import tokens
 
         port, data = reader(program, run.record)
-        file, _ = parse(read_source(run.folder / "model.dl"))
-        lengths = {each.name.text: 1 for each in file.definitions if isinstance(each, ast.Seq)}
-        # a model that looks back reads the whole window; others continue from their states
-        of_step = program if program.sees_steps else checked(lengths)
         return cls(
-            _with_begin(of_step, port.name),
+            program,
+            port,
             tuple(run.record.vocabularies[port.name]),
             str(data.settings.get("level", "char")),
             str(data.settings.get("unknown") or tokens.UNKNOWN),
@@ -80,12 +69,14 @@ class Writing:
         """The separator in front of each symbol."""
         return " " if self.level == "word" else ""
 
-    def writer(self, net: Net) -> Writer:
-        """Return a writer for a net that was compiled for `program` with one slot."""
+    def writer(self, net: Net) -> Writer | WindowWriter:
+        """The writer of a net that was compiled for `program`."""
         from specc.runtime.sample import WindowWriter, Writer
 
-        kind = WindowWriter if self.program.sees_steps else Writer
-        return kind(net, self.vocabulary, self.unknown)
+        reading = net.decoding.reading(self.port, {}, 1)
+        if reading is None:
+            return WindowWriter(net, self.vocabulary, self.unknown)
+        return Writer(reading, reading.most, self.vocabulary, self.unknown)
 
 
 def reader(program: Program, record: Record) -> tuple[Port, DataCall]:
@@ -98,18 +89,6 @@ def reader(program: Program, record: Record) -> tuple[Port, DataCall]:
     raise LookupError(
         f"`{record.model}` cannot generate: it has no input such as `text: class(vocab)[time]`"
         " that was trained on `text(...)`"
-    )
-
-
-def _with_begin(program: Program, port: str) -> Program:
-    """Return the program with cells that carry their states across calls, until they are reset."""
-    if any(each.begin_of == port for each in program.ports):
-        return program
-    begin = Port(f"{port}.begin", "input", "bool", (), begin_of=port)
-    return replace(
-        program,
-        ports=(*program.ports, begin),
-        streams=tuple((label, begin.name) for label, _ in program.carries),
     )
 
 
@@ -132,19 +111,12 @@ class Sampled:
     ) -> None:
         """Prepare the samples of a run of which `done` steps are done."""
         from specc import driver
-        from specc.frontend.syntax.reading import read_source
-        from specc.runs.programs import checked
 
         self._watch, self._net, self._recipe = watch, net, program.recipe
         self._steps_per_epoch, self._tell = steps_per_epoch, tell
-        known: dict[str, Any] = {**run.record.sizes, **run.record.overrides}
-        source = read_source(run.folder / "model.dl")
-        writing = Writing.of(
-            run, program, lambda sizes: checked(source, {**known, **sizes}, Silent())
-        )
-        self._writing = writing
-        self._prompt = writing.symbols(program.recipe.prompt)
-        self._own = driver.compile(writing.program, batch=1, dtype=run.record.dtype, threads=1)
+        self._writing = Writing.of(run, program)
+        self._prompt = self._writing.symbols(program.recipe.prompt)
+        self._own = driver.compile(program, batch=1, dtype=run.record.dtype, threads=1)
         self._path = run.folder / FILE
         kept = [each for each in samples(run.folder) if each["step"] <= done]
         self._path.write_text("".join(f"{json.dumps(each)}\n" for each in kept), encoding="utf-8")

@@ -105,6 +105,12 @@ def scores_name(port: Port, shapes: Mapping[str, tuple[int, ...]]) -> str:
     return fitting[0]
 
 
+def first_scores(port: Port, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """Return the first output that scores what follows each symbol of an input, if there is one."""
+    shape = *port.shape, port.classes
+    return next((name for name, each in shapes.items() if each == shape), None)
+
+
 def draw(scores: np.ndarray, temperature: float, top: int | None, random) -> int:
     """Draw the index of a symbol with probability softmax(scores / temperature).
 

@@ -1,61 +1,55 @@
 """Texts that a model generates, symbol by symbol.
 
-    writer = Writer(net, vocabulary)       # a net of one time step and one stream slot
+    writer = Writer(reading, 64, vocabulary)     # a specc.net.step_by_step.Reading of one text
     for symbol in writer.write("ROMEO:", 500, temperature=0.8, seed=1): ...
 
-The model reads one symbol, its cells keep their state, and its output scores each symbol that may
-come next. One of them is drawn with probability softmax(scores / temperature). A model that looks
-back at earlier symbols, as attention does, reads a window of the last ones: `WindowWriter`.
+The model reads one symbol, and its output is a score for each symbol that may come next, of which
+one is drawn: p = softmax(scores / temperature). What it needs of the steps before it keeps: the
+states of cells, the keys and values of attention. A model whose steps depend on later ones reads
+its last symbols anew for each new one: `WindowWriter`.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from specc.recipe import Column
+from specc.recipe import Column, Port
 from specc.runtime.compiled import StepModel
 from specc.runtime.data import tokens
 from specc.runtime.decode import draw
 
 
-class Writer:
-    """A compiled model of one time step and one stream slot, with the state of its cells."""
+class Readable(Protocol):
+    """A model that reads a text step by step."""
 
-    def __init__(self, net: StepModel, vocabulary: Sequence[str], unknown: str | None = None):
+    count: int
+    """The symbols read so far."""
+
+    def start(self) -> None: ...
+
+    def read(self, symbols: np.ndarray) -> np.ndarray:
+        """Read symbols one after the other; the scores of what follows the last, [1, symbols]."""
+        ...
+
+
+class _Writer:
+    """What generates a text from the scores of a model."""
+
+    def __init__(self, vocabulary: Sequence[str], unknown: str | None = None):
         """`unknown` replaces symbols that are not in the vocabulary, if the vocabulary has it."""
-        self.net, self.vocabulary, self.unknown = net, tuple(vocabulary), unknown or tokens.UNKNOWN
-        self.port = next(
-            port for port in net.ports if port.kind == "class" and port.role == "input"
-        )
-        begin = next(port for port in net.ports if port.begin_of == self.port.name)
-        self._symbol = np.zeros((1, *self.port.shape), np.int32)
-        self._begin = np.ones((1,), np.uint8)
-        self._data = {self.port.name: Column(self._symbol), begin.name: Column(self._begin)}
-        for port in net.ports:
-            if port.length_of == self.port.name:
-                self._data[port.name] = Column(np.ones((1,), np.int32))
-        self._slots = {name: np.zeros_like(array[:1]) for name, array in net.slots.items()}
+        self.vocabulary, self.unknown = tuple(vocabulary), unknown or tokens.UNKNOWN
 
+    @abstractmethod
     def start(self) -> None:
-        """Start a new text with the initial states."""
-        self._begin[...] = 1
+        """Begin a new text."""
 
-    def read(self, number: int) -> np.ndarray:
-        """Read one more symbol and return the scores of the symbols that may follow: [symbols]."""
-        self._symbol[...] = number
-        outputs = self.net.predict_rows(self._data, self._slots)
-        self._begin[...] = 0
-        return self._scores(outputs, 0)
-
-    def _scores(self, outputs: Mapping[str, np.ndarray], step: int) -> np.ndarray:
-        """Return the scores at a time step, from the first output with a score per symbol."""
-        count = len(self.vocabulary)
-        found = next(
-            each for each in outputs.values() if each.shape[-1] == count or each.size == count
-        )
-        return found.reshape(-1, count)[step].astype(np.float64)
+    @abstractmethod
+    def read(self, *numbers: int) -> np.ndarray:
+        """The scores of what may follow, after one more symbol or several: [symbols]."""
 
     def write(
         self,
@@ -75,44 +69,92 @@ class Writer:
         self.start()
         unknown = place.get(self.unknown)
         numbers = [place[each] if unknown is None else place.get(each, unknown) for each in prompt]
-        for number in numbers or [int(random.integers(len(place)))]:
-            scores = self.read(number)
-        for _ in range(length):
+        scores = self.read(*(numbers or [int(random.integers(len(place)))]))
+        for left in range(length, 0, -1):
             number = draw(scores, temperature, top, random)
             yield self.vocabulary[number]
-            scores = self.read(number)
+            if left > 1:
+                scores = self.read(number)
 
 
-class WindowWriter(Writer):
-    """A compiled model of several time steps and one slot, which looks back at earlier steps.
+class Writer(_Writer):
+    """A model that continues from what it keeps of the steps before.
 
-    The window has the last symbols; once it is full, the first one is dropped. The model must be
-    causal: later symbols must not change the scores at a step.
+    If it has no more than `most` steps, a longer text moves on in a window of so many symbols: when
+    the window is full, its second half is read anew, as the first half of the next one. So every
+    symbol is drawn after at least half a window.
+    """
+
+    def __init__(
+        self,
+        reading: Readable,
+        most: int | None,
+        vocabulary: Sequence[str],
+        unknown: str | None = None,
+    ):
+        super().__init__(vocabulary, unknown)
+        self._reading, self._most = reading, most
+        self._window: list[int] = []
+
+    def start(self) -> None:
+        self._reading.start()
+        self._window.clear()
+
+    def read(self, *numbers: int) -> np.ndarray:
+        new = np.array(numbers)
+        if self._most is not None:
+            before, self._window = self._window, [*self._window, *numbers]
+            if len(self._window) > self._most:
+                # a prompt that is too long fills the window
+                kept = self._most if not before else self._most // 2 + 1
+                self._window = self._window[-kept:]
+                self._reading.start()
+                new = np.array(self._window)
+        return self._reading.read(new)[0].astype(np.float64)
+
+
+class WindowWriter(_Writer):
+    """A compiled model of all steps, which reads the last symbols anew for each new one.
+
+    Once the window of its steps is full, the first symbol is dropped.
     """
 
     def __init__(self, net: StepModel, vocabulary: Sequence[str], unknown: str | None = None):
-        super().__init__(net, vocabulary, unknown)
+        super().__init__(vocabulary, unknown)
+        self.net = net
+        self.port: Port = next(
+            port for port in net.ports if port.kind == "class" and port.role == "input"
+        )
+        self._symbols = np.zeros((1, *self.port.shape), np.int32)
+        self._data = {self.port.name: Column(self._symbols)}
+        self._lengths = []
+        for port in net.ports:
+            if port.begin_of == self.port.name:
+                # states begin anew, as the window is read from its first symbol
+                self._data[port.name] = Column(np.ones((1,), np.uint8))
+            if port.length_of == self.port.name:
+                self._lengths.append(np.ones((1,), np.int32))
+                self._data[port.name] = Column(self._lengths[-1])
+        self._slots = {name: np.zeros_like(array[:1]) for name, array in net.slots.items()}
         self._count = 0
-        self._lengths = [
-            np.ones((1,), np.int32) for each in net.ports if each.length_of == self.port.name
-        ]
-        names = [each.name for each in net.ports if each.length_of == self.port.name]
-        self._data |= {
-            name: Column(array) for name, array in zip(names, self._lengths, strict=True)
-        }
 
     def start(self) -> None:
-        super().start()
         self._count = 0
 
-    def read(self, number: int) -> np.ndarray:
-        window = self._symbol.reshape(-1)
-        if self._count == len(window):
-            window[:-1] = window[1:].copy()
-            self._count -= 1
-        window[self._count] = number
-        self._count += 1
+    def read(self, *numbers: int) -> np.ndarray:
+        window = self._symbols.reshape(-1)
+        both = [*window[: self._count], *numbers][-len(window) :]
+        self._count = len(both)
+        window[: self._count] = both
         for each in self._lengths:
             each[...] = self._count
-        self._begin[...] = 1  # reset the states, because the window is read from its first symbol
-        return self._scores(self.net.predict_rows(self._data, self._slots), self._count - 1)
+        return self._scores(self.net.predict_rows(self._data, self._slots))
+
+    def _scores(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The scores after the last symbol, in the first output that has one for each symbol."""
+        count = len(self.vocabulary)
+        found = next(
+            each for each in outputs.values() if each.shape[-1] == count or each.size == count
+        )
+        rows = found.reshape(-1, count)
+        return rows[min(self._count, len(rows)) - 1].astype(np.float64)

@@ -171,10 +171,8 @@ def test_one_step_at_a_time_gives_the_scores_of_a_whole_pass(run):
     program = run_program(opened, {})
     net = driver.compile(program, batch=1, threads=1)
     restore(opened.best, net, streams=False)
-    writing = Writing.of(opened, program, lambda sizes: run_program(opened, sizes))
-    one = driver.compile(writing.program, batch=1, threads=1)
-    restore(opened.best, one, streams=False)
-    writer = writing.writer(one)
+    writing = Writing.of(opened, program)
+    writer = writing.writer(net)
     numbers = np.array([[3, 1, 4, 1, 5, 2, 6, 5]])
     wanted = net.forward(text=numbers)["scores"][0]
     found = [writer.read(int(each)) for each in numbers[0]]

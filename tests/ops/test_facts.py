@@ -111,6 +111,45 @@ def test_an_op_over_steps_computes_each_step(case):
     assert new.one_step(apply(new, *nodes(wholes))) == op
 
 
+ALONG = [
+    (op, types, axis)
+    for op, types in CASES
+    if types
+    for axis in range(op.infer(*types).rank)
+    if op.one_at(apply(op, *nodes(types)), axis) is not None
+]
+
+
+def test_most_ops_can_be_taken_apart_along_some_axis():
+    known = {op.name for op, _, _ in ALONG}
+    assert {"Contract", "Take", "Sum", "Max", "Reshape", "Transpose", "ReadAt", "Pad"} <= known
+    assert (3, 2) in {(op.infer(*types).rank, axis) for op, types, axis in ALONG}
+
+
+@pytest.mark.parametrize("case", ALONG, ids=lambda case: f"{ids(case[:2])}-axis{case[2]}")
+def test_an_op_at_one_place_computes_that_place(case):
+    op, types, axis = case
+    one, reads = op.one_at(apply(op, *nodes(types)), axis)
+    arrays, result = values(op, types, EXAMPLES), op.infer(*types)
+    whole = np.asarray(op.reference(types, *arrays))
+    for place in (0, result.shape[axis] - 1):
+        parts, fewer = [], []
+        for array, type_, along in zip(arrays, types, reads, strict=True):
+            if along is not None:
+                array = np.take(array, place, along + type_.batched)
+                shape = (*type_.shape[:along], *type_.shape[along + 1 :])
+                type_ = replace(type_, shape=shape)
+            parts.append(array)
+            fewer.append(type_)
+        found = one.infer(*fewer)
+        assert found.shape == (*result.shape[:axis], *result.shape[axis + 1 :])
+        np.testing.assert_allclose(
+            one.reference(tuple(fewer), *parts),
+            np.take(whole, place, axis + result.batched),
+            rtol=1e-12,
+        )
+
+
 @pytest.mark.parametrize("case", SOME_MOVE, ids=lambda case: f"{ids(case[:2])}-{case[2]}")
 def test_the_first_steps_of_an_op_are_the_op_over_fewer_steps(case):
     op, types, moving = case

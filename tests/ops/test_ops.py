@@ -24,6 +24,7 @@ from specc.ops.gather import Put, Take, TakeSum
 from specc.ops.leaf import Const, Input, Iota, Random, Role, constant, leaf
 from specc.ops.read import ReadAt
 from specc.ops.reduce import AllReduce, ArgMax, BatchMean, Max
+from specc.ops.rows import SetRow
 from specc.ops.shape import Concat, Frame, Pad, Reshape, Slice, Transpose
 from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
 from specc.passes.autodiff import gradients
@@ -37,6 +38,7 @@ UNBATCHED = Type("float", (3, 5))
 MAP = Type("float", (2, 7, 6), batched=True)
 VECTOR = Type("float", (5,), batched=True)
 LABEL = Type("int", (), True, 5)
+VECTOR3 = Type("float", (3,), batched=True)
 BOOL = Type("bool", (3, 5), batched=True)
 MATRIX = Type("float", (4, 5))
 
@@ -131,6 +133,7 @@ CASES = [
     (Broadcast((3, 2, 5), (0, 2)), (UNBATCHED,)),
     (Reshape((15,)), (F,)),
     (Reshape((5, 3)), (UNBATCHED,)),
+    (Reshape((2, 1, 42)), (MAP,)),
     (After(), (F, VECTOR)),
     (After(), (UNBATCHED, F)),
     (Transpose((1, 0)), (F,)),
@@ -224,6 +227,10 @@ CASES = [
     (Take(2), (Type("float", (2, 3, 4), True), Type("int", (2, 3), True, 4))),
     (Put(5, lead=1), (Type("float", (3, 2), True), Type("int", (3,), True, 5))),
     (Put(5, sum_batch=True, lead=1), (Type("float", (3, 2), True), Type("int", (3,), True, 5))),
+    (SetRow(), (Type("float", (4, 3), True), VECTOR3, Type("int", (), True, 4))),
+    (SetRow(), (Type("float", (4,), True), Type("float"), Type("int", (), True, 4))),
+    (SetRow(), (MATRIX, Type("float", (5,), True), Type("int", (), True, 4))),
+    (SetRow(), (Type("float", (4, 2, 2)), Type("float", (2, 2)), Type("int", (), True, 4))),
     (Const(0.5), ()),
     (Iota(4), ()),
 ]

@@ -11,6 +11,7 @@ from sequences import randomized
 
 import specc
 from specc import driver
+from specc.net import step_by_step
 from specc.runtime.decode import decode, scores_of
 from specc.source import Source
 
@@ -72,7 +73,7 @@ def both(net, draws=(0.0, 1), **arrays):
         for step in range(port.shape[0]) if scores_at else ():
             found = scores_at(step, symbols[:, max(step - 1, 0)])
             np.testing.assert_allclose(found, wanted[:, step], rtol=1e-9, atol=1e-12)
-    return fast, slow, [each is not None for each in net.decoding.decoders.values()]
+    return fast, slow, [each is not None for each in net.decoding.steps.values()]
 
 
 def agree(found, by_step=True):
@@ -141,6 +142,29 @@ def test_several_targets_are_written_step_by_step():
         )
     )
     agree(both(net, x=np.random.default_rng(0).standard_normal((9, 2))))
+
+
+ATTENDING = {
+    "itself": """let w = previous(y) -> embed(6) -> learned_positions -> attention(causal=true)
+        -> dense(4)""",
+    "itself and a memory": """let q = previous(y) -> embed(6) -> transformer(causal=true)
+        let w = attention(q, memory; heads=3) -> dense(4)""",
+    "a memory from a cell": """let h = previous(y) -> embed(6) -> lstm(6)
+        let w = concat(h, additive_attention(h, memory; 5)) -> dense(4)""",
+}
+
+
+@pytest.mark.parametrize("body", ATTENDING.values(), ids=ATTENDING)
+@pytest.mark.parametrize(("draws", "threads"), [((0.0, 1), 1), ((0.7, 5), 2)])
+def test_a_decoder_looks_at_what_it_has_written_and_at_a_memory(body, draws, threads, monkeypatch):
+    monkeypatch.setattr(step_by_step, "LEAST_ROOM", 2)
+    text = """seq read = 7 seq written = 6
+        model m { input x: class(6)[<= read] target y: class(4)[<= written]
+        let memory = x -> embed(6) -> attention(heads=2) """
+    net = net_of(driver.load(Source("x.dl", text + body + TAIL)), threads=threads)
+    sequences = texts(np.random.default_rng(4), 6, 7, 9)
+    agree(both(net, draws, x=sequences))
+    agree(both(net, draws, x=sequences[:2]))
 
 
 def test_a_decoder_follows_the_weights():

@@ -84,13 +84,10 @@ class CompiledProgram:
         }
         numbers = {"settings": self.settings}
         most = 2 * executor.processors() if self.threads == 1 else RUNS_OF_A_CREW
-        self.storages: Pool[Storage] = Pool(
-            partial(
-                Storage, plan, dtype, Outside(arrays, self._frame_index, numbers), self.threads
-            ),
-            most,
-            kept=1,
+        self.new_storage = partial(
+            Storage, plan, dtype, Outside(arrays, self._frame_index, numbers), self.threads
         )
+        self.storages: Pool[Storage] = Pool(self.new_storage, most, kept=1)
 
     def run(
         self,

@@ -86,15 +86,19 @@ class Storage:
         return aligned(size).view(self.dtype).reshape(shape)
 
     def take_slots(self, slots: Mapping[str, np.ndarray], batch: int) -> None:
-        for name, store in self.slots.items():
-            given = slots[label_of(name)].reshape(batch, -1)
-            for shard in range(self.plan.shards):
-                first = shard * self.plan.examples
-                every = np.minimum(
-                    np.arange(first, first + self.plan.lanes),
-                    min(first + self.plan.examples, batch) - 1,
-                )
-                store[shard] = given[every].T  # lanes without an example repeat the last one
+        for name in self.slots:
+            self.fill_slot(name, slots[label_of(name)].reshape(batch, -1))
+
+    def fill_slot(self, name: str, values: np.ndarray) -> None:
+        """Write the value of each example, [examples, elements], to a slot."""
+        for shard in range(self.plan.shards):
+            first = shard * self.plan.examples
+            every = np.minimum(
+                np.arange(first, first + self.plan.lanes),
+                min(first + self.plan.examples, len(values)) - 1,
+            )
+            # lanes without an example repeat the last one
+            self.slots[name][shard] = values[every].T
 
     def give_slots(self, slots: Mapping[str, np.ndarray], batch: int) -> None:
         for name, store in self.slots.items():

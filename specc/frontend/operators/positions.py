@@ -141,8 +141,6 @@ def _read(
     """Return a value read at a position on each of its axes; axes with None are kept."""
     if of_steps is None and not any(each is not None for each in entries):
         return value
-    if of_steps is not None:
-        frame.context.sees_steps = True
     given = [place for place in (of_steps, *entries) if place is not None]
     new = [each for place in given for each in _indices(place)]
     indices = tuple(sorted({*value.indices, *new}, key=lambda each: each.order))

@@ -243,7 +243,6 @@ def _program(
         limits=tuple(training.limits),
         carries=tuple(context.carries.items()),
         streams=tuple(context.streams.items()),
-        sees_steps=context.sees_steps,
         averages=tuple(context.averages.values()),
         objectives=tuple(training.objectives),
         scores=tuple(dict.fromkeys(context.scores)),

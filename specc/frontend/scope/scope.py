@@ -60,7 +60,6 @@ class Context:
     calls: int = 0  # the number of calls
     uses: int = 0  # the calls that are not inside library functions
     draws: int = 0  # the random draws in each step
-    sees_steps: bool = False  # an index runs over the time steps of a sequence
     lists_layers: bool = True
     has_unknown_inputs: bool = False  # an unused definition is being checked
     is_incomplete: bool = False  # a part of the file could not be read

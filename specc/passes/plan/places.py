@@ -105,6 +105,8 @@ class _Placement:
         self, node: Node, s: Scheduled, now: int, wanted: Sequence[Place]
     ) -> Place | None:
         """Take memory for a value; return None if readers can use the array that it goes to."""
+        if node.op.overwrites_first and self.places.get(node.inputs[0]) in wanted:
+            return None
         if isinstance(node.op, Frame) and self.layout.lanes == 1:
             return self.layout.take_shared(node)  # nothing ever writes to its border
         if node.type.batched or is_partial(node):
