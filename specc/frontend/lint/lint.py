@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from specc.diagnostics import Report
 from specc.frontend.lint import habits
+from specc.frontend.lint.ahead import looks_ahead
 from specc.frontend.lint.linear import linear_on_linear
 from specc.frontend.lint.saturation import deep_saturation
 from specc.frontend.lint.scores import double_softmax
@@ -29,6 +30,7 @@ def lint(file: ast.File, program: Program | None, scope: Scope, report: Report) 
         linear_on_linear(file.source, program, scope, found)
         deep_saturation(file.source, program, found)
         if train is not None:
+            looks_ahead(file.source, program, found)
             habits.untrained(file.source, program, found)
             habits.l2_with_adam(model, train, scope, found)
             habits.unusual_rate(train, scope, program, found)

@@ -56,6 +56,7 @@ WARNINGS = (
     "large-data",
     "large-footprint",
     "linear-on-linear",
+    "looks-ahead",
     "missing-classes",
     "padded",
     "penalty-with-adam",
