@@ -67,6 +67,7 @@ def test_every_kind_of_mistake_has_a_bad_program():
         "missing-data",
         "bad-json",
         "bad-run",
+        "bad-start",
         "diverged",
         "no-train",
         "open-size",
