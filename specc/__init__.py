@@ -47,12 +47,12 @@ __all__ = [
 
 
 def load(path: str | Path, **overrides: str | int | float) -> Program:
-    """The checked program of a .dl file.
+    """Return the checked program of a .dl file.
 
-    `overrides` give sizes, constants and settings of `train` other values: `classes=10`. Raises
-    `SpecError`, whose `.diagnostics` lists every mistake.
+    `overrides` change sizes, constants and settings of `train`: `classes=10`. Raises
+    `SpecError`, whose `.diagnostics` lists every error.
 
-    Warnings are the program's `.warnings`, and each is given to Python's `warnings` as a
+    Warnings are in the program's `.warnings`, and are also issued with Python's `warnings` as
     `SpecWarning`. A comment in the file, `# allow: NAME`, silences one;
     `warnings.filterwarnings("ignore", category=specc.SpecWarning)` silences all.
 
@@ -63,7 +63,7 @@ def load(path: str | Path, **overrides: str | int | float) -> Program:
 
 
 def loads(text: str, **overrides: str | int | float) -> Program:
-    """The checked program of the text of a model; see `load`.
+    """Return the checked program of the text of a model; see `load`.
 
     >>> loads("model m { input x: float[3] output y = x -> dense(2) }")
     <Program m(x): 8 parameters>
@@ -88,7 +88,7 @@ def _loaded(source: str | Path | Source, overrides: Overrides) -> Program:
 
 
 def _page(program: Program) -> str:
-    """Return a program as a notebook shows it."""
+    """Return the HTML page of a program for notebooks."""
     from specc.drawing.page import page
 
     return page(program)
@@ -103,13 +103,15 @@ def compile(
     precision: str | None = None,
     shards: int | None = None,
 ) -> Net:
-    """The model in machine code, its weights initialized from `seed`; see `specc.net.net.Net`.
+    """Return the model in machine code, with weights initialized from `seed`, as a
+    `specc.net.net.Net`.
 
-    `batch` and `seed` default to the file's, `threads` to the processors there are, or fewer where
-    a step has too little work for them; `dtype` is "float32" or "float64". The operands of products
-    are rounded to the `precision`, "float32" or "bfloat16", by default the file's. A batch is
-    divided into `shards`, which the threads share: by default as many as suit the model and the
-    batch. The bits of a result depend on the shards, and not on the threads.
+    `batch` and `seed` default to those of the file, `threads` to the number of processors, or
+    fewer if a step has too little work; `dtype` is "float32" or "float64". The operands of
+    products are rounded to the `precision`, "float32" or "bfloat16", by default that of the
+    file. A batch is divided into `shards`, which the threads share; their default number suits
+    the model and the batch. The bits of a result depend on the shards, but not on the threads.
+    Raises `SpecError` for a symbolic size, and ValueError for an invalid argument.
 
     >>> compile(load("models/linear.dl"), batch=16, dtype="float64")
     <Net linear: 650 parameters, float64, batch 16>
@@ -134,14 +136,14 @@ def train(
 ) -> Run:
     """Train a model in a new run, and return the run: its `metrics`, `net` and `folder`.
 
-    `model` is the path of a file, the text of a model, or a program. `data` stands in the place of
-    the file's data: a frame (pandas, polars, pyarrow), a dict of arrays, a list of dicts or the
-    path of a file; so do `validate` and `test`, and `validate=0.2` keeps a fifth of the data.
+    `model` is the path of a file, the text of a model, or a program. `data` replaces the file's
+    data: a frame (pandas, polars, pyarrow), a dict of arrays, a list of dicts or the path of a
+    file. So do `validate` and `test`; `validate=0.2` holds out 20% of the data.
     `overrides` change the file's values as on the command line: `epochs=5`, `lr=0.01`,
     `optimizer="adam"`. The run becomes `<model>/<number>` in `runs`.
 
     Each of `callbacks` is called with the `Epoch` after each epoch; one that returns True stops the
-    training. Raises `SpecError` for mistakes in the file and its data, `Diverged` for a loss that
+    training. Raises `SpecError` for errors in the file and its data, and `Diverged` if the loss
     is not finite.
 
     >>> import tempfile
@@ -181,18 +183,18 @@ def sweep(
     seen: Callable[[Result], object] = lambda result: None,
     **overrides: str | int | float,
 ) -> Result:
-    """Train a model with many values for its searches, and return what came of it.
+    """Train a model with many values for its searches, and return the results.
 
-    `model` is the path of a file, or a text, with searches in the place of numbers or words: `lr =
+    `model` is the path of a file, or a text, with searches in place of numbers or functions: `lr =
     search(1e-4, 0.1; log)`. Each trial is a run in `runs`. There are `trials` of them, by default
     40 and those of earlier calls included, in `jobs` processes. The `sampler` is "tpe", "random" or
     "grid"; with `prune`, trials that are worse than the median are stopped. `storage` is the URL of
     a database that several machines share. `data`, `validate` and `overrides` are as for `train`;
-    data that is no file needs `jobs=1`. `seen` is called with the result so far.
+    data that is not a file needs `jobs=1`. `seen` is called with the result so far.
 
     The result has the `trials`, the `best` of them, its `run`, the `text` of the file with the best
-    values, and the `importance` of each search. Raises `SpecError` for mistakes in the file, at any
-    combination of values. Needs Optuna, by `pip install 'specc-nn[sweep]'`.
+    values, and the `importance` of each search. Raises `SpecError` for errors in the file with any
+    combination of values. Needs Optuna: `pip install 'specc-nn[sweep]'`.
 
     >>> import tempfile
     >>> from pathlib import Path

@@ -1,10 +1,10 @@
-"""The stages of the compiler, in order, each a function to something that can be printed.
+"""The stages of the compiler, in order; the result of each can be printed.
 
     source -> tree -> program -> graph -> ... -> plan -> code
             parse   check     lower             plan   emit
 
 `specc.pipeline` lists the passes from the program to the plan. `check` and the stages up to
-`program` need neither NumPy nor llvmlite: what does is imported where it is used.
+`program` need neither NumPy nor llvmlite; modules that need them are imported where they are used.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 # The stages that `specc show --stage` prints before the passes of `specc.pipeline`, and after them.
 FRONT, BACK = ("source", "tree", "program"), ("code",)
-# Names for the graph after several passes: each is the name of the last one.
+# Names for the graph after several passes, with the name of the last pass.
 GROUPS = {"forward": "hoist", "gradient": "autodiff", "optimized": "divide"}
 DTYPES = ("float32", "float64")
 SEARCH = "search"
-"""A word that is in each file with searches."""
+"""A word that occurs in every file with searches."""
 
 Overrides = Mapping[str, str | int | float]
 
 
 def read(path: str | Path) -> Source:
-    """The source in a file; of a `.json` file, the .dl text that it stands for.
+    """Return the source of a file; for a `.json` file, its .dl text.
 
     Raises SpecError.
     """
@@ -56,7 +56,7 @@ def read(path: str | Path) -> Source:
 
 
 class Resized:
-    """The program of a file with some sizes changed; None if that is an error."""
+    """A function that returns the program of a file with changed sizes, or None after an error."""
 
     def __init__(self, source: Source, overrides: Overrides, file: ast.File | None = None):
         self.source, self.overrides, self._file = source, overrides, file
@@ -65,7 +65,7 @@ class Resized:
         return Resized, (self.source, self.overrides)  # the tree may be too deep for a pickle
 
     def texts(self) -> dict[str, str]:
-        """Return the text of the file as "model.dl", and those of the files that it uses."""
+        """Return the text of the file as "model.dl", and those of the files that it imports."""
         used = {name: each.text for name, each in used_files(self.source).items()}
         return {**used, "model.dl": self.source.text}
 
@@ -107,9 +107,9 @@ def check(
     overrides: Overrides | None = None,
     values: Mapping[str, str | int | float] | None = None,
 ) -> tuple[Program | None, list[Diagnostic]]:
-    """The program of a file and all that is wrong with it; no program after an error.
+    """Return the program of a file and its diagnostics; the program is None after an error.
 
-    `values` are those of the file's searches, by name.
+    `values` are the values of the file's searches, by name.
     """
     from specc.frontend.program.check import check as check_file
     from specc.frontend.syntax.parse import parse
@@ -141,7 +141,7 @@ def check(
 
 
 def space_of(source: Source, overrides: Overrides | None = None) -> Space | None:
-    """The searches of a file; None if it has none. Raises SpecError for a search that is none."""
+    """Return the searches of a file; None if it has none. Raises SpecError for an invalid one."""
     if SEARCH not in source.text:
         return None
     from specc.frontend.program.uses import words_of
@@ -151,7 +151,7 @@ def space_of(source: Source, overrides: Overrides | None = None) -> Space | None
     file, diagnostics = parse(source)
     report = Report(diagnostics)
     if report.errors:
-        return None  # the check reports them
+        return None  # the check reports the errors
     space = searches(file, words_of(file), report, overrides or {})
     report.raise_errors()
     return space if space else None
@@ -160,8 +160,11 @@ def space_of(source: Source, overrides: Overrides | None = None) -> Space | None
 def check_all(
     source: Source, overrides: Overrides | None = None
 ) -> tuple[Program | None, list[Diagnostic], CornerVerdict | None]:
-    """Check a file with each combination of its searches: the program of one of them, all that is
-    wrong, and how many combinations were checked; None for a file without a search."""
+    """Check a file with each combination of its searches.
+
+    Return the program of one of them, the diagnostics, and the verdict on the combinations (None
+    for a file without a search).
+    """
     try:
         space = space_of(source, overrides)
     except SpecError as error:
@@ -179,13 +182,13 @@ def check_all(
 
 
 def load(path: str | Path | Source, overrides: Overrides | None = None) -> Program:
-    """The program of a file that has a model. Raises SpecError with every diagnostic."""
+    """Return the program of a file with a model. Raises SpecError with all diagnostics."""
     program, diagnostics = check(path, overrides)
     if any(each.severity == "error" for each in diagnostics):
         raise SpecError(diagnostics)
     if program is None:
         name = path.name if isinstance(path, Source) else str(path)
-        raise _error("no-model", f"{name} has definitions, but no model", name)
+        raise _error("no-model", f"{name} has definitions but no model", name)
     return program
 
 
@@ -200,15 +203,15 @@ def compile(
     shards: int | None = None,
     accumulate: int | None = None,
 ) -> Net:
-    """The model in machine code, its weights initialized from `seed`.
+    """Return the model in machine code, with weights initialized from `seed`.
 
-    `batch`, `seed` and `precision` are by default those of the file, `threads` as many as pay
-    (`threads_for`), `shards` as many as suit the model and the batch (`specc.passes.division`).
-    A step averages the gradients of `accumulate` batches, 1 if only `batch` is given. With the
-    precision "bfloat16" the operands of products are rounded to bfloat16; weights, sums
-    and updates are of the `dtype`. Raises SpecError where a size is still open, TypeError for what
-    is no program, and ValueError for a batch, dtype, seed, precision, or number of threads or
-    shards that makes no sense.
+    `batch`, `seed` and `precision` default to those of the file, `threads` to the number that is
+    worthwhile (`threads_for`), and `shards` to the number that suits the model and the batch
+    (`specc.passes.division`). A step averages the gradients of `accumulate` batches, by default 1
+    if only `batch` is given. With the precision "bfloat16" the operands of products are rounded to
+    bfloat16; weights, sums and updates have the `dtype`. Raises SpecError for a symbolic size,
+    TypeError if `program` is not a program, and ValueError for an invalid batch, dtype, seed,
+    precision, or number of threads or shards.
     """
     from specc.ir.program import Program
 
@@ -241,9 +244,9 @@ def compile(
 
 
 def with_precision(program: Program, precision: str) -> Program:
-    """The program with another `precision` than its file says.
+    """Return the program with another `precision` than that of its file.
 
-    Raises ValueError if there is no such precision.
+    Raises ValueError for an unknown precision.
     """
     if precision not in PRECISIONS:
         known = ", ".join(PRECISIONS)
@@ -252,32 +255,32 @@ def with_precision(program: Program, precision: str) -> Program:
 
 
 def _check_sizes(program: Program) -> None:
-    """Raises SpecError if a size is still open."""
+    """Raise SpecError if a size is still symbolic."""
     if program.open_sizes:
         names = ", ".join(f"`{name}`" for name in program.open_sizes)
         raise _error(
             "open-size",
-            f"the size {names} of {program.name} has no number yet",
+            f"the size {names} of {program.name} has no value yet",
             program.name,
-            help=f"give it one: {program.open_sizes[0]}=10",
+            help=f"set it: {program.open_sizes[0]}=10",
         )
 
 
 def _whole(name: str, value: Any, least: int) -> int:
-    """The value as an int (NumPy has integers of its own). Raises ValueError if it is none."""
+    """Return the value, which may be a NumPy integer, as an int. Raises ValueError for others."""
     try:
         whole = operator.index(value)
     except TypeError:
         whole = None
     if whole is None or whole < least or isinstance(value, bool):
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
     return whole
 
 
 def build(
     program: Program, batch: int | None = None, dtype: str = "float32", shards: int | None = None
 ) -> str:
-    """The Python source that the model is compiled from, written to be read."""
+    """Return the Python source that the model is compiled from, in a readable form."""
     from specc.backend.listing import listing
     from specc.pipeline import Kind
 
@@ -286,7 +289,7 @@ def build(
 
 
 def show(path: str | Path | Source, stage: str, overrides: Overrides | None = None) -> str:
-    """One stage of a file's compilation, printed. Raises SpecError for a file with errors."""
+    """Return the text of a stage of a file's compilation. Raises SpecError for errors in it."""
     assert stage in stages(), stage
     source = path if isinstance(path, Source) else read(path)
     if stage == "source":
@@ -310,16 +313,14 @@ def show(path: str | Path | Source, stage: str, overrides: Overrides | None = No
 
 
 def stages() -> tuple[str, ...]:
-    """The names of all stages, in their order."""
+    """Return the names of all stages, in order."""
     from specc.pipeline import NAMES
 
     return (*FRONT, *NAMES, *BACK, *GROUPS)
 
 
 def _passed(program: Program, name: str, file: str) -> Made:
-    """What the passes make of a program's training step, or evaluation, or prediction, up to pass
-    `name`.
-    """
+    """Return the result of the passes up to pass `name`, for a program's main kind."""
     from specc.pipeline import NAMES, Batch, Job, Kind, optimized, run
 
     if NAMES.index(name) <= NAMES.index("autodiff"):
@@ -335,22 +336,23 @@ def _passed(program: Program, name: str, file: str) -> Made:
 
 
 def processors() -> int:
-    """The processors that this process may use."""
+    """Return the number of processors that this process may use."""
     from specc.backend.machine import system
 
     return system.processors()
 
 
-# A training step with less work for a thread (some 50 us) is not done sooner by a further one: they
-# have to meet some ten times a step.
+# With less work per thread (some 50 us), a further thread makes a training step no faster, as
+# threads synchronize some ten times per step.
 FLOPS_WORTH_A_THREAD = 2e6
-UPDATE = 10  # of one weight, as what it reads and writes takes that long
+UPDATE = 10  # flops that take as long as the reads and writes of one weight's update
 
 
 def threads_for(program: Program, batch: int) -> int:
-    """The threads that a model is run on by default: as many as processors, if there is the work.
+    """Return the default number of threads of a model: that of processors, or fewer for little
+    work.
 
-    The work is that of a training step, some three times that of a forward pass.
+    The work of a training step is some three times that of a forward pass.
     """
     from specc.ir import sizes
     from specc.ir.graph import topological
@@ -358,7 +360,7 @@ def threads_for(program: Program, batch: int) -> int:
 
     terms = (*program.losses, *program.outputs)
     of_example = flops(topological([term.node for term in terms]))
-    # pairs of examples are work, too
+    # pairs of examples count as well
     work = 3 * batch * sizes.bound(sizes.bind(of_example, {"the batch": batch}))
     trained = {each.path for each in program.updates}
     work += UPDATE * sum(

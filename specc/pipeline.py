@@ -1,11 +1,10 @@
-"""All passes of the compiler between a checked program and its plan, in the order in which they
-run.
+"""All passes of the compiler from a checked program to its plan, in order.
 
     job = Job(program, Kind.TRAIN)
     made = run(job, through="prepare")            # made.graph, made.settings
     plan = run(job, made, batch=Batch(64, vector=16, item=4)).plan
 
-`PASSES` is the whole list. Compiling and `specc show --stage NAME` both fold over it.
+`PASSES` is the whole list. Compilation and `specc show --stage NAME` both iterate over it.
 """
 
 from __future__ import annotations
@@ -44,11 +43,11 @@ from specc.passes.stream import streamed
 from specc.passes.tabulate import tabulate
 from specc.system.records import dataclass
 
-WORTH_RECOMPUTING = 0.95  # of the memory, which recomputation must leave at most
+WORTH_RECOMPUTING = 0.95  # the most memory with recomputation, relative to that without
 
 
 class Kind(StrEnum):
-    """What a compiled program does with a batch."""
+    """The kind of a compiled program: training step, evaluation or prediction."""
 
     TRAIN = "train"
     GRADIENTS = "gradients"
@@ -59,18 +58,20 @@ class Kind(StrEnum):
 
     @classmethod
     def main(cls, program: Program) -> Kind:
-        """A training step if the model has one, else an evaluation if it has a loss, else a
-        prediction.
+        """Return the main kind of a program.
+
+        That is a training step if the model has one, else an evaluation if it has a loss,
+        else a prediction.
         """
         return cls.TRAIN if program.updates else cls.EVALUATE if program.losses else cls.PREDICT
 
     @property
     def is_training(self) -> bool:
-        """Whether the program runs in training mode, with gradients."""
+        """Return whether the program runs in training mode, with gradients."""
         return self in (Kind.TRAIN, Kind.GRADIENTS, Kind.ACCUMULATE)
 
 
-# The outputs that a kind of program keeps, by how their names start; a training step keeps all.
+# The outputs that a kind of program keeps, by prefix of their names; a training step keeps all.
 KEPT = {
     Kind.GRADIENTS: ("loss", "gradient."),
     Kind.EVALUATE: ("loss", "mean.", "slot."),
@@ -79,11 +80,11 @@ KEPT = {
 
 
 class Batch(NamedTuple):
-    """The batch that a plan is for.
+    """The batch of a plan.
 
-    A register has `vector` SIMD lanes, 1 to predict a single example; a float takes `item` bytes;
-    the batch is divided into `shards`, by default as suits it (see `division`); `bfloat16`: the
-    machine multiplies such numbers faster than those of float32.
+    A register has `vector` SIMD lanes (1 to predict a single example); a float has `item` bytes.
+    The batch is divided into `shards`, by default as suits it (see `division`). `bfloat16` tells
+    that the machine multiplies bfloat16 numbers faster than float32 ones.
     """
 
     examples: int
@@ -100,9 +101,9 @@ class Batch(NamedTuple):
         is_alone: bool = False,
         shards: int | None = None,
     ) -> Batch:
-        """A batch with this machine's vectors.
+        """Return a batch with this machine's vectors.
 
-        If the one example `is_alone`, no others fill a vector.
+        If `is_alone`, the batch is a single example, which fills no vector.
         """
         vector = 1 if is_alone else this_machine().lanes(dtype)
         item = FLOAT_BYTES[dtype]
@@ -111,9 +112,9 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """What is compiled: one kind of program of a model.
+    """A compilation job: one kind of program of a model.
 
-    `more` are nodes that become further outputs. A graph that is already lowered needs no program.
+    `more` are nodes that become further outputs. A job on a lowered graph needs no program.
     """
 
     program: Program | None = None
@@ -124,7 +125,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Made:
-    """What the passes have made so far, and how many of `PASSES` are behind it."""
+    """The result of the passes so far, and the number of passes that have run."""
 
     graph: Graph = field(default_factory=lambda: Graph({}))
     settings: Graph = field(default_factory=lambda: Graph({}))
@@ -142,7 +143,7 @@ class Made:
 
 
 class Pass(NamedTuple):
-    """A pass: its name, the function from what was made before it, and when it runs."""
+    """A pass: its name, its function on the previous result, and the condition for it to run."""
 
     name: str
     run: Callable[[Made, Job], Made]
@@ -151,7 +152,7 @@ class Pass(NamedTuple):
 
 
 def on_graph(function: Callable[[Graph], Graph]) -> Callable[[Made, Job], Made]:
-    """The pass that only changes the graph, and needs nothing else."""
+    """Return a pass that only transforms the graph."""
     return lambda made, job: replace(made, graph=function(made.graph))
 
 
@@ -279,10 +280,10 @@ NAMES = tuple(each.name for each in PASSES)
 def run(
     job: Job, made: Made | None = None, through: str = "plan", batch: Batch | None = None
 ) -> Made:
-    """Run the passes up to `through`, from the start or on from what was made before.
+    """Run the passes up to `through`, from the start or continuing from an earlier result.
 
-    The passes from "bind_batch" on need a `batch`. A graph that a pass breaks is an assertion that
-    names it.
+    The passes from "bind_batch" on need a `batch`. A pass that produces an invalid graph fails
+    an assertion, which names the pass.
     """
     made = made or Made()
     if batch is not None:
@@ -298,8 +299,9 @@ def run(
 
 
 def optimized(job: Job, batch: Batch) -> Made:
-    """A program through "prepare", with gradient checkpointing if the model asks for it and it
-    saves memory for a batch.
+    """Run the passes through "prepare" on a program.
+
+    Gradient checkpointing is used if the model sets it and it saves memory for the batch.
     """
     selected = run(job, through="select", batch=batch)
     plain = run(job, selected, "prepare")
@@ -312,25 +314,25 @@ def optimized(job: Job, batch: Batch) -> Made:
 
 
 def after(name: str, graph: Graph) -> Made:
-    """A graph as if the pass `name` had just made it: `run` goes on after it."""
+    """Return a graph as the result of the pass `name`, from which `run` continues."""
     return Made(verify(graph, name), passed=1 + NAMES.index(name))
 
 
 def planned(graph: Graph, batch: Batch) -> Plan:
-    """The plan of a graph that is already optimized."""
+    """Return the plan of an optimized graph."""
     made = run(Job(), Made(graph, passed=1 + NAMES.index("prepare")), batch=batch)
     assert made.plan is not None
     return made.plan
 
 
-# Parts of the list, for those who read graphs without running them: the interpreter, tests, `flow`.
+# Parts of the list for the interpreter, tests and `flow`, which read graphs without compiling them.
 
 
 def forward(program: Program, training: bool, more: Mapping[str, Node] = {}) -> Graph:
-    """The losses, metrics, outputs and, in training mode, next states over a batch.
+    """Return the forward graph: losses, metrics, outputs and, in training mode, next states.
 
-    `more` outputs. In training mode operands of products are not rounded yet, as gradients are to
-    be taken.
+    `more` are further outputs. In training mode operands of products are not rounded yet, as
+    gradients follow.
     """
     if training:
         return run(Job(program, Kind.GRADIENTS, more), through="hoist").graph
@@ -338,10 +340,10 @@ def forward(program: Program, training: bool, more: Mapping[str, Node] = {}) -> 
 
 
 def with_gradients(program: Program) -> Graph:
-    """The forward graph in training mode with "gradient.PATH" for every parameter."""
+    """Return the forward graph in training mode, with "gradient.PATH" for every parameter."""
     return run(Job(program, Kind.GRADIENTS), through="round_operands").graph
 
 
 def training_step(program: Program) -> Made:
-    """The graph of a whole training step, and the settings that are computed ahead of it."""
+    """Return the graph of a whole training step, and the settings that are computed before it."""
     return run(Job(program, Kind.TRAIN), through="schedule")

@@ -1,7 +1,7 @@
-"""Source text and places in it.
+"""Source text, and locations in it.
 
-In: the text of a file. Out: a `Source` that turns offsets into lines and columns, and `Span`s,
-the half-open ranges of offsets that every syntax node and every diagnostic carries.
+In: the text of a file. Out: a `Source` that converts offsets to lines and columns, and `Span`s, the
+half-open ranges of offsets of syntax nodes and diagnostics.
 
     source = Source("a.dl", "dim n = 3\n")
     source.position(4)                  # (1, 5)
@@ -45,13 +45,13 @@ class Source:
 
     @property
     def end(self) -> Span:
-        """The empty span behind the last character."""
+        """Return the empty span after the last character."""
         return Span(self, len(self.text), len(self.text))
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The characters `start` up to, not including, `end` of a source."""
+    """The characters of a source from `start` up to, but not including, `end`."""
 
     source: Source
     start: int
@@ -71,7 +71,7 @@ class Span:
 
     @property
     def end_column(self) -> int:
-        """The column just behind the last character."""
+        """Return the column just after the last character."""
         return self.source.position(self.end)[1]
 
     @property
@@ -80,5 +80,5 @@ class Span:
 
     def to(self, other: Span) -> Span:
         """Return the span from the start of this one to the end of `other`."""
-        assert self.source is other.source, "a span lies in one source; please report this"
+        assert self.source is other.source, "both spans must be in one source; please report this"
         return Span(self.source, self.start, other.end)

@@ -1,7 +1,7 @@
-"""What the compiler has to say about a file, as data; `cli/render.py` turns it into text.
+"""Errors and warnings of the compiler as data.
 
-In: a name, a message and a span. Out: a `Diagnostic`; a `Report` collects them, a `SpecError`
-carries them out of the compiler.
+In: a name, a message and a span. Out: a `Diagnostic`; a `Report` collects them, and a `SpecError`
+is raised with them.
 
     report = Report()
     report.error("unknown-name", "`y` is not defined", span, help="did you mean `x`?")
@@ -24,7 +24,7 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A message at a further place that has to do with the mistake."""
+    """A message at a further location related to the error."""
 
     span: Span
     message: str
@@ -32,7 +32,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Puts `replacement` in the place of the text at `span`."""
+    """A replacement of the text at `span`."""
 
     span: Span
     replacement: str
@@ -51,7 +51,7 @@ class Fix:
 
 
 class About(Enum):
-    """What an error is about, for code that decides which other errors only follow from it."""
+    """The kind of an error, for code that decides which other errors are its consequences."""
 
     MISSING_BETWEEN = "an operator or a comma between two values"
     CLOSES_NOTHING = "a bracket that closes nothing"
@@ -60,16 +60,16 @@ class About(Enum):
 
 
 def spelled(name: str | None, span: Span) -> list[Fix]:
-    """Return the fix that writes `name` at a place; none if nothing similar is known."""
+    """Return the fix that replaces the text at `span` with `name`; no fix if `name` is None."""
     return [Fix(f"write `{name}`", (Edit(span, name),))] if name else []
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One mistake (or doubtful thing), at its place.
+    """An error or warning at its location.
 
-    `name` is the kind of the mistake, with a page in `specc explain`. The span of `labels` may lie
-    in other files. A note is a line or a block of lines: its first line is the title.
+    `name` is its kind, with a page in `specc explain`. The spans of `labels` may be in other files.
+    A note is a line or a block of lines, of which the first is the title.
     """
 
     name: str
@@ -104,8 +104,7 @@ class Diagnostic:
         }
 
     def page(self, paint: Paint = plain) -> str:
-        """Return the diagnostic as a terminal shows it: lines of text, with marks beneath the
-        place."""
+        """Return the diagnostic as a terminal shows it: its source lines, with marks below."""
         helps = [self.help] if self.help else [fix.message for fix in self.fixes]
         labels = [(label.span, label.message) for label in self.labels]
         return page(
@@ -131,10 +130,9 @@ def _place(span: Span) -> dict[str, Any]:
 
 
 class SpecError(Exception):
-    """A mistake of the user in a spec; `.diagnostics` says what and where.
+    """An error in a model file or its data; `.diagnostics` has the errors with their locations.
 
-    As text it is what the terminal shows: every diagnostic with its lines of the file, without
-    colours.
+    Its text is that of the terminal, without colours: every diagnostic with its source lines.
     """
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
@@ -146,14 +144,14 @@ class SpecError(Exception):
 
 
 class SpecWarning(UserWarning):
-    """The category of the warnings that `specc.load` gives."""
+    """The category of the warnings that `specc.load` issues."""
 
 
 class Diverged(SpecError):
     """The loss or a weight is no longer a finite number; `step` counts from 1."""
 
     HELP = (
-        "use a smaller learning rate; or look for inputs that are not scaled, a division by 0, or a"
+        "use a smaller learning rate, or look for unscaled inputs, a division by 0, or a"
         " `log` or `sqrt` of 0 or less"
     )
 
@@ -166,7 +164,7 @@ class Diverged(SpecError):
 
 
 LONGEST_QUOTE = 300
-"""Characters of a name or text that a message quotes whole."""
+"""The most characters of a name or string that a message quotes in full."""
 
 _QUOTE = re.compile(
     rf"(?P<sign>[`\"])(?P<start>[^`\"\n]{{40}})[^`\"\n]{{{LONGEST_QUOTE - 40},}}(?P=sign)"
@@ -174,18 +172,18 @@ _QUOTE = re.compile(
 
 
 def brief(message: str) -> str:
-    """Return a message in which names and texts that no line could hold are cut short."""
+    """Return a message in which very long names and strings are shortened."""
     if len(message) <= LONGEST_QUOTE:
         return message
     return _QUOTE.sub(r"\g<sign>\g<start>…\g<sign>", message)
 
 
 class Report:
-    """Collects diagnostics; one with the same name and place as an earlier one is dropped."""
+    """A collection of diagnostics; duplicates with the same name and location are dropped."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic] = ()) -> None:
         self._diagnostics: dict[tuple[str, int, int, int], Diagnostic] = {}
-        self.told = 0  # how often something was reported, with what was dropped
+        self.told = 0  # the number of reports, including dropped ones
         for diagnostic in diagnostics:
             self.add(diagnostic)
 
@@ -196,13 +194,13 @@ class Report:
         self.told += 1
 
     def keep(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Drop all but these."""
+        """Drop all diagnostics except these."""
         kept = {id(each) for each in diagnostics}
         found = self._diagnostics.items()
         self._diagnostics = {key: each for key, each in found if id(each) in kept}
 
     def replace(self, old: Diagnostic, new: Diagnostic) -> None:
-        """Put `new`, of the same name and place, where `old` stands."""
+        """Replace `old` by `new`, which has the same name and location."""
         for key, diagnostic in self._diagnostics.items():
             if diagnostic is old:
                 self._diagnostics[key] = new
@@ -258,7 +256,7 @@ class Report:
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
-        """All diagnostics: file by file in the order first seen, by place within a file."""
+        """Return all diagnostics: by file, in the order of first diagnostics, and by location."""
         files: dict[int, int] = {}
         for diagnostic in self:
             files.setdefault(id(diagnostic.span.source), len(files))
@@ -273,7 +271,7 @@ class Report:
         return [d for d in self.diagnostics if d.severity == "warning"]
 
     def raise_errors(self) -> None:
-        """Raises SpecError with all diagnostics if one of them is an error."""
+        """Raise SpecError with all diagnostics if one of them is an error."""
         if self.errors:
             raise SpecError(self.diagnostics)
 
@@ -283,8 +281,8 @@ def closest(
 ) -> str | None:
     """Return the candidate that `word` was probably meant to be, for "did you mean".
 
-    `synonyms` maps names used elsewhere to names used here (`fc` -> `dense`); it is asked first.
-    Capitals and underscores make no difference: `BatchNorm` is `batchnorm`.
+    `synonyms` maps names in other tools to names here (`fc` -> `dense`), and has precedence. Case
+    and underscores are ignored: `BatchNorm` is `batchnorm`.
     """
 
     def plain(name: str) -> str:
@@ -300,7 +298,7 @@ def closest(
         return same
     if len(word) > 100:
         return None
-    import difflib  # takes 5 ms to import, and is wanted for mistakes alone
+    import difflib  # takes 5 ms to import, and is needed only for errors
 
     found = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.7)
     return found[0] if found else None

@@ -1,5 +1,4 @@
-"""A diagnostic as people read it: the message, the lines it is about with marks beneath, notes and
-help.
+"""The text of a diagnostic: the message, its source lines with marks below, notes and help.
 
 page("error", "unknown-name", "`labl` is not defined", span, [], [], ["did you mean `label`?"])
 
@@ -19,10 +18,10 @@ from specc.source import Source, Span
 from specc.system.records import dataclass
 
 WIDEST = 160
-"""Characters of a line that are shown."""
+"""The most characters of a line that are shown."""
 
 Paint = Callable[[str, str], str]
-"""A style (error, warning, label, frame or strong) and a text; the text in that style."""
+"""A function that returns a text in a style: error, warning, label, frame or strong."""
 
 
 def plain(style: str, text: str) -> str:
@@ -32,8 +31,7 @@ def plain(style: str, text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A piece of a line to mark with `sign`, from one column up to another, and what to write to
-    it."""
+    """A part of a line to mark with `sign`, from one column to another, and its message."""
 
     start: int
     end: int
@@ -52,7 +50,7 @@ def page(
     helps: Sequence[str],
     paint: Paint = plain,
 ) -> str:
-    """Return the lines of a diagnostic, each with its line end; `labels` are further places."""
+    """Return the lines of a diagnostic, with line ends; `labels` are further locations."""
     marks = [(span, "^", severity, "")]
     marks += [(place, "-", "label", text) for place, text in labels]
     gutter = len(str(max(mark[0].line for mark in marks)))
@@ -81,7 +79,7 @@ def _excerpt(
     is_first: bool,
     paint: Paint,
 ) -> list[str]:
-    """Return the lines of one source that are marked."""
+    """Return the marked lines of a source."""
     arrow = paint("frame", " " * gutter + ("--> " if is_first else "::: "))
     if not source.text and not any(message for *_, message in marks):
         return [arrow + source.name]
@@ -108,7 +106,7 @@ def _excerpt(
 def _line(
     source: Source, number: int, marks: Sequence[tuple[Span, str, str, str]]
 ) -> tuple[str, list[Mark]]:
-    """Return a line as it is shown, and its marks in columns of the screen, counted from 0."""
+    """Return a line as shown, and its marks in screen columns, which count from 0."""
     text = source.line(number)
     first = source.starts[number - 1]
     places = [
@@ -118,12 +116,12 @@ def _line(
         )
         for span, *_ in marks
     ]
-    # Of a very long line, the part about the first mark.
+    # of a very long line, only the part around the first mark
     cut = max(0, places[0][0] - WIDEST // 2) if places and len(text) > WIDEST else 0
     end = min(len(text), cut + WIDEST)
     head, tail = "…" * (cut > 0), "…" * (end < len(text))
     shown = [_shown(sign) for sign in text[cut:end]]
-    columns = [len(head)]  # where each character starts
+    columns = [len(head)]  # the column of each character
     for sign in shown:
         columns.append(columns[-1] + _width(sign))
 
@@ -152,16 +150,16 @@ def _width(text: str) -> int:
 
 
 def _rows(marks: Sequence[Mark], paint: Paint) -> list[str]:
-    """Return the rows beneath a line: the marks, and what is written to them.
+    """Return the rows below a line: the marks and their messages.
 
-    The last message follows the marks; a `|` leads from each of the others to its message.
+    The last message follows the marks; a `|` connects each of the others with its message.
 
-        - ^ ---- right
-        |
-        left
+    - ^ ---- right
+    |
+    left
     """
     ordered = sorted(marks, key=lambda mark: (mark.start, mark.end))
-    # The sign of the mistake itself is drawn over the others'.
+    # the mark of the error itself is drawn over the others
     canvas = ShownLine()
     for mark in sorted(marks, key=lambda mark: mark.sign == "^"):
         canvas.write(mark.start, mark.sign * (mark.end - mark.start), mark.style)
@@ -185,7 +183,7 @@ def _rows(marks: Sequence[Mark], paint: Paint) -> list[str]:
 
 
 class ShownLine:
-    """A row of signs in styles, written in any order."""
+    """A row of styled characters, written in any order."""
 
     def __init__(self) -> None:
         self.signs: dict[int, tuple[str, str]] = {}

@@ -1,13 +1,13 @@
-"""What a `train` block says, as plain data, and the words that it may say it with.
+"""The content of a `train` block as plain data, and the sources and functions that it may use.
 
-recipe          a model's ports, calls of sources, formulas of columns: a `Recipe`
-settings        what a setting of a source or of a column's word may be
-sources         the sources of data: the files and settings that each takes
-binding         which field of the data goes to which port
-call_errors     what is wrong with the call of a source
-data_warnings   warnings about data that can be read
-words           the words of `column` formulas: what each takes and gives
-datasets        the data sets that can be fetched
+recipe          a `Recipe`: a model's ports, calls of sources, formulas of columns
+settings        the types of the settings of sources and of column functions
+sources         the data sources: their files and settings
+binding         the field of the data for each port
+call_errors     errors in calls of data sources
+data_warnings   warnings about readable data
+words           the functions of `column` formulas: their inputs and results
+datasets        the data sets that can be downloaded
 column          the values of one port for all examples
 """
 

@@ -1,4 +1,4 @@
-"""Which field of the data goes to which port of the model, and whether it fits there.
+"""The binding of fields of the data to ports of the model.
 
 by_kind(("image", "label"), ports).fields     # {"photo": "image", "digit": "label"}
 port_type(port)                               # "float[1, 28, 28]"
@@ -47,7 +47,9 @@ def by_kind(fields: Iterable[str], ports: Sequence[Port]) -> Bound:
 
 
 def fits(shape: tuple[int, ...], wanted: tuple[Any, ...], is_image: bool) -> bool:
-    """Return whether examples of `shape` fit a port of shape `wanted`; it may have open sizes."""
+    """Return whether examples of `shape` fit a port of shape `wanted`, which may have symbolic
+    sizes.
+    """
 
     def without_ones(sizes: Iterable[object]) -> list[object]:
         return [size for size in sizes if size != 1]

@@ -1,9 +1,9 @@
-"""Errors in the call of a data source that are known before anything is read.
+"""Errors in the call of a data source that are known before the data is read.
 
     call_errors(DataCall("idx", ()), ())   # [Wrong("wrong-arguments", "`idx` takes the file ...")]
 
-`specc check` and the readers of sources call these functions first. The contents of files are not
-looked at here.
+`specc check` and the readers of sources call these functions first. They do not read the contents
+of files.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def call_errors(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
                            argument=most if count > most else None))  # fmt: skip
     for position, each in enumerate(call.arguments[:most] if call.word != FRAME else ()):
         if not isinstance(each, str) or not each:
-            given = f"`{each}`" if each != "" else "an empty text"
+            given = f"`{each}`" if each != "" else "an empty string"
             found.append(
                 Wrong(
                     "wrong-arguments",
                     f"`{call.word}` takes the name of a file here, not {given}",
-                    "put the name between quotes",
+                    "put the name in quotes",
                     argument=position,
                 )
             )
@@ -62,8 +62,8 @@ def call_errors(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
                 Wrong(
                     "wrong-arguments",
                     f"`{call.word}` reads files, not addresses such as `{each}`",
-                    "fetch the file first and name it here: a training does not change with what a"
-                    " server sends",
+                    "download the file first and name it here, so that training does not depend"
+                    " on a server",
                     argument=position,
                 )
             )
@@ -80,7 +80,7 @@ def call_errors(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
             ))  # fmt: skip
         elif (needed := known[name].wrong(value)) is not None:
             given = f'the string "{value}"' if isinstance(value, str) else f"`{str(value).lower()}`"
-            help_ = "put it between quotes" if needed == "a string" and value != "" else None
+            help_ = "put it in quotes" if needed == "a string" and value != "" else None
             found.append(
                 Wrong(
                     "bad-setting",
@@ -115,17 +115,17 @@ def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
             Wrong(
                 "wrong-kind",
                 f"the {bound.doubtful}s of `{call.word}` could be any of {listed}",
-                f"call the right port `{bound.doubtful}`, or use an `npz` file, which has names",
+                f"name the right port `{bound.doubtful}`, or use an `npz` file, which has names",
             )
         ]
     found = []
     for port in ports:
         field = bound.fields.get(port.name)
         if field is None:
-            message = f"`{call.word}` has nothing for `{port.name}: {port_type(port)}`"
-            help_ = "it gives images to a `float` port and labels to a `class` port"
+            message = f"`{call.word}` has no field for `{port.name}: {port_type(port)}`"
+            help_ = "its images are bound to a `float` port, its labels to a `class` port"
             if len(names) < len(source.fields):
-                help_ = f"give it {source.files[len(names)]}, too"
+                help_ = f"add {source.files[len(names)]}"
             found.append(Wrong("wrong-kind", message, help_))
         elif (
             field == "image" and source.shape and not fits(source.shape, port.shape, is_image=True)
@@ -134,7 +134,7 @@ def misfits(call: DataCall, ports: Sequence[Port]) -> list[Wrong]:
             found.append(
                 Wrong(
                     "shape-mismatch",
-                    f"`{call.word}` holds images of shape [{listed}], but"
+                    f"`{call.word}` has images of shape [{listed}], but"
                     f" `{port.name}` is {port_type(port)}",
                     f"declare `{port.name}: float[1, {listed}]`",
                 )

@@ -1,4 +1,4 @@
-"""The values of one port for all examples: data sources make them, kernels gather them."""
+"""The values of one port for all examples, from data sources to kernels."""
 
 from __future__ import annotations
 

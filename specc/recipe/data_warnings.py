@@ -1,8 +1,8 @@
-"""Warnings about data that can be read, but that a model will not learn well from.
+"""Warnings about readable data from which a model cannot learn well.
 
     large_batch(recipe, 50)        # a `large-batch` warning if a batch has room for more than 50
 
-`specc check` gives them for what a file declares, and the survey of the data for what it holds.
+`specc check` issues them for the declarations of a file, and the survey of the data for its values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from specc.system.records import dataclass
 
 @dataclass(frozen=True)
 class Reach:
-    """The range of the values that a function gives; `subject` begins a sentence about it."""
+    """The range of a function's values; `subject` starts a sentence about it."""
 
     subject: str  # such as "`sigmoid` gives"
     low: float
@@ -39,9 +39,9 @@ def large_batch(recipe: Recipe, count: int) -> Diagnostic | None:
         f"a batch of {recipe.examples_per_step:,} is larger than the training data, which has"
         f" {count:,} example{'s' * (count > 1)}",
         span,
-        help=f"an epoch would be a single step; `batch = {count // 10}` gives about ten"
+        help=f"an epoch would be a single step; `batch = {count // 10}` makes it about ten"
         if count >= 10
-        else f"`batch = {count}` holds all examples",
+        else f"`batch = {count}` has all examples",
     )
 
 
@@ -92,13 +92,13 @@ def same_data(recipe: Recipe, is_same: Callable[[str, str], bool]) -> list[Diagn
             Diagnostic(
                 "same-data",
                 "warning",
-                f"the {what} data is the training data, so its results say nothing about new"
+                f"the {what} data is the training data, so its results do not apply to new"
                 " examples",
                 call.span,
                 (Label(data.span, "the training data"),) if data.span is not None else (),
                 help="`validate split = 0.9` trains on 90% of the data and validates on the rest"
                 if name == "validate"
-                else "give it a file of examples that no other part has",
+                else "use a file with other examples",
             )
         )
     return found
@@ -136,13 +136,13 @@ def missing_classes(call: DataCall, port: Port, missing: Sequence[int]) -> Diagn
 
 
 def unscaled(recipe: Recipe, port: Port, what: str, notes: tuple[str, ...]) -> Diagnostic | None:
-    """Return the warning about an input with an unfit scale; `what` completes its message."""
+    """Return the warning about an unscaled input; `what` completes its message."""
     data = recipe.data
     if port.span is None or data is None:
         return None
     formula = next((each.formula for each in recipe.columns if each.name == port.name), None)
     if data.word in ("idx", "images", "cifar10", "npy", "npz") and formula is None:
-        help_ = f"`scale = 1/255` in `{data.word}` brings bytes to 0 to 1"
+        help_ = f"`scale = 1/255` in `{data.word}` scales bytes to the range 0 to 1"
     elif formula is not None and formula.span is not None:
         help_ = f"`column {port.name} = standardize({formula.span.text})` scales it"
     elif port.shape:
@@ -193,5 +193,5 @@ def unreachable(port: Port, reach: Reach, place: str, value: float) -> Diagnosti
         reach.span,
         labels,
         (f"{place}: {value:g}",),
-        f"scale the targets to {what} where the data are made, or change the output",
+        f"scale the targets in the data to {what}, or change the output",
     )

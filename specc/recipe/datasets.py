@@ -1,4 +1,4 @@
-"""The data sets that `specc data fetch` knows: their files, addresses and hashes.
+"""The data sets of `specc data fetch`: their files, addresses and hashes.
 
 DATASETS["mnist"].files[0].name       # "train-images-idx3-ubyte.gz"
 """
@@ -20,13 +20,13 @@ class Remote:
 
     @property
     def address(self) -> str:
-        """The address that the file is fetched from."""
+        """Return the address of the file."""
         return self.home + (self.remote_name or self.name)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set. `usage` is how a `train` block names it once it was fetched."""
+    """A data set. `usage` shows its use in a `train` block after the download."""
 
     about: str
     files: tuple[Remote, ...]
@@ -54,7 +54,7 @@ DATASETS: dict[str, Dataset] = {
         "data mnist()  test mnist(part = test)",
     ),
     "fashion-mnist": Dataset(
-        "70,000 pictures of clothes of 28x28 pixels (Xiao, Rasul and Vollgraf, 2017)",
+        "70,000 images of clothes of 28x28 pixels (Xiao, Rasul and Vollgraf, 2017)",
         (
             Remote("train-images-idx3-ubyte.gz", _FASHION,
                    "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d", 26_421_880),
@@ -68,7 +68,7 @@ DATASETS: dict[str, Dataset] = {
         "data fashion_mnist()  test fashion_mnist(part = test)",
     ),
     "cifar10": Dataset(
-        "60,000 pictures of 32x32 pixels in ten classes (Krizhevsky, 2009)",
+        "60,000 images of 32x32 pixels in ten classes (Krizhevsky, 2009)",
         (
             Remote("cifar-10-binary.tar.gz", _CIFAR,
                    "md5:c32a1d4ab5d03f1284b67883e8d87530", 170_052_171),

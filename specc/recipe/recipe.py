@@ -1,8 +1,8 @@
-"""What a `train` block says, as plain data: the part of a program that the runtime works from.
+"""The content of a `train` block as plain data, for the runtime.
 
     Recipe(epochs=10, batch=64, seed=0, data=DataCall("digits", (), {}))
 
-Nothing here knows graphs: the front end fills these in, the runtime reads them.
+It is independent of graphs: the front end creates it, and the runtime reads it.
 """
 
 from __future__ import annotations
@@ -15,24 +15,23 @@ from specc.source import Span
 from specc.system.records import dataclass
 
 LARGEST_FLOAT = 3.4028234663852886e38
-"""The largest number of float32, the precision that a model has unless it is compiled for another.
-"""
+"""The largest number of float32, the default dtype of a compiled model."""
 
 PRECISIONS = ("float32", "bfloat16")
-"""What `precision` may be in a `train` block: the format that operands of products are rounded to.
-"""
+"""The values of `precision` in a `train` block: the format to which operands of products are
+rounded."""
 
 
 BALANCE = "{}.balance"
-"""The state of a model that holds the weights of the classes of a target."""
+"""The suffix of the state with the class weights of a target."""
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input or target of the model: what a column of the data must provide.
+    """An input or target of the model, to which a column of the data is bound.
 
-    `kind` is "float", "class" or "bool"; `shape` that of one example; `classes` the number of
-    classes of a "class" port.
+    `kind` is "float", "class" or "bool", `shape` is the shape of one example, and `classes` the
+    number of classes of a "class" port.
     """
 
     name: str
@@ -41,22 +40,20 @@ class Port:
     shape: tuple[int, ...]
     classes: int | None = None
     span: Span | None = None
-    sequence: str | None = None  # the name of its first axis, if that is a sequence
-    length_of: str | None = None  # the port whose number of steps it is, for each example
-    begin_of: str | None = (
-        None  # the stream that begins anew with the examples for which it is true
-    )
+    sequence: str | None = None  # the name of its time axis, if it is a sequence
+    length_of: str | None = None  # the port whose length per example it is
+    begin_of: str | None = None  # the stream that is reset by the examples for which it is true
 
     @property
     def class_count(self) -> int:
-        """The number of classes, of a "class" port."""
+        """Return the number of classes of a "class" port."""
         assert self.classes is not None, f"`{self.name}` is of type {self.kind}"
         return self.classes
 
 
 @dataclass(frozen=True)
 class DataCall:
-    """A source of examples as the file calls it: `idx("images.gz", "labels.gz"; scale = 1/255)`."""
+    """A call of a data source in a file: `idx("images.gz", "labels.gz"; scale = 1/255)`."""
 
     word: str
     arguments: tuple[Any, ...] = ()
@@ -68,11 +65,11 @@ class DataCall:
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula of a column: a word with its inputs and settings.
+    """A formula of a column: a function with its inputs and settings.
 
     `word` is "constant" (its `value`), "name" (the column called `value`), an operator such as "+",
-    or a word of `words.WORDS`. `key` names what it remembers of the training part, such as
-    "standardize1", the first `standardize` of its column.
+    or a function of `words.WORDS`. `key` names its statistics of the training part, such as
+    "standardize1" for the first `standardize` of its column.
     """
 
     word: str
@@ -84,7 +81,7 @@ class Formula:
     setting_spans: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)
 
     def walk(self) -> Iterator[Formula]:
-        """Return the formula and all within it."""
+        """Yield the formula and all formulas in it."""
         yield self
         for each in self.inputs:
             yield from each.walk()
@@ -92,7 +89,7 @@ class Formula:
 
 @dataclass(frozen=True)
 class ColumnRule:
-    """`column NAME = formula`: how the raw columns of the data become an input or a target."""
+    """A rule `column NAME = formula`, which computes an input or a target from raw columns."""
 
     name: str
     formula: Formula
@@ -101,11 +98,11 @@ class ColumnRule:
 
 @dataclass(frozen=True)
 class Split:
-    """How the examples of one source are divided into parts.
+    """The rule that divides the examples of a source into parts.
 
-    `by` is "random"; or "stratify": each value of `column` is shared out alike between the parts;
-    "group": all examples with one value of `column` are in one part; "time": the parts that are
-    held out have the latest values of `column`.
+    `by` is "random"; "stratify": the parts have the same distribution of `column`; "group": all
+    examples with the same value of `column` are in the same part; or "time": the held-out parts
+    have the latest values of `column`.
     """
 
     by: str = "random"
@@ -115,7 +112,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Monitor:
-    """The value that tells which epoch is the best: one of a model's `columns`."""
+    """The value that selects the best epoch: one of a model's `columns`."""
 
     column: str  # "loss", "loss.<name>" or "metric.<name>"
     is_max: bool = False  # whether a higher value is better
@@ -135,25 +132,24 @@ class StartingWeights:
 class Recipe:
     """How a model is trained.
 
-    `monitor` chooses the best epoch, and with `patience` the end of the training; None stands for
-    the loss without penalties on weights. `validate` is a source, or the part of `data` that is
-    kept for it. `clip_value` bounds every element of the gradients, then `clip_norm` the norm of
-    them all. With `recompute` the backward pass computes values of the forward pass again, where
-    keeping them takes more memory. With `average` the moving means of all weights predict; that is
-    the share of what they were that they keep in each step. With the `precision` "bfloat16" the
-    operands of products are
-    rounded. A checkpoint is written every `checkpoint_seconds` within an epoch, too. A training
-    is saved and ends after `max_time` seconds. With a bound on `memory`, in MB, examples are read
-    from the disk while the model trains. During training the model generates texts of `sample`
-    symbols that begin with `prompt`, at a `temperature`, and keeps about as many `snapshots` of the
-    weights. `columns` are the formulas of columns, in their order. `starts` are the weights that
-    training begins with. `places` has the values of the settings that the file gives.
+    `monitor` selects the best epoch and, with `patience`, the end of training; None stands for the
+    loss without penalties on weights. `validate` is a source, or the part of `data` that is
+    held out for it. `clip_value` bounds every element of the gradients, then `clip_norm` the
+    norm of all gradients. With `recompute` the backward pass recomputes values of the forward
+    pass to save memory. With `average` the moving means of all weights are used for prediction;
+    its value is their decay per step. With the `precision` "bfloat16" the operands of products
+    are rounded. Checkpoints within an epoch are written every `checkpoint_seconds`. Training is
+    saved and ends after `max_time` seconds. With a limit on `memory`, in MB, examples are read
+    from disk during training. During training the model generates texts of `sample` symbols
+    that start with `prompt`, at a `temperature`, and keeps about `snapshots` snapshots of the
+    weights. `columns` are the formulas of columns, in order. `starts` are the weights that
+    training starts with. `places` has the values of the settings in the file.
 
     A training step averages the gradients of `accumulate` batches of `batch` examples.
 
     `validate` and `test` are sources, or shares of all examples of `data`; `split` says how these
     are chosen. With `folds` the validation part is fold `fold` (from 1) of that many. `balance`
-    names the target whose classes weigh alike, by `balance_by` ("weights" or "oversampling").
+    names the target whose classes get equal weight, by `balance_by` ("weights" or "oversampling").
     """
 
     data: DataCall | None = None
@@ -194,7 +190,7 @@ class Recipe:
         return self.batch * self.accumulate
 
     def whole(self, data: DataCall) -> Recipe:
-        """Return the recipe for all examples of a source, which are one part."""
+        """Return the recipe that reads all examples of a source as one part."""
         return replace(
             self,
             data=data,

@@ -1,4 +1,4 @@
-"""The values that a setting may have, in the call of a source or in a column's formula.
+"""The types of settings in calls of data sources and in formulas of columns.
 
 Setting("scale", "number", 1.0).wrong("a")      # "a number"
 """
@@ -12,7 +12,7 @@ from specc.recipe.recipe import LARGEST_FLOAT
 from specc.system.records import dataclass
 
 REQUIRED = object()
-"""The default of a setting that must be given."""
+"""The default of a required setting."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Setting:
     kind: str  # "number", "count", "size", "truth", "text", "value", "character" or "choice"
     default: Any
     words: tuple[str, ...] = ()
-    doc: str = ""  # what it does, for `specc explain`
+    doc: str = ""  # its description, for `specc explain`
 
     def __str__(self) -> str:
-        """`separator: character`, `scale: number = 1`, `level: char or word = char`."""
+        """Return the declaration: `separator: character`, `scale: number = 1`."""
         kinds = self.words if self.kind == "choice" else (self.kind, *self.words)
         if self.kind == "value":
             kinds = ("number", "text", *self.words)
@@ -40,7 +40,7 @@ class Setting:
         return f"{self.name}: {' or '.join(kinds)}" + (f" = {shown}" if has_default else "")
 
     def wrong(self, value: Any) -> str | None:
-        """Return what the value should be; None if it is right."""
+        """Return a description of the right type; None if the value has it."""
         if self.kind == "text":
             return None if isinstance(value, str) and value.strip() else "a string"
         if self.kind == "character":

@@ -1,4 +1,4 @@
-"""The sources of data that `train` may name: the files and settings that each takes.
+"""The data sources of a `train` block: their files and settings.
 
 SOURCES["idx"].files        # ("the file of the images", "the file of the labels")
 """
@@ -15,8 +15,8 @@ TEXT = (
     Setting(
         "level", "choice", "char", ("char", "word"), "Whether a symbol is a character or a word."
     ),
-    Setting("limit", "count", None, (), "The most symbols that are kept: the most frequent ones."),
-    Setting("unknown", "text", None, (), "The symbol that replaces those that are not known."),
+    Setting("limit", "count", None, (), "The number of the most frequent symbols to keep."),
+    Setting("unknown", "text", None, (), "The symbol that replaces unknown ones."),
 )
 _SCALE = "A factor for the numbers of `float` inputs; targets are not scaled."
 SCALE = Setting("scale", "number", 1.0, (), _SCALE)
@@ -25,14 +25,14 @@ SHIFT = Setting(
     "shift", "number", 0.0, (), "A number that is added to `float` inputs after scaling."
 )
 SEPARATOR = Setting(
-    "separator", "character", None, (), "The character between fields; without it specc finds out."
+    "separator", "character", None, (), "The character between fields; by default it is detected."
 )
 MISSING = Setting(
     "missing",
     "number",
     "refuse",
     ("drop", "refuse"),
-    "A number that replaces missing values; `drop` leaves such rows out, and `refuse` makes them an"
+    "A number that replaces missing values; `drop` skips such rows, and `refuse` makes them an"
     " error.",
 )
 COLUMNS = Setting(
@@ -46,12 +46,12 @@ _BY_NAME = (
 )  # fmt: skip
 _SEVERAL = (
     ' Several files with the same columns are read one after the other; `"part-*.csv"` names all'
-    " that fit."
+    " matching files."
 )
 _FILE = ("the name of a file",)
-PART = Setting("part", "choice", "train", ("train", "test"), "Which part of the data set is read.")
+PART = Setting("part", "choice", "train", ("train", "test"), "The part of the data set to read.")
 
-# Names that other tools have for the settings of sources.
+# Names of the settings of sources in other tools.
 SETTING_SYNONYMS = {
     "sep": "separator", "delimiter": "separator", "delim": "separator", "na": "missing",
     "na_values": "missing", "nan": "missing", "rescale": "scale", "normalize": "scale",
@@ -64,18 +64,18 @@ SETTING_SYNONYMS = {
 
 @dataclass(frozen=True)
 class DataSource:
-    """The arguments and settings that the call of a source may have.
+    """The arguments and settings of a data source.
 
-    The last `optional` of the files may be left out. With `names_ports` there is also a setting for
+    The last `optional` of the files are optional. With `names_ports` there is also a setting for
     each input and target, the name of its column. A source without names has `fields`, which are
-    bound by kind: all of them, or one for each file. `shape` and `classes` are those of its images
-    and labels, and `examples` their number, if they are always the same. Its first argument may be
-    a folder if it `takes_folders`.
+    bound by kind: all of them, or one per file. `shape`, `classes` and `examples` are the shape of
+    its images, the number of its classes and that of its examples, if they are fixed. The first
+    argument may be a folder if it `takes_folders`.
     """
 
     files: tuple[str, ...] = ()
     optional: int = 0
-    more_files: bool = False  # whether the call may have any number of the last file
+    more_files: bool = False  # whether the last file may occur any number of times
     settings: tuple[Setting, ...] = (SCALE, SHIFT)
     names_ports: bool = False
     takes_folders: bool = False
@@ -107,7 +107,7 @@ SOURCES: dict[str, DataSource] = {
         optional=1,
         fields=("image", "label"),
         doc="Files in the IDX format of MNIST, plain or compressed. Images are bound to the `float`"
-        " port and labels to the `class` port; `scale = 1/255` brings bytes to 0 to 1.",
+        " port and labels to the `class` port; `scale = 1/255` scales bytes to the range 0 to 1.",
     ),
     "csv": DataSource(
         _FILE,
@@ -129,9 +129,9 @@ SOURCES: dict[str, DataSource] = {
         settings=TABLE,
         names_ports=True,
         more_files=True,
-        doc="A JSON object on each line: its members are the columns. A list of equally many"
-        " numbers on each line is a vector; lists of different lengths, of numbers or of equally"
-        " long vectors, are a sequence `[<= time]`." + _BY_NAME,
+        doc="A JSON object on each line, whose members are the columns. Lists of numbers of the"
+        " same length are vectors; lists of different lengths, of numbers or of vectors of the same"
+        " length, are variable-length sequences `[<= time]`." + _BY_NAME,
     ),
     "parquet": DataSource(
         _FILE,
@@ -167,20 +167,20 @@ SOURCES: dict[str, DataSource] = {
         " files. They are mapped into memory, so they may be larger than it.",
     ),
     "images": DataSource(
-        ("a folder with a folder of pictures for each class, or a table with their paths",),
+        ("a folder with one folder of images per class, or a table with their paths",),
         settings=(
             BYTES,
             SHIFT,
-            Setting("size", "size", None, (), "The height and width that pictures are scaled to."),
-            Setting("path", "text", "path", (), "The column of a table with the pictures' paths."),
+            Setting("size", "size", None, (), "The height and width to which images are scaled."),
+            Setting("path", "text", "path", (), "The column of a table with the images' paths."),
             MISSING,
         ),
         names_ports=True,
         takes_folders=True,
-        doc="Pictures (PNG, JPEG, GIF, BMP, TIFF, WebP) of any size, read by Pillow (extra"
-        " `images`): a folder with a folder for each class, or a table with a column of paths. The"
-        " shorter side is scaled, and the middle cut out. The decoded pictures are kept in the"
-        " user's cache folder.",
+        doc="Images (PNG, JPEG, GIF, BMP, TIFF, WebP) of any size, read by Pillow (extra"
+        " `images`): a folder with one folder per class, or a table with a column of paths. The"
+        " shorter side is scaled, and the image is cropped to its center. The decoded images are"
+        " cached in the user's cache folder.",
     ),
     "mnist": DataSource(
         settings=(BYTES, SHIFT, PART),
@@ -188,15 +188,15 @@ SOURCES: dict[str, DataSource] = {
         shape=(28, 28),
         classes=10,
         doc="The 60,000 handwritten digits of MNIST (LeCun, Cortes and Burges, 1998), or its 10,000"
-        " test digits, which `specc data fetch mnist` has put into the user's data folder.",
+        " test digits, which `specc data fetch mnist` downloads to the user's data folder.",
     ),
     "fashion_mnist": DataSource(
         settings=(BYTES, SHIFT, PART),
         fields=("image", "label"),
         shape=(28, 28),
         classes=10,
-        doc="The 60,000 pictures of clothes of Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017), or"
-        " its 10,000 test pictures, which `specc data fetch fashion-mnist` has put into the user's"
+        doc="The 60,000 images of clothes of Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017), or"
+        " its 10,000 test images, which `specc data fetch fashion-mnist` downloads to the user's"
         " data folder.",
     ),
     "cifar10": DataSource(
@@ -208,19 +208,19 @@ SOURCES: dict[str, DataSource] = {
         classes=10,
         more_files=True,
         doc="The binary form of the CIFAR-10 images (Krizhevsky, 2009): the files of its batches,"
-        " or the archive that holds them. Without a file it is what `specc data fetch cifar10` has"
-        " put into the user's data folder.",
+        " or the archive with them. The default is the data set that `specc data fetch cifar10`"
+        " downloads to the user's data folder.",
     ),
     "text": DataSource(
         _FILE,
         settings=TEXT,
         more_files=True,
-        doc="A text, or several, as a sequence of symbols. The target is the same sequence, one"
-        " symbol later. The symbols of the training text give the size of an open `dim`.",
+        doc="One or more texts as a sequence of symbols. The target is the same sequence, one"
+        " symbol later. The number of symbols in the training text sets a symbolic `dim`.",
     ),
 }
 FRAME = "frame"
-"""The source of a table from Python, which no model file can call."""
+"""The source of a table from Python; a model file cannot use it."""
 _FRAME = DataSource(("a table",), settings=TABLE, names_ports=True)
 
 

@@ -1,10 +1,10 @@
 """The functions of `column` formulas: inputs, results, and statistics of the training part.
 
     WORDS["fill"].settings         # (Setting("by", "number", ..., ("mean", "median", "most")),)
-    mistakes(formula)              # what is wrong with its words, inputs and settings
+    mistakes(formula)              # errors in its functions, inputs and settings
 
 Kinds of values: "numbers", "words", "dates", "truth", "classes" and "symbols"; "any" takes them
-all. The kind of a raw column shows only in the data.
+all. The kind of a raw column is known only from the data.
 """
 
 from __future__ import annotations

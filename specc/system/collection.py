@@ -1,10 +1,10 @@
-"""Put off Python's garbage collection while a model is compiled.
+"""Postpone Python's garbage collection during compilation.
 
     @uncollected
     def compile(...):
 
-Compiling makes about 100,000 small objects, most of which stay. Collecting garbage among them took
-10% to 25% of the time from a warm start to the first step.
+Compilation creates about 100,000 small objects, most of which stay alive. Garbage collection among
+them took 10% to 25% of the time from a warm start to the first step.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The user's folders: the one place that knows where they are.
+"""The user's folders for compiled code and data.
 
 cache_folder()                            # ~/.cache/specc on Linux
-folder = private("kernels")               # a folder of it that only this user can write to
-write(folder / "relu.o", code)            # whole or not at all
-read(folder / "relu.o")                   # None for a file that somebody else may have written
+folder = private("kernels")               # a folder in it that only this user can write
+write(folder / "relu.o", code)            # atomic
+read(folder / "relu.o")                   # None for a file that another user may have written
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def cache_folder() -> Path:
     """Return the folder for compiled code: SPECC_CACHE_DIR, or the system's cache folder."""
     if chosen := os.environ.get("SPECC_CACHE_DIR"):
         return Path(chosen)
-    if sys.platform == "linux":  # the next lines do the same, but take 10 ms to import
+    if sys.platform == "linux":  # like the next lines, without an import of 10 ms
         given = os.environ.get("XDG_CACHE_HOME", "")
         return Path(given if given.strip() else os.path.expanduser("~/.cache")) / "specc"
     import platformdirs
@@ -41,7 +41,7 @@ def data_folder() -> Path:
 
 
 def private(name: str) -> Path | None:
-    """Return a folder of the cache folder for this user alone; None where there cannot be one."""
+    """Return a private folder in the cache folder; None if it cannot be created."""
     try:
         folder = cache_folder() / name
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -59,14 +59,14 @@ def private(name: str) -> Path | None:
 
 
 def _is_trusted(found: os.stat_result) -> bool:
-    """Return whether only this user, or root, can have written a file: no other code is run."""
+    """Return whether only this user, or root, can have written a file."""
     if os.name != "posix":
         return True
     return found.st_uid in (os.geteuid(), 0) and not stat.S_IMODE(found.st_mode) & _OTHERS_WRITE
 
 
 def read(path: Path) -> bytes | None:
-    """Return what is in a file of a private folder; None if it is missing or not this user's."""
+    """Return the content of a private file; None if it is missing or may be another user's."""
     try:
         with path.open("rb") as file:
             return file.read() if _is_trusted(os.fstat(file.fileno())) else None
@@ -75,7 +75,7 @@ def read(path: Path) -> bytes | None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; a folder that cannot be written is no error."""
+    """Write a file atomically; a folder that cannot be written is not an error."""
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)

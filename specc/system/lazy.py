@@ -1,8 +1,8 @@
-"""Values that an object computes when they are first asked for.
+"""Properties that are computed at their first use.
 
-Python 3.11's own `cached_property` holds a lock of the class while it computes. A child that is
-forked at that moment, while another thread compiles, would wait for the lock for ever; from Python
-3.12 on, two threads may each keep a value of their own.
+The `cached_property` of Python 3.11 holds a lock of the class during the computation. A child that
+is forked at that moment would wait for the lock for ever. From Python 3.12 on, two threads may
+get different objects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ else:
     class cached_property(functools.cached_property):
         """A property that is computed once, without a lock.
 
-        Threads that ask at the same time may compute it side by side; all get the same object.
+        Several threads may compute it at the same time; all get the same object.
         """
 
         def __get__(self, instance: Any, owner: type | None = None) -> Any:

@@ -1,15 +1,15 @@
-"""Locks for the threads that share a model, and for the compiler; a fork leaves them usable.
+"""Locks for threads that share a model, and for the compiler, usable after a fork.
 
     lock = ReadWriteLock()
     with lock.reading: ...      # any number of threads at once; may be nested
-    with lock.writing: ...      # one thread alone; may be nested, and may read
+    with lock.writing: ...      # one thread at a time; may be nested, and may read
     with COMPILER: ...          # one thread of the process at a time
 
 A forked child has only the thread that forked. A lock that another thread held at that moment would
-never be released there, so the child makes its locks anew. What such a lock protects may be half
-done, however: a fork waits for the kernel that is being compiled or loaded (`NATIVE`), and for up
-to `WAIT` seconds for threads that change a model. A model that is still being changed then cannot
-be used in the child.
+never be released there, so the child recreates its locks. The data that such a lock protects may be
+inconsistent, however. So a fork waits for the kernel that is being compiled or loaded (`NATIVE`),
+and up to `WAIT` seconds for threads that change a model. A model that is still being changed then
+cannot be used in the child.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _TORN = -1  # `closed` in a child that was forked while another thread changed t
 
 
 def _is_held(lock: Any) -> bool:
-    """Return whether this thread holds a re-entrant lock: the stubs of `RLock` leave that out."""
+    """Return whether this thread holds a re-entrant lock (missing in the stubs of `RLock`)."""
     held: bool = lock._is_owned()
     return held
 
 
 class Mutex:
-    """A re-entrant lock, free in a forked child unless the thread that forked holds it."""
+    """A re-entrant lock that is free in a forked child, unless the forking thread holds it."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -52,7 +52,7 @@ class Mutex:
 
 
 class _Native:
-    """A re-entrant lock for which a fork waits, next in turn.
+    """A re-entrant lock for which a fork waits, with precedence over other threads.
 
     It must not be held by a thread that waits for a model.
     """
@@ -71,7 +71,7 @@ class _Native:
         self._lock.release()
 
     def acquire(self) -> None:
-        """For a fork: who would take the lock again meanwhile waits at the turnstile."""
+        """Acquire the lock for a fork; other threads wait at the turnstile."""
         self._turnstile.acquire()
         self._lock.acquire()
 
@@ -81,12 +81,12 @@ class _Native:
 
 
 class ReadWriteLock:
-    """Many threads read at once, or one writes.
+    """A lock for many readers or one writer.
 
-    A writer goes before the readers that come after it, and the readers that had to wait for it go
-    before the next writer.
+    A writer has precedence over later readers, and the readers that waited for it have
+    precedence over the next writer.
 
-    Reading is quick enough for a call of a few microseconds where it is spelled out:
+    Reading is fast enough for a call of a few microseconds if it is inlined:
 
         me = threading.get_ident()
         try:
@@ -99,14 +99,14 @@ class ReadWriteLock:
             if lock.closed is not None:
                 lock.tell()
 
-    A thread that only reads must not begin to write.
+    A thread that is reading must not start to write.
     """
 
     def __init__(self) -> None:
-        self.readers: list[int] = []  # the identifier of a thread for each time that it entered
+        self.readers: list[int] = []  # the identifier of a thread, once per time that it entered
         self.closed: int | None = None  # the thread that writes, or waits for readers to leave
-        self._waiting = 0  # readers that wait for a writer
-        self._first = 0  # of these, the ones that go before the next writer
+        self._waiting = 0  # the number of readers that wait for a writer
+        self._first = 0  # the number of these with precedence over the next writer
         self._depth = 0  # how often the writing thread entered
         self._writer, self._changed = threading.RLock(), threading.Condition()
         self._fork = threading.Lock()  # held by a fork that waits for the writing thread
@@ -137,7 +137,7 @@ class ReadWriteLock:
                 self.readers.append(me)
 
     def tell(self) -> None:
-        """Let a writer know that a reader has left."""
+        """Notify a writer that a reader has left."""
         with self._changed:
             self._changed.notify_all()
 
@@ -151,7 +151,7 @@ class ReadWriteLock:
             try:
                 self._check()
                 assert me not in self.readers, (
-                    "a thread that reads cannot write: please report this"
+                    "a thread that is reading cannot write; please report this"
                 )
                 if self._first:
                     with self._changed:
@@ -186,12 +186,14 @@ class ReadWriteLock:
         if self.closed == _TORN:
             raise RuntimeError(
                 "this process was forked while another thread changed the model, so its weights may"
-                " be half written here: fork before or after a training step, or pickle the model"
+                " be inconsistent here: fork before or after a training step, or pickle the model"
                 " instead"
             )
 
     def hold(self, deadline: float) -> bool:
-        """Keep writers out of the way of a fork, until `deadline` at most; whether they are."""
+        """Keep writers away during a fork, waiting until `deadline` at most. Return whether they
+        are.
+        """
         self._fork.acquire()
         self._is_forking = True
         self._held = self._writer.acquire(timeout=max(deadline - time.monotonic(), 0))
@@ -250,12 +252,14 @@ class _Writing:
         self._lock.close_for_writing()
 
 
-# What a fork must know.
+# The state that a fork needs.
 
 _write_locks: weakref.WeakSet[ReadWriteLock] = weakref.WeakSet()
 _remade: weakref.WeakSet = weakref.WeakSet()
-_natives: list[Callable] = []  # find a lock that a fork takes, or None, in this order
-_taken: list = []  # by the thread that forks
+_natives: list[
+    Callable
+] = []  # functions that return a lock that a fork acquires, or None, in this order
+_taken: list = []  # the locks that the forking thread has acquired
 _forking = threading.RLock()
 
 
@@ -303,7 +307,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _lock_in(module: str, *names: str):
-    """A lock of another package, if that is loaded and has it."""
+    """Return a function that finds a lock of another package, if it is loaded."""
     found = sys.modules.get(module)
     for name in names:
         found = getattr(found, name, None)
@@ -311,7 +315,7 @@ def _lock_in(module: str, *names: str):
 
 
 NATIVE = _Native()
-"""Held while LLVM is imported, compiles or links: for one kernel at most."""
+"""The lock for importing LLVM, compiling and linking, held for one kernel at most."""
 
 _natives += (
     lambda: NATIVE,
@@ -319,7 +323,5 @@ _natives += (
 )
 
 COMPILER = Mutex()
-"""Held while models are checked and compiled.
-
-Passes and the front end keep state of the process.
+"""The lock for checking and compiling models, as passes and the front end have global state.
 """

@@ -1,8 +1,8 @@
-"""What draws the figures of a model, for rooms that come before `specc.plots`.
+"""A hook for plots of a model, for modules that must not import `specc.plots`.
 
 plotter.draw(net, "confusion", frame)      # a figure that a notebook shows
 
-`specc` sets it, so that a net can be asked for a figure though it knows nothing of figures.
+`specc` sets it, so a net can show plots without importing them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 
 def _nothing(*given: object, **options: object) -> Any:
-    raise RuntimeError("nothing draws figures: import specc first")
+    raise RuntimeError("plots are not available: import specc first")
 
 
 draw: Callable[..., Any] = _nothing
-"""Draws the figure of a net or a run: see `specc.plot`."""
+"""The function that draws a plot of a net or a run: see `specc.plot`."""

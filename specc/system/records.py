@@ -1,9 +1,9 @@
-"""Data classes that are made quickly.
+"""Data classes that are created quickly.
 
-`dataclass` is that of the standard library, with the same fields and behaviour. Its methods are the
-same functions for all classes, but for `__init__`, which is written when the class is first called.
-The standard library writes and compiles up to six functions for each class: that is a quarter of
-the time that `specc check` takes for a small file.
+`dataclass` has the same fields and behaviour as that of the standard library. All classes share its
+methods, except for `__init__`, which is generated at the first call of the class. The standard
+library generates and compiles up to six functions per class, which is a quarter of the time of
+`specc check` for a small file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ABSENT = object()
 def _made(cls: type, repr: bool, eq: bool, frozen: bool, slots: bool) -> type:
     own = set(vars(cls))
     if cls.__doc__ is None:
-        cls.__doc__ = ""  # or the standard library reads the signature, to write it there
+        cls.__doc__ = ""  # otherwise the standard library reads the signature for the docstring
     found: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots)(cls)
     if "__init__" not in own:
         found.__init__ = _first_init
@@ -60,7 +60,7 @@ def _made(cls: type, repr: bool, eq: bool, frozen: bool, slots: bool) -> type:
 
 
 def _first_init(self: Any, *arguments: Any, **named: Any) -> None:
-    """Write `__init__` for the class that declares the fields, and call it."""
+    """Generate `__init__` for the class that declares the fields, and call it."""
     cls: Any
     for cls in type(self).__mro__:
         if vars(cls).get("__init__") is _first_init:
@@ -71,7 +71,7 @@ def _first_init(self: Any, *arguments: Any, **named: Any) -> None:
 
 
 def _written_init(cls: Any) -> Any:
-    """The function that `dataclasses` would write as `__init__`."""
+    """Return the function that `dataclasses` would generate as `__init__`."""
     space: dict[str, Any] = {"set_": object.__setattr__, "absent_": _ABSENT}
     parameters, lines = ["self"], []
     for field in dataclasses.fields(cls):
@@ -110,7 +110,7 @@ def _repr(self: Any) -> str:
 
 
 _VALUES: dict[type, Any] = {}
-"""What gives the compared fields of an instance, by its class."""
+"""Functions that return the compared fields of an instance, by its class."""
 
 
 def _values_of(cls: Any) -> Any:

@@ -235,7 +235,7 @@ def test_unknown_settings_and_sources_are_refused(idx_folder):
     assert "is a number" in refusal(idx_folder, (IMAGE,), "idx", "images", scale="1")
     assert "did you mean `digits`?" in refusal(idx_folder, (IMAGE,), "digit")
     assert "takes the file of the images" in refusal(idx_folder, (IMAGE,), "idx")
-    assert "between quotes" in refusal(idx_folder, (IMAGE,), "idx", 3)
+    assert "in quotes" in refusal(idx_folder, (IMAGE,), "idx", 3)
 
 
 def test_a_recipe_without_data_is_refused(tmp_path):

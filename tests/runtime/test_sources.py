@@ -96,7 +96,7 @@ def test_a_zip_of_one_file_is_unpacked(tmp_path):
 
 def test_addresses_are_refused_with_a_remedy(tmp_path):
     said = refusal(tmp_path, (AGE,), "csv", "https://example.org/a.csv")
-    assert "`csv` reads files, not addresses" in said and "fetch the file first" in said
+    assert "`csv` reads files, not addresses" in said and "download the file first" in said
 
 
 # Large tables
