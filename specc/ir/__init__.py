@@ -1,6 +1,6 @@
 """The intermediate representation: types, ops, graphs, programs and plans, frozen and printable.
 
-sizes      sizes of axes: integers, and polynomials over open sizes
+sizes      sizes of axes: integers, and polynomials over symbolic sizes
 types      kind and shape of a value, and whether it varies over the batch
 op         what an op must state about itself
 graph      nodes, graphs, and how a pass rebuilds one

@@ -170,7 +170,7 @@ class Program:
 
     def __repr__(self) -> str:
         count = sum(each.type.elements for each in self.parameters)
-        sizes = f", open sizes {', '.join(self.open_sizes)}" if self.open_sizes else ""
+        sizes = f", symbolic sizes {', '.join(self.open_sizes)}" if self.open_sizes else ""
         ports = ", ".join(port.name for port in self.ports if "." not in port.name)
         return f"<Program {self.name}({ports}): {count} parameters{sizes}>"
 

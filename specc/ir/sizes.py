@@ -17,7 +17,7 @@ from specc.system.records import dataclass
 
 
 class Undecided(Exception):
-    """A comparison whose outcome depends on an open size; `.size` is the polynomial in doubt."""
+    """A comparison whose outcome depends on a symbolic size; `.size` is the polynomial in doubt."""
 
     def __init__(self, size: Polynomial) -> None:
         super().__init__(f"the sign of {size} is not known")
@@ -142,12 +142,12 @@ def atom(value: Atom) -> Polynomial:
 
 def bound(size: Size) -> int:
     """Return a size as an integer, in a model whose sizes are all known."""
-    assert isinstance(size, int), f"the size {size} is open"
+    assert isinstance(size, int), f"the size {size} is symbolic"
     return size
 
 
 def same(left: Size, right: Size) -> bool | None:
-    """Return whether two sizes are equal; None if that depends on an open size."""
+    """Return whether two sizes are equal; None if that depends on a symbolic size."""
     difference = left - right
     if isinstance(difference, int):
         return difference == 0
@@ -195,7 +195,7 @@ def extent(size: Size) -> int:
 
 
 def open_names(size: Size) -> set[str]:
-    """Return the names of the open sizes that `size` depends on."""
+    """Return the names of the symbolic sizes that `size` depends on."""
     names: set[str] = set()
     for monomial, _ in _terms(size):
         for factor, _ in monomial:

@@ -1,7 +1,6 @@
 """The functions of `column` formulas: inputs, results, and statistics of the training part.
 
     WORDS["fill"].settings         # (Setting("by", "number", ..., ("mean", "median", "most")),)
-    mistakes(formula)              # errors in its functions, inputs and settings
 
 Kinds of values: "numbers", "words", "dates", "truth", "classes" and "symbols"; "any" takes them
 all. The kind of a raw column is known only from the data.
@@ -22,8 +21,8 @@ class ColumnWord:
     """A function of a column's formula.
 
     `inputs` are the names of its inputs, of which there may be any number of the last one if
-    `more`. `takes` are the kinds of values that it takes, and `gives` the kind of its result
-    ("same": that of its input). If `learns`, it keeps statistics of the training part. `doc` is its
+    `more`. `takes` are the kinds of its inputs, and `gives` is the kind of its result
+    ("same": that of its input). If `learns`, it has statistics of the training part. `doc` is its
     page.
     """
 
@@ -51,7 +50,7 @@ _FUNCTIONS = {
     "abs": "absolute value",
     "sin": "sine of radians, as in `sin(2 * pi * hour(x) / 24)`",
     "cos": "cosine of radians",
-    "floor": "largest integer that is not above the value",
+    "floor": "largest integer that is at most the value",
     "round": "nearest integer",
 }
 _DATES = {
@@ -69,60 +68,60 @@ WORDS: dict[str, ColumnWord] = {
         ColumnWord(
             "standardize", ("x",), NUMERIC, "numbers",
             "(x - mean) / deviation, with the mean and the standard deviation of the training part."
-            " Each element of a vector has its own. A constant column becomes 0.",
+            " Each element of a vector is standardized separately. A constant column becomes 0.",
             learns=True, example="standardize(age)",
         ),
         ColumnWord(
             "scale", ("x",), NUMERIC, "numbers",
-            "Maps the least and the largest value of the training part to `low` and `high`."
-            " Each element of a vector has its own. A constant column becomes `low`.",
+            "Maps the minimum and the maximum of the training part to `low` and `high`."
+            " Each element of a vector is scaled separately. A constant column becomes `low`.",
             (Setting("low", "number", 0.0), Setting("high", "number", 1.0)),
             learns=True, example="scale(age; 0, 1)",
         ),
         ColumnWord(
             "fill", ("x",), ("numbers", "truth", "words", "dates"), "same",
-            "Puts a value where one is missing: the mean, the median or the most frequent value"
-            " (`most`) of the training part, or a number. For words it is `most` or a text.",
+            "Replaces missing values: by the mean, the median or the most frequent value"
+            " (`most`) of the training part, or by a number. For words, by `most` or a string.",
             (Setting("by", "value", "mean", ("mean", "median", "most")),),
             learns=True, example="fill(age; median)",
         ),
         ColumnWord(
             "missing", ("x",), ("any",), "truth",
-            "1 where a value is missing, 0 elsewhere: a gap often says something by itself.",
+            "1 where a value is missing, 0 elsewhere: a gap may itself be informative.",
             example="missing(age)",
         ),
         ColumnWord(
             "class", ("x",), ("words", "numbers", "truth"), "classes",
             "The number of each word among the sorted words of the training part. Words that occur"
             " fewer than `least` times there, and with `unknown` also new and missing ones, become"
-            " one class of their own, the first.",
+            " a separate class, the first one.",
             (Setting("unknown", "truth", False), Setting("least", "size", 1)),
             learns=True, example="class(city; unknown = true, least = 5)",
         ),
         ColumnWord(
             "onehot", ("x",), ("words", "truth", "classes", "numbers"), "numbers",
-            "A vector with 1 at the place of the word, and 0 elsewhere. Words are those of the"
+            "A vector with 1 at the position of the word, and 0 elsewhere. Words are those of the"
             " training part; a new or missing word is a vector of zeros. Rarer words than `least`"
-            " have no place.",
+            " have no position.",
             (Setting("least", "size", 1),), learns=True, example="onehot(city)",
         ),
         ColumnWord(
             "bucket", ("x",), NUMERIC, "classes",
-            "The number of the bucket that a value falls into, from 0: `count` buckets with equally"
-            " many examples of the training part in each.",
+            "The number of the bucket of a value, from 0: `count` buckets with equal numbers of"
+            " examples of the training part.",
             (Setting("count", "count", REQUIRED),), learns=True, example="bucket(income; 10)",
         ),
         ColumnWord(
             "hash", ("x",), ("words", "numbers", "truth"), "classes",
-            "A class below `count` that follows from the text alone (CRC-32 of its UTF-8 bytes),"
-            " for words without number: different words may share a class.",
+            "A class below `count`, a hash of the text (CRC-32 of its UTF-8 bytes),"
+            " for an unlimited number of words: different words may share a class.",
             (Setting("count", "count", REQUIRED),), example="hash(url; 1000)",
         ),
         ColumnWord(
             "number", ("x",), ("words", "numbers"), "numbers",
-            "The number that a text says, whatever its `decimal` sign and the sign between its"
+            "The number in a text, with any `decimal` sign and any sign between"
             ' `thousands`: `number(price; decimal = ",")` reads 11,6, and with `thousands = "."`'
-            " also 1.234,50. A sign of a currency or of percent before or after it is left out.",
+            " also 1.234,50. A currency or percent sign before or after it is ignored.",
             (Setting("decimal", "text", "."), Setting("thousands", "text", None)),
             example='number(price; decimal = ",")',
         ),
@@ -134,20 +133,20 @@ WORDS: dict[str, ColumnWord] = {
         ),
         ColumnWord(
             "symbols", ("x",), ("words", "numbers"), "symbols",
-            "A text as a sequence of classes, one for each character or word.",
+            "A text as a sequence of classes, one per character or word.",
             (Setting("level", "choice", "char", ("char", "word")),
              Setting("limit", "count", None), Setting("unknown", "text", None)),
             learns=True, example="symbols(review; level = word, limit = 10000)",
         ),
         ColumnWord(
-            "clip", ("x",), NUMERIC, "numbers", "Bounds a value by `low` and `high`.",
+            "clip", ("x",), NUMERIC, "numbers", "Limits a value to the range `low` to `high`.",
             (Setting("low", "number", REQUIRED), Setting("high", "number", REQUIRED)),
             example="clip(age; 0, 100)",
         ),
         ColumnWord(
             "columns", (), (), "numbers",
             "A vector of all columns with names that match one of the patterns, in the order of the"
-            " table. `*` stands for any text. A single name stands for that column itself.",
+            " table. `*` matches any text. A single name is that column itself.",
             more=True, example='columns("pixel*")',
         ),
         ColumnWord(
@@ -165,7 +164,7 @@ WORDS: dict[str, ColumnWord] = {
         ),
         ColumnWord(
             "concat", ("a", "b"), (*NUMERIC,), "numbers",
-            "The values and vectors side by side, as one vector.", more=True,
+            "The values and vectors concatenated to one vector.", more=True,
             example="concat(standardize(age), onehot(city))",
         ),
         *(
@@ -199,4 +198,4 @@ SYNONYMS = {
     "stack": "concat", "concatenate": "concat", "column": "columns", "others": "rest",
     "numeric": "numbers", "log1p": "log",
 }  # fmt: skip
-"""What the field calls the words of columns."""
+"""Names of column functions in other tools."""

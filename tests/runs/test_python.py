@@ -259,7 +259,9 @@ def test_the_probability_of_a_score_never_overflows():
 def test_objects_have_short_names(run, net):
     assert repr(net) == "<Net flowers: 27 parameters, float64, batch 8>"
     program = specc.loads(TEXT)
-    assert repr(program) == "<Program flowers(x, kind): 5*kinds + 12 parameters, open sizes kinds>"
+    assert (
+        repr(program) == "<Program flowers(x, kind): 5*kinds + 12 parameters, symbolic sizes kinds>"
+    )
 
 
 def test_a_run_goes_on_with_the_machine_that_its_plans_were_made_for(folder, tmp_path, monkeypatch):
