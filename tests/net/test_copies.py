@@ -288,7 +288,7 @@ def test_predictions_take_the_moving_means_of_the_weights(dtype):
             ("let value = tower(s)", "let value = s -> fixed"),
             "must be the only stage of a `layer`",
         ),
-        (("momentum(lr", "momentum(loss1; lr"), "`loss1` is none"),
+        (("momentum(lr", "momentum(loss1; lr"), "`loss1` is not a loss"),
         (("lr = 0.02)", "lr = 0.02, every = 0)"), "`every` must be a number of steps, at least 1"),
         (("optimizer momentum(lr = 0.02)", "optimizer momentum(lr = 0.02) average = 1"), "< 1"),
     ],

@@ -157,7 +157,7 @@ def test_a_class_of_a_number_is_within_its_bounds():
         ("number(x)", "`number` takes a class"),
         ("class(x; 0)", "`classes` must be >= 1, not 0"),
         ("x[:, x]", "an index is an integer, a slice or a class"),
-        ("conv(x; 2, kernel=2, kernel_depth=3)", "the window has no depth of its own"),
+        ("conv(x; 2, kernel=2, kernel_depth=3)", "has no depth; only"),
         ("maxpool(x[0]; 2, pad_depth=1)", "the pad of [3, 5] has no depth"),
         ("groupnorm(x; 3)", "`groups` must be <= 2"),
         ("groupnorm(pad(x; 1, axis=0); 3)", "has 4 elements"),
