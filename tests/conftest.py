@@ -15,7 +15,7 @@ LONG_LIMIT = 12 * 3600  # seconds for a test that is marked `long`
 
 
 def pytest_configure(config):
-    """A process that runs tests beside others compiles alone.
+    """Compile with one thread in a process that runs tests beside others.
 
     There is no idle processor for a helper.
 
@@ -31,7 +31,7 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config) -> int:
-    """The number of processes that run the tests; 0 if this one runs them itself.
+    """Return the number of processes that run the tests; 0 without xdist.
 
     Whole folders are worth several processes. A few files are not, and with `-s` the output of the
     tests is to be seen, which a worker of xdist does not pass on.
@@ -46,7 +46,7 @@ def pytest_xdist_auto_num_workers(config) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_handlecrashitem(crashitem, report) -> None:
-    """Name both reasons for which a worker ends within a test."""
+    """Report the two possible reasons for the crash of a worker."""
     report.longrepr = (
         f"{report.longrepr}: it crashed, or the test ran past its time limit"
         f" (`python -m pytest -n 0 {crashitem}` shows the stacks)"
@@ -69,7 +69,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture
 def golden(request):
-    """Compares a text with the file that holds what is expected; writes it with --update-golden."""
+    """Compare a text with a file of the expected text, which --update-golden writes."""
 
     def compare(path: Path, text: str) -> None:
         if request.config.getoption("--update-golden"):
@@ -82,7 +82,7 @@ def golden(request):
 
 @pytest.fixture(autouse=True)
 def no_reports(monkeypatch):
-    """A training does not end with a report, of which few tests ask anything."""
+    """Switch off the report at the end of training, which few tests need."""
     from specc.cli import train
 
     monkeypatch.setattr(train, "REPORT_SECONDS", 0.0)
@@ -90,7 +90,7 @@ def no_reports(monkeypatch):
 
 @pytest.fixture
 def specc(capfd):
-    """Runs a command: its exit status, and what it printed to both outputs."""
+    """Run a command; return its exit status, standard output and standard error."""
     from specc.cli.main import status_of
 
     def run(*arguments):

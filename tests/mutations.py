@@ -1,4 +1,4 @@
-"""Programs with random mistakes, and what becomes of each: refused in words, or a step is taken.
+"""Programs with random errors: each is either rejected with a message, or takes a training step.
 
     verdict(mutated(12345))      # "refused", "stepped", "compiled", ...; anything else raises
 
@@ -49,19 +49,19 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = 3
 """Examples in the batch of a step."""
 MOST_ELEMENTS = 2_000_000
-"""Elements of all values of a step together.
+"""The most elements of all values of a step.
 
 Larger ones are counted as "too large", and not run.
 """
 MOST_CALLS = 20_000
-"""NumPy calls of a step, the steps of each loop counted."""
+"""The most NumPy calls of a step, including those in loops."""
 SECONDS = 60
-"""The time that a program may take, whatever becomes of it (a usual one takes 0.01 s)."""
+"""The most seconds for a program (a typical one takes 0.01 s)."""
 NUMBERS = [
     "0", "1", "2", "3", "5", "7", "0.5", "1.5", "1e-9", "1e30", "1e38", "1e400", "1000000",
     "1000000000000000000", "(-1)", "(-2.5)", "(1/3)", "(2 ^ 40)", "(1/0)", "(0/0)",
 ]  # fmt: skip
-"""What a number is changed to, besides its neighbours."""
+"""The values that replace a number, besides its neighbours."""
 
 
 # Mutations
@@ -69,7 +69,7 @@ NUMBERS = [
 
 @cache
 def corpus() -> tuple[Source, ...]:
-    """The programs that are changed, in a fixed order."""
+    """Return the programs to mutate, in a fixed order."""
     paths = [
         *ROOT.glob("models/*.dl"),
         *ROOT.glob("examples/**/*.dl"),
@@ -80,7 +80,7 @@ def corpus() -> tuple[Source, ...]:
 
 @cache
 def vocabulary() -> dict[str, list[str]]:
-    """The tokens of the corpus by their kind."""
+    """Return the tokens of the corpus by kind."""
     found: dict[str, set[str]] = {}
     for source in corpus():
         for token in lex(source, Report()).tokens:
@@ -95,7 +95,7 @@ def words() -> list[str]:
 
 
 def mutated(number: int) -> Source:
-    """A program of the corpus with one to three random changes; always the same for a number."""
+    """Return a program of the corpus with one to three random changes, determined by a number."""
     chance = random.Random(number)
     source = chance.choice(corpus())
     text = source.text
@@ -185,7 +185,7 @@ def stage(chance: random.Random, text: str) -> str:
 
 
 def setting(chance: random.Random, text: str) -> str:
-    """A setting of a call, or of `train`, given another name or value, left out, or added."""
+    """Rename, change, remove or add a setting of a call or of `train`."""
     tokens = _tokens(text)
     given = [at for at, each in enumerate(tokens[:-1])
              if each.kind == "NAME" and tokens[at + 1].kind == "="]  # fmt: skip
@@ -227,7 +227,7 @@ def setting(chance: random.Random, text: str) -> str:
 
 
 def statement(chance: random.Random, text: str) -> str:
-    """A statement or definition left out, doubled, swapped, or one of another program put in."""
+    """Remove, duplicate or swap a statement or definition, or insert one of another program."""
     own = _statements(text)
     if not own:
         return text
@@ -271,12 +271,12 @@ CHANGES: tuple[Callable[[random.Random, str], str], ...] = (
 
 
 class TooLong(Exception):
-    """A program took more than its time."""
+    """A program exceeded its time limit."""
 
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Raises TooLong in what takes longer, where the system has a clock for it."""
+    """Raise TooLong in code that exceeds the time limit, if the system supports it."""
     if not hasattr(signal, "setitimer"):
         yield
         return
@@ -294,10 +294,10 @@ def at_most(seconds: float) -> Iterator[None]:
 
 
 def verdict(source: Source, compiles: bool = False, mends: bool = False) -> str:
-    """What becomes of a program; an AssertionError, or whatever was raised, where that is a bug.
+    """Return the verdict on a program; raise an AssertionError or another exception for a bug.
 
     With `compiles` a model that passes the check is also compiled, and its loss compared with the
-    interpreter's; with `mends` the safe fixes of its mistakes are applied.
+    interpreter's; with `mends` the safe fixes of its errors are applied.
     """
     program, found = driver.check(source)
     errors = [each for each in found if each.severity == "error"]
@@ -324,7 +324,7 @@ def verdict(source: Source, compiles: bool = False, mends: bool = False) -> str:
 
 
 def step(program: Program, compiles: bool) -> str:
-    """A training step (without an optimizer: gradients, or a pass forward) in the interpreter."""
+    """Run a training step (or gradients, or a forward pass) in the interpreter."""
     graph = _graph(program)
     if _elements(program, graph) > MOST_ELEMENTS or _calls(graph) > MOST_CALLS:
         return "too large to run here"
@@ -382,7 +382,7 @@ def _is_close(loss: float, wanted: float) -> bool:
 
 
 def _check_types(program: Program, values) -> None:
-    """The new weights and states, and the losses, are floats of the shapes that they have."""
+    """Check that new weights, states and losses are floats with the right shapes."""
     for update in program.updates:
         states = [(f"state.{state.path}", state.type.shape) for state in update.states]
         wanted = next(each.type.shape for each in program.parameters if each.path == update.path)
@@ -405,7 +405,7 @@ def _graph(program: Program) -> Graph:
 
 
 def _elements(program: Program, graph: Graph) -> int:
-    """Elements of all values that the interpreter holds at once."""
+    """Return the number of elements of all values that the interpreter holds at once."""
     total = sum(each.type.elements for each in program.parameters)
     for node in graph.nodes:
         total += node.type.elements * (EXAMPLES if node.type.batched else 1)
@@ -457,7 +457,7 @@ def _leaves(program: Program, net: Net, data) -> dict:
 def run(
     numbers: Sequence[int], compiled_share: int = 0, mended_share: int = 0
 ) -> tuple[Counter, list[str]]:
-    """The verdicts on some mutations, counted, and what went wrong: the program and why.
+    """Return the counts of the verdicts on some mutations, and the programs with bugs.
 
     Of the models that pass, every `compiled_share`-th is compiled; of all programs, every
     `mended_share`-th is mended.

@@ -1,4 +1,4 @@
-"""A page of the documentation as a session: its blocks, and what running them finds wrong.
+"""A page of the documentation as a session: its blocks, and the errors in running them.
 
     blocks(text)                    # [Block("dl", "iris.dl", "model iris ...", "", 12), ...]
     Session(folder, specc).run(block)
@@ -58,7 +58,7 @@ class Block:
 
 
 def blocks(page: str) -> list[Block]:
-    """The blocks of a page, with files included where it says so."""
+    """Return the blocks of a page, with included files."""
     return [
         Block(
             each["language"],
@@ -76,7 +76,7 @@ def _file(match: re.Match[str]) -> str:
 
 
 def commands(text: str) -> list[tuple[str, list[str]]]:
-    """The commands of a block, each with the lines that it prints."""
+    """Return the commands of a block, each with its expected output."""
     found = []
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, *lines = part.rstrip("\n").split("\n")
@@ -85,7 +85,7 @@ def commands(text: str) -> list[tuple[str, list[str]]]:
 
 
 def missing(lines: list[str], printed: list[str], is_measured: bool = False) -> str | None:
-    """The first line of a page that was not printed in its place; None if there is none."""
+    """Return the first expected line that was not printed; None if there is none."""
     at, is_free = 0, False
     for line in lines:
         if line == "...":
@@ -101,7 +101,7 @@ def missing(lines: list[str], printed: list[str], is_measured: bool = False) -> 
 
 
 def alike(line: str, printed: str, is_measured: bool = False) -> bool:
-    """Whether a line says what was printed."""
+    """Return whether a line matches the printed one."""
     if line == printed:
         return True
     if "..." in line:
@@ -116,7 +116,7 @@ def alike(line: str, printed: str, is_measured: bool = False) -> bool:
 
 
 def _near(one: str, other: str, unit: str) -> bool:
-    """Whether two numbers are of one result; integers are the same, but for rates."""
+    """Return whether two numbers agree; integers must be equal, except for rates."""
     a, b = float(one.replace(",", "")), float(other.replace(",", ""))
     if unit.startswith((" examples/s", " s", " ms")):
         return True
@@ -126,7 +126,7 @@ def _near(one: str, other: str, unit: str) -> bool:
 
 
 class Session:
-    """Runs the blocks of a page, one after the other, in a folder of its own."""
+    """A session that runs the blocks of a page in order, in a separate folder."""
 
     def __init__(self, folder: Path, specc: Callable[..., tuple[int, str, str]]) -> None:
         self.folder, self.specc = folder, specc
@@ -135,7 +135,7 @@ class Session:
             (folder / part).symlink_to(ROOT / part)
 
     def run(self, block: Block) -> str | None:
-        """What is wrong with a block; None if nothing is."""
+        """Return the error of a block; None if there is none."""
         if block.said.startswith("not run: "):
             return None
         if block.title:

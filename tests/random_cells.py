@@ -1,4 +1,4 @@
-"""Small cells made up by chance, for comparing compiled code with the interpreter.
+"""Random small cells, for comparisons of compiled code with the interpreter.
 
 text = random_program(random.Random(7))
 """
@@ -11,7 +11,7 @@ FUNCTIONS = ("tanh", "sigmoid", "sin", "relu", "softplus", "gelu")
 
 
 class _Maker:
-    """Writes formulas over the vectors that are there, each with its size."""
+    """A writer of random formulas over the available vectors, each with its size."""
 
     def __init__(self, rng: random.Random, vectors: dict[str, int]):
         self.rng, self.vectors, self.lines = rng, dict(vectors), []
@@ -24,14 +24,14 @@ class _Maker:
         return name
 
     def some(self, size: int | None = None) -> str:
-        """A vector that is there, of this size if there is one."""
+        """Return an available vector, if possible of this size."""
         names = [each for each, its in self.vectors.items() if size in (None, its)]
         if not names:
             return self.let(f"{self.some()} -> dense({size})", size)
         return self.rng.choice(names if self.rng.random() < 0.5 else names[-2:])  # rather a new one
 
     def step(self) -> None:
-        """One more line."""
+        """Add a line."""
         rng = self.rng
         a = self.some()
         size = self.vectors[a]

@@ -1,4 +1,4 @@
-"""What the tests of sequences share.
+"""Helpers for tests of sequences.
 
 Networks in a few lines, data for them, and the interpreter's values.
 """
@@ -56,7 +56,7 @@ def interpreted(program, net, data, graph):
 
 
 def initial(state):
-    """What a state of the model begins with."""
+    """Return the initial value of a state of the model."""
     from specc.ir.graph import Graph
 
     return evaluate(Graph({"v": state.initial}), {})["v"]
@@ -65,7 +65,7 @@ def initial(state):
 def agrees_with_the_interpreter(
     text, count=5, threads=2, dtype="float64", tolerance=1e-10, scale=0.5
 ):
-    """Compiled loss, gradients and outputs against the interpreter's."""
+    """Compare compiled loss, gradients and outputs with the interpreter's."""
     program = load(text)
     net = specc.compile(program, batch=count, dtype=dtype, threads=threads, shards=threads)
     randomized(net, scale=scale)
@@ -94,7 +94,7 @@ def _close(found, wanted, tolerance):
 
 
 def agrees_with_finite_differences(text, count=3, scale=0.5, places=5):
-    """Compiled gradients against central differences, at some places of each parameter."""
+    """Compare compiled gradients with central differences, for some elements of each parameter."""
     program = load(text)
     net = specc.compile(program, batch=count, dtype="float64", threads=2, shards=2)
     randomized(net, scale=scale)

@@ -1,4 +1,4 @@
-"""Programs with mistakes: `bad/<name>/x.dl`, and beside it the exact messages.
+"""Programs with errors: `bad/<name>/x.dl`, and the exact messages beside it.
 
 `pytest --update-golden` writes the messages anew.
 """

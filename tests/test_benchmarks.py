@@ -1,4 +1,4 @@
-"""The benchmark's models are what it says they are; no test holds a time."""
+"""The benchmark's models match their descriptions; no test contains a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small programs without mistakes, each showing one feature: `good/<name>.dl`."""
+"""Small valid programs, each showing one feature: `good/<name>.dl`."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def many(line: str, count: int, joint: str = "\n") -> str:
     return joint.join(line.replace("#", str(i)).replace("@", str(i - 1)) for i in range(1, count))
 
 
-# name -> text, and the name of its first mistake (None: it has none)
+# name -> text, and the name of its first error (None: it has none)
 LONG = {
     "letters": ("a" * MILLION, "syntax"),
     "parentheses": ("const x = " + "(" * MILLION, "too-deep"),
@@ -137,7 +137,7 @@ SELF = {
     ),
     "two layers": (model("layer a = b layer b = a output a(x)"), "recursive-definition"),
 }
-SIGNS = {  # the mistakes are those of the lexer alone: nothing is taken for something else
+SIGNS = {  # only the lexer reports errors
     "Greek": ("dim λ = 3", "is not a name"),
     "Greek within a name": ("dim nλ = 3", "is not a name"),
     "Chinese": ("dim 中文 = 3", "is not a name"),
@@ -207,7 +207,7 @@ def test_a_million_characters_take_bounded_time_and_memory(tmp_path):
 
 
 def checked(path: Path, capsys) -> str:
-    """What `specc check` prints of a file with mistakes."""
+    """Return the output of `specc check` for a file with errors."""
     with at_most(SECONDS):
         assert status_of(["check", "--format", "concise", str(path)]) == 1
     captured = capsys.readouterr()

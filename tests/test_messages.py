@@ -1,4 +1,4 @@
-"""The table of the names of all mistakes is complete, and holds no other."""
+"""The table of the names of all errors is complete, and has no others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SEVERITIES = {"error", "warning"}
 
 
 def named(tree: ast.AST) -> set[str]:
-    """The names that the calls in a file report mistakes by: their first argument, or `name=`."""
+    """The names of the errors that calls in a file report: the first argument, or `name=`."""
     found = set()
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):

@@ -1,4 +1,4 @@
-"""Metrics that are formulas over means: exact over all data, whatever the batches."""
+"""Metrics that are formulas over means: exact over all data, for any batch size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files in models/: each is without a mistake, trains, and reaches its comment's figures."""
+"""The files in models/: each is valid, trains, and reaches the results in its comment."""
 
 from __future__ import annotations
 

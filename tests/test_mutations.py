@@ -1,4 +1,4 @@
-"""Random mistakes in all programs there are: whatever passes the check takes a training step.
+"""Random errors in all programs: a program that passes the check takes a training step.
 
 `python -m pytest -m long tests/test_mutations.py -s` tries 20,000 of them, on all processors.
 """

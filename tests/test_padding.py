@@ -1,4 +1,4 @@
-"""Lanes that hold no example change nothing, even where a value is infinite, and neither do random
+"""Lanes without an example change nothing, even where a value is infinite, and neither do random
 numbers.
 """
 

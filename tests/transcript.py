@@ -10,7 +10,7 @@ from specc.source import Span
 
 
 def transcript(diagnostics: Iterable[Diagnostic]) -> str:
-    """Everything that the diagnostics say, with the lines of the file that they point to."""
+    """Return the full text of diagnostics, with the source lines that they mark."""
     return "\n".join(_one(each) for each in diagnostics)
 
 

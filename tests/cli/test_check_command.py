@@ -1,4 +1,4 @@
-"""`specc check`: its formats agree, it mends what is safe, and looks again when files change."""
+"""`specc check`: its formats agree, it applies safe fixes, and checks again when files change."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_mistakes_of_the_file_and_of_its_data_are_told_in_one_run(flowers, capsy
     assert names(wrong.replace("adam", "adm")) == ["unknown-name", "unknown-name", "data"]
     assert names(wrong.replace("batch = 2", "batch = 99")) == ["unknown-name", "data"]
     assert names(FLOWERS.replace("-> dense(3)", "-> dense(4)")) == ["shape-mismatch", "data"]
-    # where the mistake is in a port or in the call, nothing follows from it
+    # an error in a port or in the call has no further consequences
     assert names(FLOWERS.replace("class(3)", "clas(3)")) == ["unknown-name"]
     assert names(FLOWERS.replace('csv("flowers.csv")', 'csv("flowers.csv"; sep = ";")')) == [
         "unknown-setting"

@@ -1,4 +1,4 @@
-"""`specc time`: what it says about a step, but never how long one takes."""
+"""`specc time`: its text about a step, but never a measured time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Python interface takes, and what it says to the rest."""
+"""The values that the Python interface accepts, and its errors for others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rounding to bfloat16: to the nearest, ties to even, alike for numbers, arrays and kernels."""
+"""Rounding to bfloat16: to nearest, ties to even, the same for numbers, arrays and kernels."""
 
 from __future__ import annotations
 

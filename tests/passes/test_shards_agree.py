@@ -1,4 +1,4 @@
-"""Random models of usual widths: whatever the number of shards, the same results.
+"""Random models of usual widths: the results do not depend on the number of shards.
 
 The random programs of `tests/generator` are small. Here products are large enough that shards
 divide those of weights alone, complete rows and share packed copies.

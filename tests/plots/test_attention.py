@@ -1,4 +1,4 @@
-"""Attention: found by what it computes, and drawn as it is."""
+"""Attention: detected by its computation, and drawn with its weights."""
 
 import numpy as np
 import pytest

@@ -99,7 +99,7 @@ class Inode:
         return self.synced + b"".join(self.pending)
 
     def contents(self) -> list[bytes]:
-        """All that a crash may leave of the file."""
+        """Return all contents of the file that a crash may leave."""
         found = [self.synced]
         if self.pending:
             new = b"".join(self.pending)
@@ -110,7 +110,7 @@ class Inode:
 
 
 def states(before: dict[Path, bytes], calls) -> list[dict[Path, bytes]]:
-    """All folders' contents that a crash after these calls may leave: path -> content.
+    """Return all contents of a folder that a crash after these calls may leave: path -> content.
 
     Folders are paths with the content None.
     """
@@ -174,7 +174,7 @@ def _apply(names, change):
 
 
 def snapshot(folder: Path) -> dict[Path, bytes | None]:
-    """What is in a folder, as `states` takes it."""
+    """Return the content of a folder, in the form that `states` takes."""
     return {
         path: path.read_bytes() if path.is_file() else None
         for path in [folder, *sorted(folder.rglob("*"))]
@@ -182,7 +182,7 @@ def snapshot(folder: Path) -> dict[Path, bytes | None]:
 
 
 def put(state: dict[Path, bytes | None], folder: Path, at: Path) -> None:
-    """Write a state of `folder` to another place."""
+    """Write a state of `folder` to another folder."""
     for path, content in sorted(state.items(), key=lambda each: len(each[0].parts)):
         place = at / path.relative_to(folder)
         if content is None:

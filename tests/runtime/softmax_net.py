@@ -10,7 +10,7 @@ PORTS = (Port("x", "input", "float", (4,)), Port("kind", "target", "class", (), 
 
 
 class SoftmaxNet:
-    """It does what `CompiledModel` says, and counts its calls."""
+    """An implementation of `CompiledModel` that counts its calls."""
 
     name = "iris"
     columns = ("loss", "loss.cross_entropy", "loss.penalty", "metric.accuracy")

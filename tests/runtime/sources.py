@@ -1,4 +1,4 @@
-"""Sources of data as a recipe names them, and what is said where one does not fit."""
+"""Data sources in recipes, and the errors of those that do not fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Y = Port("y", "target", "class", (), 3)
 
 
 def recipe(word, *arguments, validate=None, test=None, seed=0, **settings):
-    """A recipe with one source, whose spans lie in a file of its own."""
+    """Return a recipe with one source, whose spans are in a separate file."""
     source = Source("a.dl", f"data {word}()")
     span = Span(source, 5, len(source.text))
     spans = tuple(span for _ in arguments)
@@ -27,7 +27,7 @@ def columns(folder, ports, word, *arguments, **settings):
 
 
 def refusal(folder, ports, word, *arguments, **settings) -> str:
-    """What the error says: the messages with help and notes."""
+    """Return the text of an error: the messages with help and notes."""
     with pytest.raises(DataError) as caught:
         load(recipe(word, *arguments, **settings), ports, folder)
     assert isinstance(caught.value, SpecError)

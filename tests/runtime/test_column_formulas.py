@@ -1,4 +1,4 @@
-"""`column NAME = formula`: each word against NumPy, statistics of the training part, mistakes."""
+"""`column NAME = formula`: each function against NumPy, statistics of the training part, errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables: columns by name, words, missing values, and every mistake at its line."""
+"""Tables: columns by name, words, missing values, and every error with its line."""
 
 from __future__ import annotations
 

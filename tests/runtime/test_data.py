@@ -81,7 +81,7 @@ def test_digits_do_not_fit_other_shapes(tmp_path):
     ports = (Port("image", "input", "float", (28, 28)), LABEL)
     said = refusal(tmp_path, ports, "digits")
     assert "shape [8, 8], but `image` is float[28, 28]" in said
-    # both mistakes are told at once
+    # both errors are reported at once
     assert "out of range" in said and "class(4) means 0 .. 3; here are 0 .. 9" in said
 
 

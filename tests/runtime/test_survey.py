@@ -1,4 +1,4 @@
-"""The look at the data before a training: samples of large files, and what is said of them."""
+"""The check of the data before training: samples of large files, and messages about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`specc explain`: every word has an example that checks, every mistake a page whose examples
+"""`specc explain`: every function has a valid example, every error a page whose examples
 hold."""
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def programs(name: str) -> dict[str, tuple[str, str]]:
 
 
 def found_in(text: str, info: str, folder: Path) -> set[str]:
-    """The names of the mistakes of a program; `info` says how far to go with it, or what to
+    """The names of the errors of a program; `info` says how far to go with it, or what to
     change."""
     source = Source(str(folder / "page.dl"), text)
     changes = dict(each.split("=") for each in info.split() if "=" in each)

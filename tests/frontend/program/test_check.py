@@ -1,4 +1,4 @@
-"""The checker: what a program is made of, and that all mistakes come in one run."""
+"""The checker: the content of a program, and all errors in one run."""
 
 from __future__ import annotations
 

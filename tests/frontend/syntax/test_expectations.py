@@ -1,4 +1,4 @@
-"""Every state of the parser says what it expects in words of its own."""
+"""Every state of the parser has a description of the expected tokens."""
 
 from __future__ import annotations
 

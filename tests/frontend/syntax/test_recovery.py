@@ -1,4 +1,4 @@
-"""After a mistake the parser goes on: each has its message, and what is sound is checked."""
+"""The parser continues after an error: each has a message, and the valid rest is checked."""
 
 from __future__ import annotations
 
