@@ -242,7 +242,7 @@ class Return(Node):
 class Output(Node):
     """`output formula` declares a result of the model, which prediction returns.
 
-    `output p = softmax(scores)` gives it a name of its own.
+    `output p = softmax(scores)` names it.
 
     Example:
 
