@@ -77,7 +77,7 @@ def _check(
     click.echo(render(found, format_, is_coloured(sys.stdout)), nl=False)
     if format_ == "full":
         count = f"{len(files)} file{'s' * (len(files) > 1)}"
-        count += " checked" + ("" if looks_at_data else ", data left out")
+        count += " checked" + ("" if looks_at_data else ", without data")
         click.echo(f"{chr(10) if found else ''}{count}: {summary(found) or 'no errors'}")
     return int(any(each.severity == "error" for each in found))
 

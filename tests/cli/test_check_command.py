@@ -75,9 +75,9 @@ def test_all_formats_tell_the_same_mistakes(wrong, capsys):
 def test_many_files_are_checked_in_one_call(wrong, capsys):
     files = sorted(str(path) for path in (ROOT / "models").glob("*.dl"))
     assert status_of(["check", *files, "--no-data"]) == 0
-    assert capsys.readouterr().out == f"{len(files)} files checked, data left out: no errors\n"
+    assert capsys.readouterr().out == f"{len(files)} files checked, without data: no errors\n"
     assert status_of(["check", files[0], str(wrong), files[1], "--no-data"]) == 1
-    assert capsys.readouterr().out.endswith("3 files checked, data left out: 3 errors\n")
+    assert capsys.readouterr().out.endswith("3 files checked, without data: 3 errors\n")
 
 
 FLOWERS = """model flowers {
@@ -120,7 +120,7 @@ def test_a_data_file_that_does_not_exist_is_an_error_unless_data_is_left_out(flo
             "error[missing-data]: there is no file" in out and "did you mean `flower.csv`?" in out
         )
     assert status_of(["check", str(flowers), "--no-data"]) == 0
-    assert capsys.readouterr().out == "1 file checked, data left out: no errors\n"
+    assert capsys.readouterr().out == "1 file checked, without data: no errors\n"
 
 
 def test_all_files_that_do_not_exist_are_told_and_nothing_that_follows_from_it(flowers, capsys):
