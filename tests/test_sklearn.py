@@ -159,7 +159,7 @@ def test_training_goes_on(iris):
     for rows in (slice(0, 50), slice(50, 150)):
         piecewise.partial_fit(X[rows], y[rows], classes=np.unique(y))
     assert piecewise.n_iter_ == 2 and len(piecewise.classes_) == 3
-    with pytest.raises(ValueError, match="classes that were not there before: \\['rose'\\]"):
+    with pytest.raises(ValueError, match="classes that earlier data did not have: \\['rose'\\]"):
         piecewise.partial_fit(X[:2], ["rose", "rose"])
 
 

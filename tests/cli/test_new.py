@@ -115,7 +115,7 @@ def test_a_table_becomes_a_model_that_trains(table, monkeypatch, specc, tmp_path
         (["x", "--from", "people.csv", "--target", "scor"], "did you mean `score`?"),
         (["x", "--target", "score"], "--target needs a table given with --from"),
         (["x", "--from", "one.csv"], "has no column to predict `a` from"),
-        (["x", "--from", "said.csv", "--target", "a"], "`b` holds sentences, begin with models/"),
+        (["x", "--from", "said.csv", "--target", "a"], "if `b` has sentences, start with models/"),
     ],
 )
 def test_wrong_usage_is_explained(table, tmp_path, monkeypatch, specc, arguments, message):

@@ -295,7 +295,7 @@ def test_an_array_beside_a_list_is_padded_as_it_is():
 
 def test_truth_values_of_varying_length_have_no_last_one():
     with pytest.raises(
-        specc.SpecError, match="`last` of a sequence of varying length takes numbers or classes"
+        specc.SpecError, match="`last` of a variable-length sequence takes numbers or classes"
     ):
         load("""seq time = 6 model m { input x: bool[<= time] target y: float[]
             let w = if last(x) then 1 else 0 output w loss mse(w, y) }""")

@@ -265,7 +265,7 @@ def test_statistics_are_those_of_the_training_part_and_serve_for_new_rows():
         ("agee", "no column `agee`\ndid you mean `age`?", "agee"),
         ('columns("q*")', "no column `q*`", 'columns("q*")'),
         ("truth(city)", "is neither yes nor no", "truth(city)"),
-        ("number(city)", "is no number with the decimal sign `.`", "number(city)"),
+        ("number(city)", "is not a number with the decimal sign `.`", "number(city)"),
         ("fill(word; mean)", "words have no mean", "fill(word; mean)"),
         ("vector", "holds examples of shape [2], but `x` is float", None),
         ("onehot(city)", "holds examples of shape [3], but `x` is float", None),
@@ -310,7 +310,7 @@ def test_new_words_and_words_of_other_kinds():
     with pytest.raises(DataError) as caught:
         loaded("column x = class(city)", "input x: class(3)", frame, statistics=data.statistics)
     (found,) = caught.value.diagnostics
-    assert "row 1, column `city`: `Rom` is none of the words" in found.message
+    assert "row 1, column `city`: `Rom` does not occur in the training part" in found.message
     assert "`unknown = true`" in found.help
     all_gaps = {"gap": [None, None], "label": [0, 1]}
     said, _ = refused("fill(gap)", frame=all_gaps)

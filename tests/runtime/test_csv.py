@@ -84,7 +84,9 @@ def test_words_of_the_training_part_alone_are_known(tmp_path):
     with pytest.raises(DataError) as caught:
         load(recipe("csv", "train.csv", validate=DataCall("csv", ("val.csv",))), (X, Y), tmp_path)
     (found,) = caught.value.diagnostics
-    assert found.message.startswith("`val.csv`, line 3, column `y`: `cats` is none of the words")
+    assert found.message.startswith(
+        "`val.csv`, line 3, column `y`: `cats` does not occur in the training part"
+    )
     assert found.help == "did you mean `cat`?"
     write_csv(tmp_path, "x_1,x_2,y\n1,2,cat\n", "val.csv")
     data = load(
@@ -142,7 +144,7 @@ def test_lines_keep_their_numbers_where_others_are_dropped(tmp_path):
         ("x_1,x_2,y\n1,inf,0\n", "line 2, column `x_2`: `inf` is not a number"),
         ("x_1,x_2,y\n1,2,3\n", "line 2, column `y`: `3` is out of range"),
         ("x_1,x_2,y\n1,2,-1\n", "line 2, column `y`: `-1` is out of range"),
-        ("x_1,x_2,y\n1,2,1.0\n", "line 2, column `y`: `1.0` is no integer"),
+        ("x_1,x_2,y\n1,2,1.0\n", "line 2, column `y`: `1.0` is not an integer"),
         (
             "x_1,x_2,y\n1,2,a\n1,2,1\n",
             "line 3, column `y`: `1` is not an integer, or is mixed with words",

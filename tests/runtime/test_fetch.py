@@ -108,7 +108,7 @@ def test_a_server_without_ranges_sends_all_of_it_again(tmp_path, server):
 def test_other_bytes_are_refused_and_removed(tmp_path, server):
     handler, home = server
     handler.content = CONTENT[:-1] + b"x" if CONTENT[-1:] != b"x" else CONTENT[:-1] + b"y"
-    assert "is not the file that specc knows: its SHA256 is another" in said(tmp_path, sets(home))
+    assert "is not the one that specc expects: its SHA256 differs" in said(tmp_path, sets(home))
     assert list((tmp_path / "letters").iterdir()) == []
     assert "answers 404" in said(tmp_path, sets(home, name="b.bin"))
     closed = sets("http://127.0.0.1:9/")

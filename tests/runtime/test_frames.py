@@ -96,7 +96,11 @@ def test_categories_and_lists_of_a_frame():
     [
         (3, TypeError, "must be a dict of columns, a frame of pandas"),
         ("a.csv", TypeError, "not str"),
-        ({"x": [1, 2], "y": [1]}, ValueError, "equally many rows, but there are 2 in `x`, 1 in"),
+        (
+            {"x": [1, 2], "y": [1]},
+            ValueError,
+            "equal numbers of rows, but there are 2 in `x`, 1 in",
+        ),
         ({"x": [1, "a"]}, TypeError, "column `x` mixes values of the types int, str"),
         ({"x": [[1, 2], ["a"]]}, ValueError, "the rows of column `x` differ in length, and are no"),
         ({3: [1]}, TypeError, "the name of a column must be a string, not 3"),

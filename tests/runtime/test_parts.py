@@ -136,7 +136,7 @@ def test_validation_before_the_end_of_training_is_a_leak():
 
 
 def test_splits_that_cannot_be_are_refused():
-    assert "no column `gruop`, which `group` goes by\ndid you mean `group`?" in refused(
+    assert "no column `gruop`, which `group` needs\ndid you mean `group`?" in refused(
         recipe(validate=0.1, split=Split("group", "gruop"))
     )
     assert "is not a date" in refused(recipe(validate=0.1, split=Split("time", "group")))

@@ -196,7 +196,9 @@ def _column_page(word: ColumnWord) -> Callable[[], str]:
     def page() -> str:
         parts = [str(word), OF_COLUMNS, _filled(word.doc)]
         if word.learns:
-            parts.append("Its statistics are computed from the training part and stored in the run.")
+            parts.append(
+                "Its statistics are computed from the training part and stored in the run."
+            )
         if word.settings:
             rows = ((str(each), _default(each)) for each in word.settings)
             parts.append("Settings\n" + _rows(rows))
