@@ -512,7 +512,7 @@ def test_a_model_that_cannot_be_trained_says_why(folder, specc, model, reason):
     ("a.npz", lambda path: path.write_bytes(b""), "`: it is empty"),
     ("a.npz", lambda path: path.write_bytes(b"PK"), "it is cut short or damaged"),
     ("a.npy", lambda path: path.write_bytes(b"\x93NUMPY"), "it is cut short or damaged"),
-    ("a.npy", lambda path: path.write_bytes(b"text"), "it is no array of NumPy (.npy), nor"),
+    ("a.npy", lambda path: path.write_bytes(b"text"), "it is neither a NumPy array (.npy) nor"),
     ("a.npz", lambda path: np.savez(path, images=np.zeros((2, 64))),
      "has no array `image`, which `image: float[64]` needs"),
     ("a.gz", lambda path: path.write_bytes(b""), "is not an IDX file: it is empty"),
