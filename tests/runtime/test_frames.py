@@ -102,7 +102,11 @@ def test_categories_and_lists_of_a_frame():
             "equal numbers of rows, but there are 2 in `x`, 1 in",
         ),
         ({"x": [1, "a"]}, TypeError, "column `x` mixes values of the types int, str"),
-        ({"x": [[1, 2], ["a"]]}, ValueError, "the rows of column `x` differ in length, and are not"),
+        (
+            {"x": [[1, 2], ["a"]]},
+            ValueError,
+            "the rows of column `x` differ in length, and are not",
+        ),
         ({3: [1]}, TypeError, "the name of a column must be a string, not 3"),
         ({"x": np.array([1j])}, TypeError, "the unsupported type complex128"),
         (np.zeros((2, 2)), TypeError, "an array without names"),
