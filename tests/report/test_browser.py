@@ -128,7 +128,10 @@ def test_a_report_is_whole_and_readable(browser, runs, name, dark, width):
     assert [each for each in asked if not each.startswith(("file:", "data:"))] == []
     sections = page.locator("section")
     names = {sections.nth(k).get_attribute("id") for k in range(sections.count())}
-    assert FIGURES[name] | {"model", "curves", "flow"} <= names
+    assert FIGURES[name] | {"model", "curves"} <= names
+    assert ("flow" in names) == ("cost" in names) == (name != "regression_mse"), "it has no layers"
+    # a distance between two examples is not a probability
+    assert ("confusion" in names) == (name not in ("regression_mse", "siamese"))
     for figure in page.locator("figure svg").all():
         box = figure.bounding_box()
         assert box["width"] > 40 and box["height"] > 20
