@@ -21,7 +21,7 @@ from specc.runtime.train import snapshot_steps
 if TYPE_CHECKING:
     from specc.recipe import Recipe
     from specc.runtime.compiled import CompiledModel
-    from specc.runtime.metrics import Epoch
+    from specc.runtime.metrics import Epoch, Evaluation
     from specc.runtime.run import RunFolder
     from specc.runtime.train import Watch
 
@@ -65,6 +65,9 @@ class Snapshots:
         done = (epoch - 1) * self._steps_per_epoch + step
         if done % self._every == 0 or done == self._total:
             self._write(done)
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        self._watch.evaluation(evaluation)
 
     def epoch(self, epoch: Epoch) -> bool | None:
         return self._watch.epoch(epoch)

@@ -76,6 +76,13 @@ def test_more_snapshots_than_steps_are_one_for_each_step(train):
     assert list(kept(train("snapshots = 1000", "epochs=1"))) == list(range(9))
 
 
+def test_snapshots_beside_validation_within_an_epoch(train):
+    folder = train("snapshots = 7 validate_every = 5")
+    assert list(kept(folder)) == [*range(0, 40, 6), 40]
+    lines = (folder / "evaluations.csv").read_text().splitlines()
+    assert [int(line.split(",")[0]) for line in lines[1:]] == [5, 10, 15, 20, 25, 30, 35]
+
+
 def test_keeping_them_changes_no_bit_of_the_training(train):
     one, other = train("snapshots = 11"), train()
     assert not kept(other)
