@@ -1,0 +1,27 @@
+import keras
+from keras import layers
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+keras.utils.set_random_seed(0)
+
+images, labels = load_digits(return_X_y=True)
+train_x, val_x, train_y, val_y = train_test_split(images / 16, labels, train_size=0.1)
+
+lasso, ridge = 0.0, 0.0
+penalty = keras.regularizers.L1L2(lasso, ridge)
+
+model = keras.Sequential(
+    [
+        layers.Dense(64, activation="relu", kernel_regularizer=penalty),
+        layers.Dense(10, kernel_regularizer=penalty),
+    ]
+)
+
+rate = keras.optimizers.schedules.CosineDecay(0.1, 100 * len(train_x) // 32)
+model.compile(
+    keras.optimizers.SGD(rate, momentum=0.9),
+    keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    metrics=["accuracy"],
+)
+model.fit(train_x, train_y, batch_size=32, epochs=100, validation_data=(val_x, val_y))
