@@ -25,9 +25,9 @@ def twice(inputs, filters):
 class UNet(nn.Module):
     def __init__(self):
         super().__init__()
-        self.whole = twice(1, 16)
-        self.half = twice(16, 32)
-        self.quarter = twice(32, 64)
+        self.first = twice(1, 16)
+        self.second = twice(16, 32)
+        self.third = twice(32, 64)
         self.pool = nn.MaxPool2d(2)
         self.up_half = nn.ConvTranspose2d(64, 32, 2, stride=2)
         self.back = twice(64, 32)
@@ -36,9 +36,9 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(16, 1, 1)
 
     def forward(self, x):
-        whole = self.whole(x)
-        half = self.half(self.pool(whole))
-        quarter = self.quarter(self.pool(half))
+        whole = self.first(x)
+        half = self.second(self.pool(whole))
+        quarter = self.third(self.pool(half))
         back = self.back(torch.cat([half, self.up_half(quarter)], 1))
         return self.head(self.up(torch.cat([whole, self.up_whole(back)], 1)))
 

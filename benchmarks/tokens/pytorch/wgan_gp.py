@@ -13,8 +13,8 @@ maker = nn.Sequential(
 critic = nn.Sequential(
     nn.Linear(64, 128), nn.LeakyReLU(0.2), nn.Linear(128, 128), nn.LeakyReLU(0.2), nn.Linear(128, 1)
 )
-critic_optimizer = torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0, 0.9))
-maker_optimizer = torch.optim.Adam(maker.parameters(), lr=1e-4, betas=(0, 0.9))
+critic_optimizer = torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.0, 0.9))
+maker_optimizer = torch.optim.Adam(maker.parameters(), lr=1e-4, betas=(0.0, 0.9))
 step = 0
 
 for epoch in range(100):
