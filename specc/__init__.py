@@ -11,7 +11,7 @@ net.step(image=images, label=labels)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from specc.diagnostics import Diagnostic, Diverged, SpecError, SpecWarning
 from specc.system import plotter
@@ -132,6 +132,7 @@ def train(
     dtype: str = "float32",
     callbacks: Iterable[Callable[[Epoch], object]] = (),
     quiet: bool = False,
+    ranks: int | Literal["auto"] | None = "auto",
     **overrides: str | int | float,
 ) -> Run:
     """Train a model in a new run, and return the run: its `metrics`, `net` and `folder`.
@@ -145,6 +146,11 @@ def train(
     Each of `callbacks` is called with the `Epoch` after each epoch; one that returns True stops the
     training. Raises `SpecError` for errors in the file and its data, and `Diverged` if the loss
     is not finite.
+
+    Processes that a launcher has started (`mpiexec -n 4 python train.py`) train the run together:
+    each gets it, with the best weights; the first one alone writes, shows and calls `callbacks`. A
+    number of `ranks` must be that of the processes, or a ValueError is raised. With `ranks=None`
+    each process trains a run of its own.
 
     >>> import tempfile
     >>> run = train("models/linear.dl", epochs=2, runs=tempfile.mkdtemp(), quiet=True)
@@ -163,6 +169,7 @@ def train(
         dtype=dtype,
         callbacks=callbacks,
         quiet=quiet,
+        ranks=ranks,
         **overrides,
     )
 

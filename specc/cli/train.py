@@ -165,30 +165,20 @@ def _with_others(
 ) -> int:
     """Train as one of several processes; return the exit status."""
     from specc.cli.main import told
-    from specc.runs.together import FirstFailed, first_alone, follow, threads_each, together
-    from specc.runtime.checkpoint import Progress
+    from specc.runs.together import FirstFailed, first_alone, follow, join, threads_each, together
 
     try:
-        with together(ranks, told):
+        with together(ranks, told) as lookout:
             threads = threads or threads_each(ranks)
             training = first_alone(ranks, partial(opened, threads=threads))
-            training.net.programs.ranks = ranks
-            if ranks.is_first:
-                if isinstance(training, PreparedTraining):
-                    training = training.begun(runs)
+            begun = join(ranks, lookout, training, runs)
+            if begun is not None:
                 try:
-                    return _carried_out(training, is_quiet, logs, overfit, ranks)
+                    return _carried_out(begun, is_quiet, logs, overfit, ranks)
                 finally:
-                    training.release()
-            if isinstance(training, RunTraining):
-                progress, is_done = training.progress, training.is_done
-            else:
-                progress, is_done = Progress(), False
-            recipe = training.program.recipe
+                    begun.release()
             with Interruption() as interruption:
-                asked = interruption.is_asked
-                args = ranks, training.net, training.data, recipe, progress, asked
-                outcome = "done" if is_done else follow(*args)
+                outcome = follow(ranks, training, interruption.is_asked)
             return interruption.status if outcome == "interrupted" else 0
     except FirstFailed:
         return 1

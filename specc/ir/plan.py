@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from specc.ir.graph import Graph, Node
 from specc.ir.sharing import Sharing
@@ -132,6 +133,17 @@ class Place:
     stride: int = 0  # bytes from one iteration of a loop to the next
 
 
+class Meeting(NamedTuple):
+    """A value of which all processes get the parts of all shards.
+
+    It is computed in the phase `made`, and first read in the phase `read`.
+    """
+
+    node: Node
+    made: int
+    read: int
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """One group of the program: its phase, how the shards share it, and where it stores.
@@ -150,6 +162,11 @@ class Step:
         0  # of a loop that a team divides: those of each iteration, after one for the start
     )
     once: bool = False  # it follows from weights that no run changes: it runs ahead of one
+
+    @property
+    def computed(self) -> set[Node]:
+        """The values that the step computes."""
+        return {*self.group.nodes, *(node for node, _ in self.stores)}
 
     @property
     def within_arena(self) -> Step:
@@ -177,8 +194,8 @@ class Plan:
     strides: Mapping[Node, tuple[int, ...]]  # those of values stored within another, not in C order
     sharing: Sharing  # how the shards share the work
     keeps_weights: bool = False  # whether the program changes no parameter
-    # the values that travel after each phase if processes share the work; None if they cannot
-    meetings: Mapping[int, tuple[Node, ...]] | None = None
+    # the values that travel if processes share the work; None if they cannot
+    meetings: tuple[Meeting, ...] | None = None
 
     @property
     def arenas(self) -> int:

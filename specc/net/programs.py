@@ -75,6 +75,24 @@ class Programs:
         # All plans of a model are made with one profile, and a resumed run keeps its own.
         self.profile = this_profile()
 
+    def share(self, ranks: Ranks) -> None:
+        """Share training and evaluation with other processes, all of which call this.
+
+        The processes of one machine have the weights in common from now on.
+        """
+        assert not self.compiled_ones, "processes share a net before it runs (a bug of specc)"
+        ranks.meet(self.threads)
+        self.ranks = ranks
+        if ranks.neighbours is not None:
+            self.weights.move(ranks.allocate, ranks.neighbours.number == 0)
+            ranks.wait()
+
+    def leave(self) -> None:
+        """Share nothing any more."""
+        self.ranks = None
+        for key in [key for key in self.compiled_ones if key[0] in (Kind.TRAIN, Kind.EVALUATE)]:
+            del self.compiled_ones[key]
+
     @contextmanager
     def _compiling(self) -> Iterator[None]:
         with COMPILER, planning_with(self.profile):

@@ -9,7 +9,7 @@ change them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
@@ -71,6 +71,23 @@ class Weights:
             f"{program.name} has no state",
             self.lock.writing,
         )
+        self.params.settle()
+
+    def move(self, allocate: Callable[[int], np.ndarray], is_writer: bool) -> None:
+        """Move the parameters and states to other memory; only a writer fills it.
+
+        No program may have been compiled yet, as programs know the addresses.
+        """
+        sizes = {name: -(-array.nbytes // 64) * 64 for name, array in self.arrays.items()}
+        memory, at = allocate(sum(sizes.values())), 0
+        for name, old in self.arrays.items():
+            new = memory[at : at + old.nbytes].view(old.dtype).reshape(old.shape)
+            if is_writer:
+                new[...] = old
+            self.arrays[name], at = new, at + sizes[name]
+            role, _, path = name.partition(".")
+            if role in (OutputKind.PARAM, OutputKind.STATE):
+                (self.params if role == OutputKind.PARAM else self.states).replace(path, new)
         self.params.settle()
 
     def _array(self, shape: tuple[int, ...]) -> np.ndarray:

@@ -102,6 +102,8 @@ class RunTraining:
             )
             if outcome in ("finished", "early"):
                 data.complete()
+            if ranks is not None:
+                self.net.programs.leave()
         except (KeyboardInterrupt, BrokenPipeError):
             outcome = "interrupted"  # the last complete epoch is saved
             raise

@@ -1,9 +1,13 @@
 """Training in several processes (ranks) that an MPI launcher started.
 
     ranks = joined()                              # None if there is no launcher, or one process
-    with together(ranks):
+    with together(ranks, tell) as lookout:
         prepared = first_alone(ranks, lambda: prepare(...))
-        follow(ranks, net, data, recipe, progress, should_stop)     # on every rank except the first
+        begun = join(ranks, lookout, prepared, runs)
+        if begun is not None:                     # on the first rank
+            begun.carry_out(watch, ranks=ranks)
+        else:
+            follow(ranks, prepared)
 
 Every rank reads the file and the data and has all weights. Only the first rank prints and writes.
 """
@@ -11,23 +15,24 @@ Every rank reads the file and the data and has all weights. Only the first rank 
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
 from specc.diagnostics import SpecError
-from specc.runtime.errors import diagnostic, start_of
+from specc.runs.lost import Lookout
+from specc.runtime.errors import RunError, diagnostic, start_of
 
 if TYPE_CHECKING:
     from specc.backend.machine.profile import Profile
     from specc.backend.run.ranks import Ranks
     from specc.net.net import Net
-    from specc.recipe import Recipe
-    from specc.runtime.checkpoint import Progress
-    from specc.runtime.data import Data
+    from specc.runs.start import PreparedTraining, RunTraining
     from specc.runtime.metrics import Epoch, Evaluation
 
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
@@ -55,13 +60,40 @@ def joined() -> Ranks | None:
             f"a launcher has started several processes, but mpi4py cannot be used: {error}",
             "install it with `pip install 'specc-nn[mpi]'`, and an MPI with `pip install mpich`",
         ) from None
+    from specc.backend.run.neighbours import shared_memory
     from specc.backend.run.ranks import Ranks
 
-    ranks = Ranks(MPI.COMM_WORLD)
-    if ranks.count == 1:
+    if MPI.COMM_WORLD.Get_size() == 1:
         return None
+    of_machine = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED)
+    ranks = Ranks(MPI.COMM_WORLD, shared_memory(of_machine))
     _require_alike(ranks)
     return ranks
+
+
+def asked_for(ranks: int | str | None) -> Ranks | None:
+    """Return the ranks that a caller in Python asks for; None for a process by itself.
+
+    `"auto"` takes those of a launcher, if there is one; a number must be that of the processes; and
+    None lets each process work alone. Raises ValueError for another number of processes.
+    """
+    if ranks is None:
+        return None
+    if ranks != "auto" and (isinstance(ranks, (bool, str)) or ranks < 1):
+        raise ValueError(f'`ranks` is "auto", None or a number of processes, not {ranks!r}')
+    found = joined()
+    count = 1 if found is None else found.count
+    if ranks != "auto" and ranks != count:
+        started = (
+            f"a launcher has started {count}"
+            if found is not None
+            else "no launcher has started any"
+        )
+        raise ValueError(
+            f"`ranks = {ranks}` needs as many processes, but {started}: use"
+            f' `mpiexec -n {ranks} python ...`, or `ranks="auto"`'
+        )
+    return found
 
 
 def _require_alike(ranks: Ranks) -> None:
@@ -91,29 +123,40 @@ def _error(message: str, help: str) -> SpecError:
 
 
 @contextmanager
-def together(ranks: Ranks, tell: Callable[[BaseException], int]) -> Iterator[None]:
+def together(ranks: Ranks, tell: Callable[[BaseException], int]) -> Iterator[Lookout]:
     """Run a block on all ranks; an error that ends it on one rank ends it on all of them.
 
     Only the first rank prints. If every rank fails, as for an error in the file or a loss that is
     not finite, the first rank raises its error and the others raise `FirstFailed`. If only one rank
-    fails, it prints its number, calls `tell` with its error, and ends all ranks.
+    fails, it prints its number, calls `tell` with its error, and ends all ranks. If a rank is
+    killed, another one reports it.
     """
     errors, agreement = sys.stderr, ranks.comm.Dup()
+
+    def tell_of(error: RunError) -> None:
+        with redirect_stderr(errors):
+            tell(error)
+            errors.flush()
+
+    lookout = Lookout(ranks, tell_of)
     try:
         if ranks.is_first:
-            yield
+            yield lookout
         else:
             with open(os.devnull, "w") as to, redirect_stdout(to), redirect_stderr(to):
-                yield
+                yield lookout
     except BaseException as error:
         meeting, deadline = agreement.Ibarrier(), time.monotonic() + GRACE
         while not meeting.Test():
             if time.monotonic() > deadline:
+                lookout.leave()
                 _end_all(ranks, error, tell, errors)
             time.sleep(0.01)
         if ranks.is_first or isinstance(error, KeyboardInterrupt):
             raise
         raise FirstFailed from None
+    finally:
+        lookout.leave()
 
 
 def _end_all(
@@ -165,21 +208,64 @@ def threads_each(ranks: Ranks) -> int:
     return max(1, len(there) // neighbours.Get_size())
 
 
+def join(
+    ranks: Ranks, lookout: Lookout, training: PreparedTraining | RunTraining, runs: Path
+) -> RunTraining | None:
+    """Let the ranks share a training, and begin its run; return it on the first rank."""
+    from specc.runs.start import PreparedTraining
+
+    net, begun = training.net, None
+    net.programs.share(ranks)
+    if ranks.is_first:
+        begun = training.begun(runs) if isinstance(training, PreparedTraining) else training
+    folder = ranks.agreed(None if begun is None else begun.run.folder)
+    lookout.where = lambda: f"after step {net.steps_done}"
+    lookout.help = lambda: f"`specc train --resume {shlex.quote(str(folder))}` continues the run"
+    return begun
+
+
 def follow(
     ranks: Ranks,
-    net: Net,
-    data: Data,
-    recipe: Recipe,
-    progress: Progress,
+    training: PreparedTraining | RunTraining,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> str:
     """Train together with the first rank, with checkpoints in memory; otherwise like `train`."""
+    from specc.runs.start import RunTraining
+    from specc.runtime.checkpoint import Progress
     from specc.runtime.keeper import InMemory
     from specc.runtime.train import train
 
+    progress = Progress()
+    if isinstance(training, RunTraining):
+        progress = training.progress
+        if training.is_done:
+            return "finished"
+    net, recipe = training.net, training.program.recipe
     keeper = InMemory(net)
     keeper.save(progress)
-    return train(net, data, recipe, keeper, _Silent(), progress, should_stop, ranks)
+    outcome = train(net, training.data, recipe, keeper, _Silent(), progress, should_stop, ranks)
+    net.programs.leave()
+    return outcome
+
+
+def with_best_of_first(ranks: Ranks, net: Net, best: Path | None) -> None:
+    """Give every rank's model the weights of the first one's best epoch, from its checkpoint.
+
+    `best` is that file on the first rank; if it does not exist, the weights stay the last ones.
+    """
+    from specc.runtime.checkpoint import restore, tensors
+
+    ranks.any(False)  # the ranks of a machine share the weights: none may still read the last ones
+    done: int | None = None
+    if best is not None and best.is_file():
+        done = restore(best, net).epoch
+    values = {name: array.copy() for name, array in tensors(net).items()}
+    values, done = ranks.agreed((values, done))
+    for name, array in tensors(net).items():
+        array[...] = values[name]
+    if done is not None:
+        net.epochs_done = done
+    ranks.any(False)
 
 
 class _Silent:

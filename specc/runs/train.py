@@ -5,7 +5,10 @@ run = train("digits.dl", epochs=5, lr=0.01)
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +18,17 @@ from specc.runs.folds import folds_of
 from specc.runs.listener import AsWarnings
 from specc.runs.names import RUNS
 from specc.runs.run import Run
-from specc.runs.start import TEXT, prepare
+from specc.runs.start import TEXT, PreparedTraining, RunTraining, prepare
 from specc.source import Source
 
 if TYPE_CHECKING:
+    from specc.backend.run.ranks import Ranks
     from specc.ir.program import Program
     from specc.recipe import DataCall, Recipe
+    from specc.runs.lost import Lookout
     from specc.runtime.metrics import Epoch
+
+    Callbacks = Iterable[Callable[[Epoch], object]]
 
 
 def train(
@@ -35,13 +42,39 @@ def train(
     dtype: str = "float32",
     callbacks: Iterable[Callable[[Epoch], object]] = (),
     quiet: bool = False,
+    ranks: int | str | None = "auto",
     **overrides: object,
 ) -> Run:
     """Train a model in a new run; see `specc.train`."""
-    from specc.net.fitting import Callbacks
-    from specc.runtime.checkpoint import restore
-    from specc.runtime.encoding import Encoding
+    from specc.runs.together import FirstFailed, asked_for, threads_each, together
 
+    def prepared(threads: int | None) -> PreparedTraining:
+        is_alone = all_ranks is None
+        return _prepared(model, data, validate, test, threads, dtype, overrides, is_alone)
+
+    all_ranks = asked_for(ranks)
+    if all_ranks is None:
+        return _trained(prepared(threads).begun(Path(runs)), callbacks, quiet)
+    try:
+        with together(all_ranks, _told) as lookout:
+            threads = threads or threads_each(all_ranks)
+            return _trained_together(
+                all_ranks, lookout, partial(prepared, threads), Path(runs), callbacks, quiet
+            )
+    except FirstFailed:  # the first rank raises what went wrong
+        raise SystemExit(1) from None
+
+
+def _prepared(
+    model: str | Path | Program,
+    data: object,
+    validate: object,
+    test: object,
+    threads: int | None,
+    dtype: str,
+    overrides: Mapping[str, object],
+    is_alone: bool,
+) -> PreparedTraining:
     source, content, own = source_and_content(model)
     values = {**own, **texts_of_values(overrides)}
     listener = AsWarnings()
@@ -55,21 +88,68 @@ def train(
         )
     given, texts = given_sources(recipe, data, validate, test)
     values |= texts  # these become overrides of the run
-    prepared = prepare(
-        source, content, folder, values, listener, threads, dtype, given, is_patient=True
+    return prepare(
+        source, content, folder, values, listener, threads, dtype, given, is_patient=is_alone
     )
-    training = prepared.begun(Path(runs))
+
+
+def _trained(
+    training: RunTraining, callbacks: Callbacks, quiet: bool, ranks: Ranks | None = None
+) -> Run:
+    """Carry out a training; with `ranks`, as the first of them."""
+    from specc.net.fitting import Callbacks as Called
+    from specc.runs.together import with_best_of_first
+    from specc.runtime.checkpoint import restore
+    from specc.runtime.encoding import Encoding
+
     try:
         net, epochs = training.net, training.program.recipe.epochs
         net.encoding = Encoding.of(training.data)
         steps = training.steps_per_epoch
         with display(net, epochs, steps, training.progress.epoch, quiet) as watch:
-            outcome = training.carry_out(Callbacks(callbacks, watch), tell=watch.said)
-        if training.run.best.is_file():
+            called = Called(callbacks, watch)
+            outcome = training.carry_out(called, tell=watch.said, ranks=ranks)
+        if ranks is not None:
+            ranks.agreed((training.run.folder, outcome))
+            with_best_of_first(ranks, net, training.run.best)
+        elif training.run.best.is_file():
             net.epochs_done = restore(training.run.best, net).epoch
     finally:
         training.release()
     return Run(training.run.folder, net, outcome)
+
+
+def _trained_together(
+    ranks: Ranks,
+    lookout: Lookout,
+    prepared: Callable[[], PreparedTraining],
+    runs: Path,
+    callbacks: Callbacks,
+    quiet: bool,
+) -> Run:
+    """Train as one of several ranks; every one returns the run, with the weights of its best."""
+    from specc.runs.together import first_alone, follow, join, with_best_of_first
+    from specc.runtime.encoding import Encoding
+
+    training = first_alone(ranks, prepared)
+    begun = join(ranks, lookout, training, runs)
+    if begun is not None:
+        return _trained(begun, callbacks, quiet, ranks)
+    net = training.net
+    net.encoding = Encoding.of(training.data)
+    follow(ranks, training)
+    folder, outcome = ranks.agreed(None)
+    with_best_of_first(ranks, net, None)
+    return Run(folder, net, outcome)
+
+
+def _told(error: BaseException) -> int:
+    """Print what has ended a training on this rank alone."""
+    if isinstance(error, SpecError):
+        print(error, file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+    return 1
 
 
 def given_sources(

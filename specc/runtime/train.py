@@ -370,6 +370,8 @@ class _Loop:
         """
         epoch, done = self.progress.epoch, len(self.progress.records)
         self.keeper.flush()
+        # processes may have the weights in common: all have looked at them before they change
+        self.together.any(False)
         seen = step - epoch * self.steps_per_epoch
         is_over = done == seen
         self.progress = self.keeper.restore()

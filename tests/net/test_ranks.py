@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from test_bits import BATCH, MODELS, NETS, OPEN, SHARDS, TRAIN, narrow, random_rows
 
 import specc
+from specc.backend.run import executor
+from specc.backend.run.neighbours import Neighbours
 from specc.backend.run.ranks import Ranks
+from specc.backend.run.storage import aligned
 from specc.recipe import Column
 from specc.source import Source
 
@@ -33,6 +37,8 @@ class Talk:
 
     def __init__(self, count: int) -> None:
         self.said: list[Any] = [None] * count
+        self.arrays: dict[int, np.ndarray] = {}
+        self.lock = threading.Lock()
         self.barrier = threading.Barrier(count, timeout=60)
 
     def told(self, rank: int, value: Any) -> list[Any]:
@@ -68,17 +74,62 @@ class Comm:
             [each.reshape(-1) for each in self.talk.told(self.rank, own)]
         )
 
+    def Iallgatherv(self, own: np.ndarray, to: list[Any]) -> Request:
+        sent = own.copy()
+        return Request(lambda: self.Allgatherv(sent, to))
 
-def on_ranks(count: int, function: Callable[[Ranks], Any]) -> list[Any]:
-    """What each of some ranks returns, which run at the same time."""
+    def Split(self, color: int) -> Comm | None:
+        colors = self.allgather(color)
+        same = [rank for rank, each in enumerate(colors) if each == color]
+        talks = self.talk.told(self.rank, Talk(len(same)))
+        return Comm(talks[same[0]], same.index(self.rank))
+
+
+class Request:
+    """A message that travels when it is awaited, as late as it may."""
+
+    def __init__(self, send: Callable[[], None]) -> None:
+        self.send = send
+
+    def Test(self) -> bool:
+        return False
+
+    def Wait(self) -> None:
+        self.send()
+
+
+class Memory:
+    """Memory that threads have in common: the n-th array of one is the n-th array of all."""
+
+    def __init__(self, talk: Talk, number: int) -> None:
+        self.talk, self.number, self.count = talk, number, len(talk.said)
+        self.numbers = itertools.count()
+
+    def array(self, size: int) -> np.ndarray:
+        with self.talk.lock:
+            return self.talk.arrays.setdefault(next(self.numbers), aligned(size))
+
+    def told(self, value: Any) -> list[Any]:
+        return self.talk.told(self.number, value)
+
+
+def on_ranks(machines: Sequence[int], function: Callable[[Ranks], Any]) -> list[Any]:
+    """What each of some ranks returns, which run at the same time: so many on each machine."""
+    count, places = sum(machines), [(m, i) for m, own in enumerate(machines) for i in range(own)]
     talk, found, errors = Talk(count), [None] * count, []
+    memories = [Talk(own) for own in machines]
 
     def run(rank: int) -> None:
+        machine, number = places[rank]
         try:
-            found[rank] = function(Ranks(Comm(talk, rank)))
+            neighbours = None
+            if machines[machine] > 1:
+                neighbours = Neighbours(Memory(memories[machine], number))
+            found[rank] = function(Ranks(Comm(talk, rank), neighbours))
         except BaseException as error:
             errors.append(error)
-            talk.barrier.abort()
+            for each in (talk, *memories):
+                each.barrier.abort()
 
     threads = [threading.Thread(target=run, args=(rank,)) for rank in range(count)]
     for each in threads:
@@ -90,13 +141,15 @@ def on_ranks(count: int, function: Callable[[Ranks], Any]) -> list[Any]:
     return found
 
 
-def trained(program, batch: int, shards: int | None, ranks: Ranks | None = None):
+def trained(program, batch: int, shards: int | None, ranks: Ranks | None = None, threads: int = 1):
     """A model and the bits of its training and evaluation."""
-    net = specc.compile(program, batch=batch, threads=1, seed=0, shards=shards)
-    net.programs.ranks = ranks
+    net = specc.compile(program, batch=batch, threads=threads, seed=0, shards=shards)
+    if ranks is not None:
+        net.programs.share(ranks)
     rows = 2 * batch if net.slots else 2 * batch + batch // 2
     data = {name: Column(array) for name, array in random_rows(net, rows).items()}
-    found = {"records": net.train(data, np.arange(rows), 0, 3, 9)}
+    net.train(data, np.arange(batch), 0, 3, 9)  # a run of fewer steps comes first
+    found = {"records": net.train(data, np.arange(rows), 1, 3, 9)}
     found |= {
         name: np.asarray(value) for name, value in net.evaluate_rows(data, np.arange(rows)).items()
     }
@@ -105,21 +158,42 @@ def trained(program, batch: int, shards: int | None, ranks: Ranks | None = None)
     return net, {name: np.asarray(value).tobytes() for name, value in found.items()}
 
 
-def check(program, batch: int, shards: int | None, count: int) -> None:
+def check(program, batch: int, shards: int | None, *places: Sequence[int], threads: int = 1):
+    """Compare trainings on machines with so many ranks each, for each of `places`."""
     net, expected = trained(program, batch, shards)
-    for _, found in on_ranks(count, lambda ranks: trained(program, batch, shards, ranks)):
-        differing = [name for name, value in found.items() if value != expected[name]]
-        assert not differing, f"{count} ranks: {', '.join(differing)}"
+    for machines in places:
+
+        def on_rank(ranks: Ranks):
+            return trained(program, batch, shards, ranks, threads)
+
+        for _, found in on_ranks(machines, on_rank):
+            differing = [name for name, value in found.items() if value != expected[name]]
+            assert not differing, f"ranks by machine {machines}: {', '.join(differing)}"
     return net
 
 
-def test_every_shard_has_a_rank():
-    for count in (1, 2, 3, 7):
+def test_every_shard_has_a_machine_and_every_thread_a_shard():
+    class Divided(NamedTuple):
+        shards: int
+        meetings: tuple = ()
+
+    for hosts in (1, 2, 3, 7):
         for shards in (1, 2, 3, 8, 16):
-            own = [Ranks(Comm(Talk(count), rank)).own(shards) for rank in range(count)]
+            plan = Divided(shards)
+            own = on_ranks((1,) * hosts, lambda ranks, plan=plan: ranks.own(plan))
             assert [each for part in own for each in part] == list(range(shards))
             sizes = [len(part) for part in own]
             assert max(sizes) - min(sizes) <= 1
+
+    def threads(ranks: Ranks, shards: int):
+        ranks.meet(ranks.rank + 1)
+        return ranks.threads(shards)
+
+    for shards in (1, 2, 3, 5, 6, 9):
+        found = on_ranks((3,), lambda ranks, shards=shards: threads(ranks, shards))
+        assert {total for total, _ in found} == {min(shards, 6)}
+        assert [each for _, own in found for each in own] == list(range(min(shards, 6)))
+        assert all(len(own) <= rank + 1 for rank, (_, own) in enumerate(found))
 
 
 STATISTICS = "statistics, dropout and the norm of all gradients"
@@ -129,7 +203,8 @@ STATISTICS = "statistics, dropout and the norm of all gradients"
 def test_the_number_of_ranks_changes_no_bit(name, count):
     text = {**NETS, **MORE}[name]
     program = specc.load(Source("m.dl", f"model m {{ {text} }}\n{TRAIN}"))
-    net = check(program, 70, None if name == STATISTICS else 4, count)
+    shards = None if name == STATISTICS else 4
+    net = check(program, 70, shards, (1,) * count, (count,), (2, 1), (1, 3))
     plan = net.plan("train")
     assert plan.shards > 1 and plan.meetings
     if name in MORE:
@@ -138,17 +213,21 @@ def test_the_number_of_ranks_changes_no_bit(name, count):
 
 
 @pytest.mark.parametrize("name", ["char_lstm", "sentiment"])
-def test_nor_does_it_in_models_of_sequences_and_streams(name, narrow):
-    check(specc.load(MODELS[name], **OPEN.get(name, {})), BATCH, SHARDS, 3)
+def test_nor_does_it_in_models_of_sequences_and_streams(name, narrow, monkeypatch):
+    # each rank has threads of its own, as it is a process
+    monkeypatch.setattr(executor, "executor", executor.Executor)
+    program = specc.load(MODELS[name], **OPEN.get(name, {}))
+    check(program, BATCH, SHARDS, (1, 1, 1), (2,), (2, 2))
+    check(program, BATCH, SHARDS, (2,), (1, 1), threads=2)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", list(MODELS))
 def test_nor_does_it_in_any_model(name, narrow):
-    check(specc.load(MODELS[name], **OPEN.get(name, {})), BATCH, SHARDS, 2)
+    check(specc.load(MODELS[name], **OPEN.get(name, {})), BATCH, SHARDS, (1, 1), (2,), (2, 1))
 
 
-def test_a_team_is_repeated_by_every_rank():
+def test_a_team_is_shared_by_the_ranks_of_a_machine_and_repeated_by_every_machine():
     program = specc.load(Source("m.dl", f"model m {{ {NETS['a team']} }}\n{TRAIN}"))
-    net = check(program, 40, None, 2)
+    net = check(program, 40, None, (1, 1), (2,), (3,), (2, 2))
     assert net.plan("train").sharing.same_examples and net.plan("train").meetings is None

@@ -309,3 +309,18 @@ def test_a_loss_of_the_users_own_takes_raw_scores_if_its_comment_says_so():
         "squashed": "probabilities",
     }
     assert meanings(specc.loads(text.format("")))["first"].holds == "values"
+
+
+def test_the_number_of_ranks_must_be_that_of_the_processes(tmp_path):
+    for ranks, said in (
+        (3, "`ranks = 3` needs as many processes, but no launcher has started any"),
+        (0, "`ranks` is"),
+        ("many", "`ranks` is"),
+        (True, "`ranks` is"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            specc.train("models/linear.dl", runs=tmp_path, quiet=True, ranks=ranks)
+    assert not list(tmp_path.iterdir())
+    for ranks in (1, None, "auto"):
+        run = specc.train("models/linear.dl", runs=tmp_path, quiet=True, ranks=ranks, epochs=1)
+        assert run.metrics["epoch"] == [1]

@@ -3,12 +3,14 @@
 A waiting thread first spins, which is fast if it has a processor to itself, and then sleeps, which
 leaves the processor to the thread that it waits for. The time of spinning adapts: see `learn`.
 
-    program   threads, phases, then for each thread the addresses of its first shard and of the end
-              of its last one
+    program   threads, phases, the threads of all processes that meet at barriers, the words at
+              which they meet (0: those of the crew), then for each thread the addresses of its
+              first shard and of the end of its last one
     shard     the addresses of its bounds and of its control block
     bounds    the address of the first phase's first call, then of the end of each phase's calls
     calls     for each call the address of the kernel and the address of its args block
-    state     the shared words of the thread pool (see `specc.backend.words`)
+    state     the shared words of the thread pool (see `specc.backend.words`); the words at which
+              pools of several processes meet have the same layout
 
 Every word is an int64. A worker's word is its state: FREE (it waits, and may be taken), HELD (it is
 taken, and waits for the job), BUSY (it has a job to start), PARKED (it left the compiled code),
@@ -77,8 +79,10 @@ def run_shards(state, thread):
 @no_type_check
 def run_steps_of(state, thread):
     program, first, steps = peek(state + PROGRAM), peek(state + FIRST), peek(state + STEPS)
-    threads, phases = peek(program), peek(program + 8)
-    own = program + 16 + 16 * thread
+    phases, threads, meeting = peek(program + 8), peek(program + 16), peek(program + 24)
+    if meeting == 0:
+        meeting = state
+    own = program + 32 + 16 * thread
     shards, end_of_shards = peek(own), peek(own + 8)
     for step in range(steps):
         for phase in range(phases):
@@ -92,25 +96,25 @@ def run_steps_of(state, thread):
                     at += 16
                 shard += 16
             if threads > 1:
-                barrier(state, threads, thread)
+                barrier(state, meeting, threads, thread)
         if threads == 1 and atomic_peek(state + STOP) != 0:
             return step + 1
-        if threads > 1 and peek(state + STOPPED) != 0:
+        if threads > 1 and peek(meeting + STOPPED) != 0:
             return step + 1
     return steps
 
 
 @compiled
 @no_type_check
-def barrier(state, threads, thread):
+def barrier(state, meeting, threads, thread):
     """Wait for all threads. The last one to arrive decides whether all of them stop."""
-    generation = atomic_peek(state + GENERATION)
-    if atomic_add(state + ARRIVED, 1) == threads - 1:
-        poke(state + STOPPED, atomic_peek(state + STOP))
-        poke(state + ARRIVED, 0)
-        atomic_add(state + GENERATION, 1)
-        if atomic_add(state + SLEEPERS, 0) != 0:
-            wake(state + GENERATION)
+    generation = atomic_peek(meeting + GENERATION)
+    if atomic_add(meeting + ARRIVED, 1) == threads - 1:
+        poke(meeting + STOPPED, atomic_peek(meeting + STOP))
+        poke(meeting + ARRIVED, 0)
+        atomic_add(meeting + GENERATION, 1)
+        if atomic_add(meeting + SLEEPERS, 0) != 0:
+            wake(meeting + GENERATION)
         return
     own = state + WORKERS + LINE * thread
     limit = peek(own + SPIN_LIMIT)
@@ -118,14 +122,14 @@ def barrier(state, threads, thread):
     if (failures > 0 and failures & (failures + 1) == 0) or failures % PROBE == PROBE - 1:
         limit = PROBED * peek(state + SPINS)
     spins = limit
-    while atomic_peek(state + GENERATION) == generation:
+    while atomic_peek(meeting + GENERATION) == generation:
         spins -= 1
         if spins >= 0:
             pause()
         else:
-            atomic_add(state + SLEEPERS, 1)
-            sleep_while(state + GENERATION, generation)
-            atomic_add(state + SLEEPERS, -1)
+            atomic_add(meeting + SLEEPERS, 1)
+            sleep_while(meeting + GENERATION, generation)
+            atomic_add(meeting + SLEEPERS, -1)
     learn(state, own, limit - spins if spins >= 0 else -1)
 
 

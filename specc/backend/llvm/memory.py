@@ -141,7 +141,8 @@ def doze(typing):
 
 # Sleeping until woken: Linux's futex, by the number of the system call. Elsewhere threads doze.
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(_ARCHITECTURE)
-_SLEEP, _WAKE = 128, 129  # FUTEX_WAIT and FUTEX_WAKE, between the threads of one process
+# FUTEX_WAIT and FUTEX_WAKE, also between processes, which may have memory in common
+_SLEEP, _WAKE = 0, 1
 # This follows from the platform alone: LLVM does not find the system's functions while it starts,
 # and kernels from different processes must agree.
 CAN_SLEEP = sys.platform == "linux" and _FUTEX is not None

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from copy import copy
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, no_type_check
+from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
 
@@ -88,8 +88,21 @@ _STOP, _STOPPED, _PROGRAM, _FIRST, _STEPS, _DONE = (
     word // 8 for word in (STOP, STOPPED, PROGRAM, FIRST, STEPS, DONE)
 )
 
+MEETING = WORKERS
+"""The bytes of the words where the threads of a `Crowd` meet."""
+
 # The executor's own kernels. They are loaded together with a program's kernels.
 KERNELS = (_RUN, _PAUSES, _WAKE)
+
+
+class Crowd(NamedTuple):
+    """Threads of several processes: the numbers of this one's, and the words where all meet.
+
+    `meeting` is the address of `MEETING` bytes that the processes have in common, zeros at first.
+    """
+
+    own: range
+    meeting: int
 
 
 class StepCalls:
@@ -99,7 +112,8 @@ class StepCalls:
     int64: word 0 of a shard's block holds the step's number, word 1 the shard's number, word 2 the
     number of shards; the others are unused. Every kernel of the shard gets the block's address. The
     args blocks must stay alive as long as the program. `numbers` are the shards' numbers, by
-    default 0, 1, ....
+    default 0, 1, .... With a `crowd`, the threads are those of several processes, of which this one
+    runs some.
     """
 
     def __init__(
@@ -107,6 +121,7 @@ class StepCalls:
         phases_per_shard: Sequence[Sequence[Sequence[Call]]],
         threads: int | None = None,
         numbers: Sequence[int] | None = None,
+        crowd: Crowd | None = None,
     ):
         self.shards = len(phases_per_shard)
         self.phases = len(phases_per_shard[0])
@@ -128,6 +143,7 @@ class StepCalls:
             self._tables += [calls, bounds]
             addresses.append((bounds.ctypes.data, self.control[shard].ctypes.data))
         self._addresses = np.array(addresses, np.int64)
+        self._crowd = crowd
         self._divide(self.shards if threads is None else threads)
 
     def on(self, threads: int) -> StepCalls:
@@ -141,12 +157,16 @@ class StepCalls:
 
     def _divide(self, threads: int) -> None:
         assert 1 <= threads <= self.shards, "a thread needs a shard"
-        self.threads = threads
+        own = range(threads) if self._crowd is None else self._crowd.own
+        meeting = 0 if self._crowd is None else self._crowd.meeting
+        self.threads = len(own)
         of_shards = threads_of(self.shards, threads)
         ends = [bisect_left(of_shards, thread) for thread in range(threads + 1)]
         spans = [self._addresses.ctypes.data + 16 * end for end in ends]
-        of_threads = [each for span in pairwise(spans) for each in span]
-        self._description = np.array([threads, self.phases, *of_threads], np.int64)
+        of_threads = [each for span in list(pairwise(spans))[own.start : own.stop] for each in span]
+        self._description = np.array(
+            [self.threads, self.phases, threads, meeting, *of_threads], np.int64
+        )
         self.address = self._description.ctypes.data
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from specc.backend.machine.here import this_profile
 from specc.backend.run import executor
 from specc.backend.run.code import Code
 from specc.backend.run.pool import Pool
-from specc.backend.run.ranks import Ranks, Spread, gather_examples
+from specc.backend.run.ranks import Ranks, Spread
 from specc.backend.run.storage import Linked, Outside, Storage
 from specc.backend.toolchain.load import load
 from specc.ir.names import OutputKind, kind_of
@@ -69,8 +69,12 @@ class CompiledProgram:
     ):
         self.plan, self.dtype = plan, dtype
         # the processes that share the work; None if this one does all of it
-        self._ranks = ranks if plan.meetings is not None else None
+        self._ranks = ranks if ranks is not None and ranks.shares(plan) else None
         self.threads = min(plan.shards if threads is None else threads, plan.shards)
+        self._all_threads = self.threads
+        if self._ranks is not None:
+            self._all_threads, own = self._ranks.threads(plan.shards)
+            self.threads = max(1, len(own))
         self._version = version
         self.changes_weights = any(kind_of(name) == OutputKind.PARAM for name in plan.graph.outputs)
         self._codes: dict[tuple[np.dtype, ...], Code] = {}
@@ -84,9 +88,9 @@ class CompiledProgram:
         }
         numbers = {"settings": self.settings}
         most = 2 * executor.processors() if self.threads == 1 else RUNS_OF_A_CREW
-        self.new_storage = partial(
-            Storage, plan, dtype, Outside(arrays, self._frame_index, numbers), self.threads
-        )
+        outside = Outside(arrays, self._frame_index, numbers)
+        allocate = None if self._ranks is None else self._ranks.allocate
+        self.new_storage = partial(Storage, plan, dtype, outside, self.threads, allocate)
         self.storages: Pool[Storage] = Pool(self.new_storage, most, kept=1)
 
     def run(
@@ -116,26 +120,33 @@ class CompiledProgram:
         storage = self.storages.take()
         try:
             linked = storage.linked(code)
+            if self._ranks is not None and steps:
+                spread = self._spread(linked, code, storage)
+                self._ranks.wait()  # until all have read the results of the run before
+                kept = self.set_up(
+                    linked, columns, order, batch, settings, seed, first, spread.buffer
+                )
+                storage.take_slots(slots, batch)
+                spread.run(steps, kept, batch)
+                storage.give_slots(slots, batch)
+                outputs = {name: array.copy() for name, array in kept.outputs.items()}
+                return kept.records.copy(), outputs
             kept = self.set_up(linked, columns, order, batch, settings, seed, first)
             self.pack(storage, linked)
             if steps and execute is not None:
                 execute(linked, steps)
             elif steps:
                 storage.take_slots(slots, batch)
-                if self._ranks is None:
-                    storage.executor.run(linked.program, steps)
-                else:
-                    self._spread(linked, storage).run(steps)
-                    gather_examples(self.plan, storage, kept.outputs, batch, self._ranks)
+                storage.executor.run(linked.program, steps)
                 storage.give_slots(slots, batch)
         finally:
             self.storages.give(storage)
         return kept.records, kept.outputs
 
-    def _spread(self, linked: Linked, storage: Storage) -> Spread:
+    def _spread(self, linked: Linked, code: Code, storage: Storage) -> Spread:
         if linked.spread is None:
             assert self._ranks is not None
-            linked.spread = Spread(linked, storage, self._ranks)
+            linked.spread = Spread(linked, code, storage, self._ranks)
         return linked.spread
 
     def pack(self, storage: Storage, linked: Linked) -> None:
@@ -155,15 +166,22 @@ class CompiledProgram:
         settings: np.ndarray | None,
         seed: int,
         first: int,
+        empty: Callable[[str, tuple[int, ...], Any], np.ndarray] = lambda _, *of: np.empty(*of),
     ) -> Buffers:
-        """Write the frame of a run; the returned buffers must outlive the run."""
+        """Write the frame of a run; the returned buffers must outlive the run.
+
+        `empty` makes the arrays of results, by name, shape and type.
+        """
         outputs = {
-            name: np.empty(
-                (len(order), *node.type.shape), _OUTPUT_TYPES.get(node.type.kind, self.dtype)
+            name: empty(
+                name,
+                (len(order), *node.type.bound_shape),
+                _OUTPUT_TYPES.get(node.type.kind, self.dtype),
             )
             for name, node in self.plan.emits
         }
-        records = np.empty((-(-len(order) // batch), self.plan.record_width))
+        steps = -(-len(order) // batch)
+        records = empty("records", (steps, self.plan.record_width), np.float64)
         settings = np.ascontiguousarray(settings if settings is not None else np.empty(0))
         linked.frame_of, frame = None, linked.frame
         frame[feed.ORDER], frame[feed.TOTAL], frame[feed.BATCH] = (
@@ -231,8 +249,8 @@ class CompiledProgram:
     def _shards(self, columns: Mapping[str, str]) -> list[list[KernelCall]]:
         """Return the calls of all shards."""
         common = Common(self.plan)
-        if self._ranks is not None:
-            own = self._ranks.own(self.plan.shards)
+        if self._ranks is not None and self._ranks.divides(self.plan):
+            own = self._ranks.own(self.plan)
             return [
                 emit(self.plan, self.dtype, shard, columns, common, shard in own)
                 for shard in range(self.plan.shards)
@@ -240,7 +258,7 @@ class CompiledProgram:
         calls = [
             emit(self.plan, self.dtype, shard, columns, common) for shard in range(self.plan.shards)
         ]
-        threads = executor.threads_of(self.plan.shards, self.threads)
+        threads = executor.threads_of(self.plan.shards, self._all_threads)
         shared = with_shared_copies(calls, this_profile().barrier)
         return with_copies_of_a_thread(shared, threads)
 

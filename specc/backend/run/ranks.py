@@ -1,16 +1,21 @@
 """Training on several processes, the ranks: each runs some of the shards of every batch.
 
-    ranks = Ranks(MPI.COMM_WORLD)                 # one for each process
-    spread = Spread(linked, storage, ranks)
+    ranks = Ranks(MPI.COMM_WORLD, neighbours)     # one for each process
+    spread = Spread(linked, code, storage, ranks)
     spread.run(steps)
 
-A rank runs what belongs to examples for its own shards, which are neighbours, and whatever is one
-for all examples (sums over the shards, updates of weights) as a whole. Where shards meet, their
-parts travel: after the phase in which they were computed, every rank has those of all shards, and
-adds them in the order of the shards. So the number of ranks changes no bit.
+**Of one machine.** Ranks that have memory in common are one crew: their threads share the shards,
+and meet at barriers, as the threads of one process do. A team, too, is shared by them.
 
-A team's shards share the work on the same examples, and a plan may have one shard only: then every
-rank computes all of it.
+**Of several machines.** A machine runs what belongs to examples for its own shards, which are
+neighbours, and whatever is one for all examples (sums over the shards, updates of weights) as a
+whole. Where shards meet, their parts travel: every machine gets those of all shards, and adds them
+in the order of the shards. So the number of ranks changes no bit. A value begins its way as soon as
+the machine has computed it, while the rest of its phase goes on, and is awaited before the phase
+that reads it (`exchange`). The first rank of a machine sends and receives for the others.
+
+The shards of a team work on the same examples, and a plan may have one shard only: then every
+machine computes all of it.
 """
 
 from __future__ import annotations
@@ -20,20 +25,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specc.backend.emit.calls import element_bytes
 from specc.backend.run import executor
-from specc.ir.graph import Node
+from specc.backend.run.exchange import Bundle, bundles
 from specc.ir.plan import Plan
 
 if TYPE_CHECKING:
+    from specc.backend.run.neighbours import Neighbours
+    from specc.backend.run.program import Buffers, Code
     from specc.backend.run.storage import Linked, Storage
 
 
 class Ranks:
-    """The processes that train together; `comm` is a communicator of mpi4py."""
+    """The processes that train together; `comm` is a communicator of mpi4py.
 
-    def __init__(self, comm: Any) -> None:
+    `neighbours` are those of this machine, if they have memory in common. Without it, each process
+    counts as a machine of its own.
+    """
+
+    def __init__(self, comm: Any, neighbours: Neighbours | None = None) -> None:
         self.comm, self.rank, self.count = comm, comm.Get_rank(), comm.Get_size()
+        self.neighbours = neighbours
+        self.leads = neighbours is None or neighbours.number == 0  # sends for its machine
+        leaders = comm.allgather(self.leads)
+        self.hosts = sum(leaders)
+        self.host = sum(leaders[: self.rank + 1]) - 1
+        if neighbours is not None:
+            self.host = neighbours.told(self.host)[0]
+        self.leaders = comm if all(leaders) else comm.Split(0 if self.leads else 1)
+        self._threads = [1]
 
     @property
     def is_first(self) -> bool:
@@ -48,73 +67,149 @@ class Ranks:
         """Return whether the flag of any rank is set."""
         return any(self.comm.allgather(flag))
 
-    def own(self, shards: int, rank: int | None = None) -> range:
-        """The shards of a rank: neighbours, and as many as those of any other rank, or one less."""
-        rank = self.rank if rank is None else rank
-        return range(shards * rank // self.count, shards * (rank + 1) // self.count)
+    def meet(self, threads: int) -> None:
+        """Tell the neighbours how many threads this process has."""
+        self._threads = [threads] if self.neighbours is None else self.neighbours.told(threads)
 
-    def gathered(self, parts: np.ndarray) -> None:
-        """Exchange the rows of bytes [shards, size] of which each rank has those of its shards."""
-        shards, size = parts.shape
-        counts = [size * len(self.own(shards, rank)) for rank in range(self.count)]
-        own = self.own(shards)
-        mine = parts[own.start : own.stop].copy()
-        self.comm.Allgatherv(mine, [parts, counts])
+    def shares(self, plan: Plan) -> bool:
+        """Return whether the processes share the work of a plan."""
+        return len(self._threads) > 1 or self.divides(plan)
+
+    def divides(self, plan: Plan) -> bool:
+        """Return whether the machines divide the shards of a plan among them."""
+        return self.hosts > 1 and plan.meetings is not None
+
+    def own(self, plan: Plan, host: int | None = None) -> range:
+        """The shards of a machine: neighbours, and as many as those of any other, or one less."""
+        if not self.divides(plan):
+            return range(plan.shards)
+        host = self.host if host is None else host
+        return range(plan.shards * host // self.hosts, plan.shards * (host + 1) // self.hosts)
+
+    def threads(self, shards: int) -> tuple[int, range]:
+        """The threads of this machine that work on so many shards, and those of this process."""
+        left, counts = min(shards, sum(self._threads)), [0] * len(self._threads)
+        while left:
+            for process, most in enumerate(self._threads):
+                more = left > 0 and counts[process] < most
+                counts[process] += more
+                left -= more
+        number = 0 if self.neighbours is None else self.neighbours.number
+        first = sum(counts[:number])
+        return sum(counts), range(first, first + counts[number])
+
+    def allocate(self, size: int) -> np.ndarray:
+        """Return zero bytes, which all processes of the machine have in common."""
+        if self.neighbours is None:
+            from specc.backend.run.storage import aligned
+
+            return aligned(size)
+        return self.neighbours.array(size)
+
+    def wait(self) -> None:
+        """Wait for the other processes of this machine."""
+        if self.neighbours is not None:
+            self.neighbours.wait()
 
 
-class Exchange:
-    """What travels after one phase: ranges of the shards' arenas, and rows of `peers`."""
+class Spread:
+    """The calls of a program for one rank, in stretches of phases between which parts travel."""
 
-    def __init__(self, nodes: Sequence[Node], storage: Storage, ranks: Ranks) -> None:
-        plan, self._ranks = storage.plan, ranks
-        arenas = storage.arena[: plan.arena_bytes * plan.shards].reshape(plan.shards, -1)
-        self._parts: list[np.ndarray] = []  # of each value [shards, bytes]
-        for node in nodes:
-            place, item = plan.places[node], element_bytes(node.type.kind, storage.dtype)
-            if place.space == "arena":
-                size = node.type.bound_elements * item
-                size *= plan.lanes if node.type.batched else 1
-                self._parts.append(arenas[:, place.offset : place.offset + size])
-        self._rows = [
-            self._rows_of(node, storage) for node in nodes if plan.places[node].space != "arena"
+    def __init__(self, linked: Linked, code: Code, storage: Storage, ranks: Ranks) -> None:
+        self._plan, self._storage, self._ranks = storage.plan, storage, ranks
+        self._executor = storage.executor
+        plan, own = storage.plan, ranks.own(storage.plan)
+        self._order = _alternating(own, [each for each in range(plan.shards) if each not in own])
+        self._threads, self._mine = ranks.threads(plan.shards)
+        neighbours = ranks.neighbours
+        meeting = 0 if neighbours is None else neighbours.meeting()
+        self._crowd = None if neighbours is None else executor.Crowd(self._mine, meeting)
+        self._gate = self._calls([[[]]] * plan.shards)
+        self._packing = None if linked.packs is None else self._calls(linked.packs)
+        self._buffers: dict[str, np.ndarray] = {}
+        travelling = bundles(linked, code, storage, ranks) if ranks.divides(plan) else []
+        self._travelling = travelling
+        self._parts = [
+            (self._calls(table), starts, ends)
+            for table, starts, ends in _stretches(linked.table, travelling)
         ]
-        width = sum(each.shape[1] for each in self._parts)
-        width += sum(size for _, _, size in self._rows)
-        self._all = np.empty((plan.shards, width), np.uint8)
-        self._own = ranks.own(plan.shards)
-        self._others = [each for each in range(plan.shards) if each not in self._own]
 
-    @staticmethod
-    def _rows_of(node: Node, storage: Storage) -> tuple[np.ndarray, int, int]:
-        """The bytes of a value with a row for each example, those of all, and of a shard's rows."""
-        plan, place = storage.plan, storage.plan.places[node]
-        total = node.type.bound_elements * element_bytes(node.type.kind, storage.dtype)
-        row = total // node.type.bound_shape[0]
-        return storage.shared[place.offset : place.offset + total], total, row * plan.examples
+    def _calls(self, table: Sequence[Sequence[Sequence[executor.Call]]]) -> executor.StepCalls:
+        ordered = [table[shard] for shard in self._order]
+        return executor.StepCalls(ordered, self._threads, self._order, self._crowd)
 
-    def __call__(self) -> None:
-        """Send this rank's parts, and store those of the others."""
-        self._move(self._own, out=True)
-        self._ranks.gathered(self._all)
-        self._move(self._others, out=False)
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Return an array that all processes of the machine write their parts of results to."""
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        found = self._buffers.get(name, np.empty(0, np.uint8))
+        if name not in self._buffers or len(found) < size:
+            found = self._buffers[name] = self._ranks.allocate(max(size, 2 * len(found)))
+        return found[:size].view(dtype).reshape(shape)
 
-    def _move(self, shards: Sequence[int], out: bool) -> None:
-        """Copy some shards' parts to the message, or from it."""
-        for shard in shards:
-            message, at = self._all[shard], 0
-            for each in self._views(shard):
-                there = message[at : at + len(each)]
-                if out:
-                    there[...] = each
-                else:
-                    each[...] = there
-                at += len(each)
+    def run(self, steps: int, buffers: Buffers, batch: int) -> None:
+        """Run the steps, and leave the results of all ranks in `buffers`."""
+        ranks = self._ranks
+        ranks.wait()  # until all have written what they bring in
+        if self._packing is not None:
+            self._execute(self._packing, 1, 0)
+        if len(self._parts) == 1:
+            self._execute(self._parts[0][0], steps, 0)
+        else:
+            for step in range(steps):
+                self._step(step)
+        ranks.wait()
+        if ranks.leads and ranks.divides(self._plan):
+            gather_examples(self._plan, self._storage, buffers.outputs, batch, ranks)
+        ranks.wait()
 
-    def _views(self, shard: int) -> Iterator[np.ndarray]:
-        for part in self._parts:
-            yield part[shard]
-        for rows, total, size in self._rows:
-            yield rows[min(shard * size, total) : min((shard + 1) * size, total)]
+    def _step(self, step: int) -> None:
+        leads = self._ranks.leads
+        for calls, starts, ends in self._parts:
+            if leads:
+                for bundle in ends:
+                    bundle.finish()
+            if ends and self._crowd is not None:
+                self._execute(self._gate, 1, step)
+            self._execute(calls, 1, step)
+            if leads:
+                for bundle in starts:
+                    bundle.start()
+                for bundle in self._travelling:
+                    bundle.advance()
+
+    def _execute(self, calls: executor.StepCalls, steps: int, first: int) -> None:
+        if self._mine:
+            self._executor.run(calls, steps, first=first)
+
+
+def _stretches(
+    table: Sequence[Sequence[Sequence[executor.Call]]], travelling: Sequence[Bundle]
+) -> Iterator[tuple[list[list[list[executor.Call]]], list[Bundle], list[Bundle]]]:
+    """Yield stretches of a step: calls, the bundles that start after them, and those before which
+    they wait.
+
+    A bundle starts within its phase once each own shard has run the calls that it needs.
+    """
+    shards, phases = len(table), len(table[0])
+    pending: list[list[list[executor.Call]]] = [[] for _ in range(shards)]
+    waited: list[Bundle] = []
+    for phase in range(phases):
+        ends = [each for each in travelling if each.read == phase]
+        if ends and pending[0]:
+            yield pending, [], waited
+            pending, waited = [[] for _ in range(shards)], []
+        waited = [*waited, *ends]
+        done = [0] * shards
+        for bundle in (each for each in travelling if each.made == phase):
+            for shard in range(shards):
+                stop = max(done[shard], bundle.stops.get(shard, 0))
+                pending[shard].append(list(table[shard][phase][done[shard] : stop]))
+                done[shard] = stop
+            yield pending, [bundle], waited
+            pending, waited = [[] for _ in range(shards)], []
+        for shard in range(shards):
+            pending[shard].append(list(table[shard][phase][done[shard] :]))
+    yield pending, [], waited
 
 
 def gather_examples(
@@ -122,49 +217,15 @@ def gather_examples(
 ) -> None:
     """Exchange what a run leaves for each example: rows of outputs, and slots of streams."""
     for array in storage.slots.values():
-        ranks.gathered(array.view(np.uint8).reshape(plan.shards, -1))
+        parts = array.view(np.uint8).reshape(plan.shards, -1)
+        counts = [parts.shape[1] * len(ranks.own(plan, host)) for host in range(ranks.hosts)]
+        own = ranks.own(plan)
+        ranks.leaders.Allgatherv(parts[own.start : own.stop].copy(), [parts, counts])
     for array in outputs.values():
         shard = np.arange(len(array)) % batch // plan.examples
-        own = np.isin(shard, ranks.own(plan.shards))
-        for rank, rows in enumerate(ranks.comm.allgather(array[own])):
-            array[np.isin(shard, ranks.own(plan.shards, rank))] = rows
-
-
-class Spread:
-    """The calls of a program for one rank, in stretches of phases between which parts travel."""
-
-    def __init__(self, linked: Linked, storage: Storage, ranks: Ranks) -> None:
-        plan = storage.plan
-        own = ranks.own(plan.shards)
-        order = _alternating(own, [each for each in range(plan.shards) if each not in own])
-        table = [linked.table[shard] for shard in order]
-        phases = linked.phases
-        self._executor = storage.executor
-        self._parts: list[tuple[executor.StepCalls, Exchange | None]] = []
-        start = 0
-        for phase, nodes in sorted((plan.meetings or {}).items()):
-            calls = _calls(table, start, phase + 1, storage.threads, order)
-            self._parts.append((calls, Exchange(list(nodes), storage, ranks)))
-            start = phase + 1
-        if start < phases:
-            self._parts.append((_calls(table, start, phases, storage.threads, order), None))
-
-    def run(self, steps: int) -> None:
-        for step in range(steps):
-            for calls, exchange in self._parts:
-                self._executor.run(calls, 1, first=step)
-                if exchange is not None:
-                    exchange()
-
-
-def _calls(
-    table: Sequence[Sequence[Sequence[executor.Call]]],
-    start: int,
-    stop: int,
-    threads: int,
-    order: Sequence[int],
-) -> executor.StepCalls:
-    return executor.StepCalls([each[start:stop] for each in table], threads, order)
+        own_rows = np.isin(shard, ranks.own(plan))
+        for host, rows in enumerate(ranks.leaders.allgather(array[own_rows])):
+            array[np.isin(shard, ranks.own(plan, host))] = rows
 
 
 def _alternating(own: Sequence[int], others: Sequence[int]) -> list[int]:

@@ -10,7 +10,7 @@ Weights and optimizer states are not part of it: all storages of a model share t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,11 +44,19 @@ class Outside:
 class Storage:
     """The buffers of a program, for one thread at a time."""
 
-    def __init__(self, plan: Plan, dtype: str, outside: Outside, threads: int):
+    def __init__(
+        self,
+        plan: Plan,
+        dtype: str,
+        outside: Outside,
+        threads: int,
+        allocate: Callable[[int], np.ndarray] | None = None,
+    ):
         self.plan, self.dtype, self._outside = plan, dtype, outside
-        self.arena = aligned(plan.arena_bytes * plan.shards)
-        self.shared = aligned(plan.shared_bytes)
-        self.record = aligned(8 * plan.record_width)
+        self.allocate = allocate or aligned  # the bytes that all threads read and write
+        self.arena = self.allocate(plan.arena_bytes * plan.shards)
+        self.shared = self.allocate(plan.shared_bytes)
+        self.record = self.allocate(8 * plan.record_width)
         self.slots = {
             f"slot.{node.op.label}": self._slot(node)
             for node in plan.graph.nodes
@@ -83,7 +91,7 @@ class Storage:
         plan = self.plan
         shape = (plan.shards, node.type.bound_elements, plan.lanes)
         size = math.prod(shape) * np.dtype(self.dtype).itemsize
-        return aligned(size).view(self.dtype).reshape(shape)
+        return self.allocate(size).view(self.dtype).reshape(shape)
 
     def take_slots(self, slots: Mapping[str, np.ndarray], batch: int) -> None:
         for name in self.slots:
@@ -117,7 +125,7 @@ class Linked:
         self._lasting = [
             aligned(max((call.lasting for call in calls), default=0)) for calls in code.shards
         ]
-        self._copies = aligned(code.copies)
+        self._copies = storage.allocate(code.copies)
         self._storage, self._outside = storage, outside
         self._kept: list[np.ndarray] = []
         self.calls, self.phases = code.calls, code.phases
@@ -149,10 +157,10 @@ class Linked:
             packing.append([once])
         self.program = executor.StepCalls(self.table, storage.threads)
         self.program_of_one = self.program.on(1)  # runs on the calling thread only
+        # the calls that pack the weights, ahead of a program that changes none
+        self.packs = packing if any(once for (once,) in packing) else None
         self.packing = (
-            executor.StepCalls(packing, storage.threads)
-            if any(once for (once,) in packing)
-            else None
+            executor.StepCalls(packing, storage.threads) if self.packs is not None else None
         )
         self.spread: Any = None  # the calls as several processes run them
         self.frame_of: Any = None  # the prepared run that wrote the frame last

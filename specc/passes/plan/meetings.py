@@ -1,10 +1,11 @@
 """Find the values that processes send each other if each runs some of a plan's shards.
 
-    meetings(order, views, division)    # {0: (node, ...)}: after phase 0 all get all shards' parts
+    meetings(order, views, division)    # (Meeting(node, made=0, read=1), ...)
 
-Shards of one process read each other's memory. Between processes a value travels at the end of the
-phase in which it is computed: parts of sums over the batch, values of examples that a sum by rows
-reads, and the rows of `peers`. What is one for all examples every process computes as a whole.
+Shards of one machine read each other's memory. Between machines a value travels after it has been
+computed, and before the first phase that reads it: parts of sums over the batch, values of
+examples that a sum by rows reads, and the rows of `peers`. What is one for all examples every
+machine computes as a whole.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from specc.ir.graph import Node
-from specc.ir.plan import Mode, View
+from specc.ir.plan import Meeting, Mode, View
 from specc.ops.leaf import Input, Role
 from specc.ops.peers import Peers
 from specc.ops.reduce import AllReduce
@@ -22,8 +23,8 @@ from specc.passes.plan.scheduled import Scheduled
 
 def meetings(
     order: Sequence[Scheduled], views: Mapping[Node, View], division: Division
-) -> dict[int, tuple[Node, ...]] | None:
-    """Return the values that travel after each phase; None if processes cannot share the work.
+) -> tuple[Meeting, ...] | None:
+    """Return the values that travel in a step; None if processes cannot share the work.
 
     They share no work of a team, which works on the same examples, and of one shard.
     """
@@ -31,7 +32,7 @@ def meetings(
         return None
     number = {node: i for i, node in enumerate(views)}
     maker = {node: s for s in order for node in (*s.group.nodes, *(node for node, _ in s.stores))}
-    found: dict[int, set[Node]] = {}
+    found: dict[Node, Meeting] = {}
     for s in order:
         summed = {
             views[each].root
@@ -42,11 +43,14 @@ def meetings(
         for root in s.reads:
             by_rows = root.type.batched and s.mode == Mode.ROWS
             if root in maker:
-                if root in summed or by_rows or isinstance(root.op, Peers):
-                    found.setdefault(maker[root].phase, set()).add(root)
-            elif by_rows and isinstance(root.op, Input):
-                found.setdefault(0, set()).add(root)
-    return {phase: tuple(sorted(nodes, key=number.__getitem__)) for phase, nodes in found.items()}
+                travels = root in summed or by_rows or isinstance(root.op, Peers)
+            else:
+                travels = by_rows and isinstance(root.op, Input)
+            if travels:
+                made = maker[root].phase if root in maker else 0
+                read = min(s.phase, found[root].read) if root in found else s.phase
+                found[root] = Meeting(root, made, read)
+    return tuple(sorted(found.values(), key=lambda each: (each.made, number[each.node])))
 
 
 def _stays(s: Scheduled) -> bool:
