@@ -17,12 +17,15 @@ from specc.cli.session import (
     PRECISION_HELP,
     RUN,
     THREADS_HELP,
+    among_ranks,
     run_program,
     tell_left_out,
 )
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from specc.backend.run.ranks import Ranks
 
 MOST_CLASSES = 30  # largest number of classes that are printed
 
@@ -44,6 +47,7 @@ MOST_CLASSES = 30  # largest number of classes that are printed
     help="Output format; csv has only the losses and metrics.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
+@among_ranks
 def evaluate(
     folder: Path,
     data: Path | None,
@@ -52,6 +56,7 @@ def evaluate(
     by: str | None,
     form: str,
     as_json: bool,
+    ranks: Ranks | None,
 ) -> None:
     """Evaluate a trained run on test or validation data.
 
@@ -73,6 +78,7 @@ def evaluate(
     from specc.runs.programs import warn_of_rounding
     from specc.runs.provenance import counts_then, require_rows
     from specc.runs.start import require_files
+    from specc.runs.together import opened_together, threads_each
     from specc.runtime.checkpoint import restore
     from specc.runtime.data import load
     from specc.runtime.errors import data_error, run_error
@@ -90,7 +96,11 @@ def evaluate(
             program.recipe.span,
             help="add a `test` or `validate` to `train`, and train again",
         )
-    net = driver.compile(program, dtype=run.record.dtype, threads=threads, precision=precision)
+    threads = threads or (None if ranks is None else threads_each(ranks))
+    dtype = run.record.dtype
+    net = opened_together(
+        ranks, lambda: driver.compile(program, dtype=dtype, threads=threads, precision=precision)
+    )
     warn_of_rounding(net, LISTENER)
     where = data or Path(run.record.data)
     loaded = load(

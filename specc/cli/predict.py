@@ -14,11 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specc.cli.session import LISTENER, PRECISION, PRECISION_HELP, RUN, THREADS_HELP
+from specc.cli.session import (
+    LISTENER,
+    PRECISION,
+    PRECISION_HELP,
+    RUN,
+    THREADS_HELP,
+    among_ranks,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from specc.backend.run.ranks import Ranks
     from specc.net.net import Net
     from specc.runtime.data.field import Rows
 
@@ -56,6 +64,7 @@ STANDARD = Path("-")
 @click.option("--seed", default=0, show_default=True, help="Random seed.")
 @click.option("--threads", type=click.IntRange(min=1), help=THREADS_HELP)
 @click.option("--precision", type=PRECISION, help=f"{PRECISION_HELP}  [default: as in training]")
+@among_ranks
 def predict(
     folder: Path,
     source: Path,
@@ -66,6 +75,7 @@ def predict(
     seed: int,
     threads: int | None,
     precision: str | None,
+    ranks: Ranks | None,
 ) -> None:
     """Predict outputs for new examples.
 
@@ -87,13 +97,20 @@ def predict(
     from specc.net.tables import outputs as outputs_of
     from specc.net.tables import spread
     from specc.runs.opened import open_net
+    from specc.runs.together import opened_together, threads_each
 
     kind = kind or (output.suffix.removeprefix(".") if output != STANDARD else "csv")
     if kind not in FORMATS:
         raise click.UsageError(
             f"cannot write `{output.name}`: use a name that ends in .npz or .csv"
         )
-    net = open_net(folder, threads=threads, listener=LISTENER, precision=precision)
+    if ranks is not None and source == STANDARD:
+        raise click.UsageError("a launcher gives standard input to one process: use a file")
+    threads = threads or (None if ranks is None else threads_each(ranks))
+    net = opened_together(
+        ranks,
+        lambda: open_net(folder, threads=threads, listener=LISTENER, precision=precision),
+    )
     with _file(source) as path:
         _require_examples(net, path)
         try:
@@ -108,7 +125,8 @@ def predict(
     if kept is not None:
         found = {name: spread(array, kept) for name, array in found.items()}
     try:
-        _write(output, kind, found, copied, kept)
+        if ranks is None or ranks.is_first:
+            _write(output, kind, found, copied, kept)
     except OSError as error:
         raise click.UsageError(f"cannot write `{output}`: {error.strerror}") from None
     rows = len(next(iter(found.values())))

@@ -15,6 +15,8 @@ import numpy as np
 from specc.backend.machine import this_machine
 from specc.backend.run import prepared
 from specc.backend.run.fastest import Fastest
+from specc.backend.run.program import CompiledProgram
+from specc.backend.run.ranks import Ranks
 from specc.ir.plan import Plan
 from specc.net.arrays import count
 from specc.net.programs import Programs, Sequence
@@ -37,6 +39,7 @@ class Prediction:
 
     def __init__(self, programs: Programs) -> None:
         self.programs, self.weights = programs, programs.weights
+        self.ranks: Ranks | None = None  # the processes that share each prediction of many rows
         self._program = programs.program
         self._ports = {port.name: port for port in self._program.ports}
         self._prepared: dict[int, Fastest | prepared.PreparedPrediction] = {}
@@ -59,9 +62,11 @@ class Prediction:
             np.may_share_memory(array, weights.slots[label]) for label, array in slots.items()
         )
         with weights.lock.writing if is_own else weights.lock.reading:
-            _, found = self.programs.run_all(
-                programs, data, np.arange(rows), slots=slots, seed=seed
-            )
+            if self.ranks is not None and len(programs) == 1 and not weights.slots:
+                found = self._by_ranks(self.ranks, programs[0], data, rows, seed)
+            else:
+                order = np.arange(rows)
+                _, found = self.programs.run_all(programs, data, order, slots=slots, seed=seed)
             outputs = {}
             for term in self._program.outputs:
                 array = found.get(f"output.{term.name}")
@@ -70,6 +75,23 @@ class Prediction:
                     array = np.broadcast_to(weights.value(node), (rows, *node.type.bound_shape))
                 outputs[term.name] = array.view(bool) if array.dtype == np.uint8 else array
             return outputs
+
+    def _by_ranks(
+        self,
+        ranks: Ranks,
+        program: tuple[CompiledProgram, int],
+        data: Mapping[str, Column],
+        rows: int,
+        seed: int | None,
+    ) -> dict[str, np.ndarray]:
+        """Return the outputs for all rows, of which each process computes some batches."""
+        compiled, batch = program
+        steps = -(-rows // batch)
+        first, last = (steps * each // ranks.count for each in (ranks.rank, ranks.rank + 1))
+        order = np.arange(first * batch, min(last * batch, rows))
+        _, own = self.programs.run(compiled, data, order, batch, first=first, seed=seed)
+        parts = ranks.comm.allgather(own)
+        return {name: np.concatenate([each[name] for each in parts]) for name in own}
 
     def _ready(self, data: Mapping[str, Column], rows: int, batch: int | None) -> Sequence:
         """Return the programs for so many rows; `batch` is by default the best size."""

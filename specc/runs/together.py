@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
 from specc.diagnostics import SpecError
-from specc.runs.lost import Lookout
 from specc.runtime.errors import RunError, diagnostic, start_of
 
 if TYPE_CHECKING:
     from specc.backend.machine.profile import Profile
     from specc.backend.run.ranks import Ranks
     from specc.net.net import Net
+    from specc.runs.lost import Lookout
     from specc.runs.start import PreparedTraining, RunTraining
     from specc.runtime.metrics import Epoch, Evaluation
 
@@ -131,6 +131,8 @@ def together(ranks: Ranks, tell: Callable[[BaseException], int]) -> Iterator[Loo
     fails, it prints its number, calls `tell` with its error, and ends all ranks. If a rank is
     killed, another one reports it.
     """
+    from specc.runs.lost import Lookout
+
     errors, agreement = sys.stderr, ranks.comm.Dup()
 
     def tell_of(error: RunError) -> None:
@@ -206,6 +208,16 @@ def threads_each(ranks: Ranks) -> int:
     )
     there = set().union(*neighbours.allgather(set(own)))
     return max(1, len(there) // neighbours.Get_size())
+
+
+def opened_together(ranks: Ranks | None, function: Callable[[], Net]) -> Net:
+    """Return the model that a function opens; the ranks share its evaluations and predictions."""
+    if ranks is None:
+        return function()
+    net = first_alone(ranks, function)
+    net.programs.share(ranks)
+    net.prediction.ranks = ranks
+    return net
 
 
 def join(

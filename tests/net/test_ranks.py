@@ -86,16 +86,16 @@ class Comm:
 
 
 class Request:
-    """A message that travels when it is awaited, as late as it may."""
+    """A message that travels when it has been asked for a few times."""
 
     def __init__(self, send: Callable[[], None]) -> None:
-        self.send = send
+        self.send, self.calls = send, 0
 
     def Test(self) -> bool:
-        return False
-
-    def Wait(self) -> None:
-        self.send()
+        self.calls += 1
+        if self.calls == 5:
+            self.send()
+        return self.calls >= 5
 
 
 class Memory:
@@ -231,3 +231,28 @@ def test_a_team_is_shared_by_the_ranks_of_a_machine_and_repeated_by_every_machin
     program = specc.load(Source("m.dl", f"model m {{ {NETS['a team']} }}\n{TRAIN}"))
     net = check(program, 40, None, (1, 1), (2,), (3,), (2, 2))
     assert net.plan("train").sharing.same_examples and net.plan("train").meetings is None
+
+
+def test_ranks_share_the_batches_of_a_prediction():
+    text = NETS[STATISTICS]
+    program = specc.load(Source("m.dl", f"model m {{ {text} }}\n{TRAIN}"))
+    images = random_rows(specc.compile(program, batch=40, seed=0), 333)["x"]
+
+    def predicted(ranks: Ranks | None) -> np.ndarray:
+        net = specc.compile(program, batch=40, threads=1, seed=0)
+        net.prediction.ranks = ranks
+        return net.forward(x=images)["w"]
+
+    alone = predicted(None)
+    for count in (2, 3):
+        for found in on_ranks((1,) * count, predicted):
+            np.testing.assert_array_equal(found, alone)
+    few = on_ranks((1, 1, 1), lambda ranks: predicted_few(program, ranks, images[:2]))
+    assert len({each.tobytes() for each in few}) == 1
+
+
+def predicted_few(program, ranks: Ranks, images: np.ndarray) -> np.ndarray:
+    """Predictions of fewer examples than there are ranks."""
+    net = specc.compile(program, batch=40, threads=1, seed=0)
+    net.prediction.ranks = ranks
+    return net.predict_rows(net.examples({"x": images}, ["x"]))["w"]

@@ -10,6 +10,7 @@ parts, `finish` stores those of the others.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from specc.backend.run.ranks import Ranks
     from specc.backend.run.storage import Linked, Storage
 
+SPIN, LONGEST = 500e-6, 1e-3
+"""Seconds that a wait for a message spins, and the longest time that it sleeps then at once."""
 BUNDLE = 1 << 16
 """Bytes of a shard from which a message is worth its latency, and begins before its phase ends."""
 
@@ -74,7 +77,7 @@ class Bundle:
 
     def finish(self) -> None:
         """Wait for the parts of the other machines, and store them."""
-        self._request.Wait()
+        _wait(self._request)
         self._request = None
         for shard in self._others:
             for there, each in self._pairs(self._all[shard], shard):
@@ -92,6 +95,15 @@ class Bundle:
             yield part[shard]
         for rows, total, size in self._rows:
             yield rows[min(shard * size, total) : min((shard + 1) * size, total)]
+
+
+def _wait(request: Any) -> None:
+    """Wait for a message: a library of MPI would keep the processor busy all the time."""
+    start = time.perf_counter()
+    while not request.Test():
+        waited = time.perf_counter() - start
+        if waited > SPIN:
+            time.sleep(min(waited / 20, LONGEST))
 
 
 def shard_bytes(node: Node, storage: Storage) -> int:
