@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from specc.cli.ranks import among_ranks
 from specc.cli.session import (
     FOLDER,
     LISTENER,
@@ -17,7 +18,6 @@ from specc.cli.session import (
     PRECISION_HELP,
     RUN,
     THREADS_HELP,
-    among_ranks,
     run_program,
     tell_left_out,
 )

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from specc.cli.ranks import among_ranks
 from specc.cli.session import (
     LISTENER,
     PRECISION,
     PRECISION_HELP,
     RUN,
     THREADS_HELP,
-    among_ranks,
 )
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -150,28 +149,3 @@ def tell_left_out(data: Data) -> None:
     """Print on stderr how many rows of the data were left out."""
     for each in data.left_out:
         LISTENER.note(each)
-
-
-def among_ranks(command: Callable[..., None]) -> Callable[..., int | None]:
-    """Let the processes of a launcher, if there is one, run a command together.
-
-    The command gets them as `ranks`, or None. All but the first are silent.
-    """
-
-    @wraps(command)
-    def run(**given: object) -> int | None:
-        from specc.cli.main import told
-        from specc.runs.together import FirstFailed, joined, together
-
-        ranks = joined()
-        if ranks is None:
-            command(**given, ranks=None)
-            return None
-        try:
-            with together(ranks, told):
-                command(**given, ranks=ranks)
-        except FirstFailed:
-            return 1
-        return None
-
-    return run
