@@ -21,4 +21,5 @@ detail          metrics by class and by slice, and the calibration
 grading         compares a model with a reference solution
 rates           a learning rate range test
 log             logs for other tools, such as TensorBoard
+lost            reports a rank that was killed
 """

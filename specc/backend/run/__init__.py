@@ -4,6 +4,8 @@ pool          a pool of objects, each of which one thread at a time uses
 executor      the threads, and the program that they run: phases of calls, separated by barriers
 code          the calls of a program with the addresses of their kernels
 storage       the memory of a program and the addresses in it
+neighbours    memory that the processes of one machine share
+exchange      the values that travel between machines in a step
 ranks         several processes that train together
 program       a plan, compiled for the types of the data, ready to run
 results       arrays for results, which are reused

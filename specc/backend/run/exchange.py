@@ -21,7 +21,7 @@ from specc.ir.graph import Node
 from specc.ir.plan import Meeting
 
 if TYPE_CHECKING:
-    from specc.backend.run.program import Code
+    from specc.backend.run.code import Code
     from specc.backend.run.ranks import Ranks
     from specc.backend.run.storage import Linked, Storage
 

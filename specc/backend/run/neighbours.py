@@ -28,7 +28,7 @@ WORD = 16  # bytes by which processes find out that they see the same memory
 class Neighbours:
     """The processes of one machine: this one's `number`, and their `count`."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: CommonMemory) -> None:
         self._memory = memory
         self.number, self.count = memory.number, memory.count
         self._meeting = self.meeting()
@@ -55,7 +55,7 @@ class Neighbours:
             self._executor.run(self._gate)
 
 
-class Memory(Protocol):
+class CommonMemory(Protocol):
     """Where the common memory comes from."""
 
     number: int

@@ -30,8 +30,9 @@ from specc.backend.run.exchange import Bundle, bundles
 from specc.ir.plan import Plan
 
 if TYPE_CHECKING:
+    from specc.backend.run.code import Code
     from specc.backend.run.neighbours import Neighbours
-    from specc.backend.run.program import Buffers, Code
+    from specc.backend.run.program import Buffers
     from specc.backend.run.storage import Linked, Storage
 
 
