@@ -181,7 +181,7 @@ def test_single_arrays_are_columns_called_like_their_files(tmp_path):
     assert found["a"].array.tolist() == [[1, 2], [3, 4]]
     np.save(tmp_path / "y.npy", np.array([2]))
     said = refusal(tmp_path, (X, Y), "npy", "x.npy", "y.npy")
-    assert "has 2 examples, but" in said and "holds 1" in said
+    assert "has 2 examples, but" in said and "has 1" in said
 
 
 def replace_name(port, name):
