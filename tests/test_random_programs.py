@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from generator.campaign import run
-from generator.cases import Case, case, is_valid
+from generator.cases import Case, case, case_of_pairs, is_valid
 from generator.child import Child
 from generator.oracle import Oracle
 from generator.program import Program
 from generator.shrink import shrunk
 
 from specc import driver, pipeline
+from specc.passes.chunk import chunk
+from specc.passes.regions import CutLimits
+from specc.pipeline import Job, Kind
 from specc.source import Source
 
-USUAL, BLOCK, LONG = 300, 15, 20_000
+USUAL, BLOCK, LONG, PAIRS = 300, 15, 20_000, 30
 UNMENDED: frozenset[str] = frozenset()
 """Features of which bugs are known."""
 
@@ -41,6 +45,35 @@ def test_compiled_programs_compute_what_the_interpreter_computes(first, child):
     assert not report.failures, "\n\n".join(report.failures)
     assert report.counts == {"ok": BLOCK}
     assert report.compared >= BLOCK
+
+
+def cut_case(seed: int) -> Case:
+    """The usual case of a seed, with values in chunks of few rows wherever they can be."""
+    return replace(case(seed, UNMENDED, whole=False, small=True), cut=1 + seed % 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, PAIRS, 5))
+@pytest.mark.parametrize("make", [case_of_pairs, cut_case])
+def test_programs_in_chunks_compute_what_the_interpreter_computes(make, first, child):
+    report = run(range(first, first + 5), make=make, child=child)
+    assert not report.failures, "\n\n".join(report.failures)
+    assert report.counts == {"ok": 5}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("make", [case_of_pairs, cut_case])
+def test_very_many_programs_in_chunks(make):
+    report = run(range(2000), driver.processors(), make=make, every=100)
+    assert not report.failures, f"{len(report.failures)} programs failed"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_values_of_programs_with_pairs_of_steps_are_cut(seed):
+    made = case_of_pairs(seed)
+    program = driver.load(Source("x.dl", made.program.text))
+    graph = pipeline.run(Job(program, Kind.GRADIENTS), through="push_slices").graph
+    assert chunk(graph, CutLimits(1, 0, made.cut)) is not graph
 
 
 @pytest.mark.long

@@ -11,15 +11,17 @@ formula is cut whose large values all have the rows of one axis, and whose rows 
 all of another value (see `regions`). The chunks are parts of the graph, each after the one before.
 The backward pass computes the large values of its rows again, from the small values that are kept,
 such as the maximum and the sum of a softmax; sums over the rows, such as the gradients of k and v,
-are added up chunk by chunk, in their order.
+are added up chunk by chunk, in their order. Columns that a mask leaves out of a chunk are not
+computed (see `masked`).
 
 In and out: a simplified graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from specc.ir.graph import Graph, Node, apply, over
 from specc.ir.op import Form, Op
@@ -29,11 +31,12 @@ from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.contract import Contract
 from specc.ops.elementwise import add
 from specc.ops.gather import Put
-from specc.ops.leaf import Const, Input
+from specc.ops.leaf import Const, Input, Role, leaf
 from specc.ops.random import Uniform
-from specc.ops.shape import Concat, Slice
+from specc.ops.shape import Concat, Pad, Slice
 from specc.ops.views import root_of
 from specc.passes import regions
+from specc.passes.masked import columns
 from specc.passes.regions import CutLimits, Stage, stages
 
 
@@ -41,7 +44,7 @@ def chunk(graph: Graph, limits: CutLimits | None = None) -> Graph:
     """Return the graph in which large values are computed some rows at a time."""
     limits = limits or regions.LIMITS
     found = stages(graph, limits)
-    return _rebuilt(graph, found, limits.rows) if found else graph
+    return (_rebuilt(graph, found, limits.rows) if found else None) or graph
 
 
 def chunks(rows: int, most: int) -> Iterator[tuple[int, int]]:
@@ -51,10 +54,14 @@ def chunks(rows: int, most: int) -> Iterator[tuple[int, int]]:
         yield start, min(size, rows - start)
 
 
-def _rebuilt(graph: Graph, found: list[Stage], most: int) -> Graph:
-    """Return the graph with the chunks of each stage in place of its values."""
+def _rebuilt(graph: Graph, found: list[Stage], most: int) -> Graph | None:
+    """Return the graph with the chunks of each stage in place of its values.
+
+    None if two stages wait for each other.
+    """
     stage_of = {node: stage for stage in found for node in (*stage.kept, *stage.sums)}
     new: dict[Node, Node] = {}
+    opened: set[Stage | Node] = set()
     leaves = (node for node in graph.nodes if isinstance(node.op, Input) and node.type.batched)
     example = next(leaves)
     for root in graph.outputs.values():
@@ -67,6 +74,9 @@ def _rebuilt(graph: Graph, found: list[Stage], most: int) -> Graph:
             if node in new:
                 stack.pop()
             elif waiting:
+                opened.add(stage or node)
+                if any((stage_of.get(each) or each) in opened for each in waiting):
+                    return None
                 stack += waiting
             elif stage:
                 new.update(_Chunks(stage, new, example).made(most))
@@ -75,12 +85,22 @@ def _rebuilt(graph: Graph, found: list[Stage], most: int) -> Graph:
     return Graph({name: new[node] for name, node in graph.outputs.items()})
 
 
+class ChunkPart(NamedTuple):
+    """Rows of a chunk, from `start` on, and the columns that they need, if not all of them."""
+
+    start: int
+    rows: int
+    first: int = 0
+    columns: int | None = None
+
+
 class _Chunks:
     """The chunks of a stage, as they are made one after the other."""
 
     def __init__(self, stage: Stage, new: dict[Node, Node], example: Node) -> None:
         self.stage, self.region, self.new, self.example = stage, stage.region, new, example
         self.inside = set(stage.inside)
+        self.columns = columns(stage)
         self.own = [node for node in stage.inside if not stage.region.is_shared(node)]
         self.before: tuple[Node, ...] = ()  # the results of the chunk before
 
@@ -110,48 +130,89 @@ class _Chunks:
     def _rows(self, start: int, count: int) -> dict[Node, Node]:
         """Return some rows of each value inside, or their share of a sum."""
         made: dict[Node, Node] = {}
+        part = ChunkPart(start, count)
+        if self.columns is not None:
+            part = ChunkPart(start, count, *self.columns.range(start, count))
         for node in self.own:
-            cut = self.region.cut(node, start, count)
-            op = cut.op if node in self.region.axes else _of_each_example(cut.op)
+            op, places = self._cut(node, part)
             again: dict[Node, Node] = {}
             inputs = []
-            for each, axis in zip(node.inputs, cut.axes, strict=True):
-                if axis is not None and each in made:
+            for each, (has_rows, slices) in zip(node.inputs, places, strict=True):
+                if has_rows and each in made:
                     inputs.append(made[each])
-                elif axis is not None and each in self.inside:
-                    inputs.append(self._shared(each, start, count, again))
+                elif has_rows and each in self.inside:
+                    own = part if self._has_columns(node) else ChunkPart(start, count)
+                    inputs.append(self._shared(each, own, again))
                 else:
-                    value = self._late(self.new[each])
-                    inputs.append(_sliced(value, axis, start, count))
+                    inputs.append(_sliced(self._late(self.new[each]), slices))
             if isinstance(op, Uniform) and self.before:
                 inputs = [self._late(self.example)]
+            if node in self.region.sums:
+                op = _of_each_example(op)
             made[node] = apply(op, *inputs, origin=node.origin)
+        for node in self.stage.sums:
+            made[node] = self._whole(node, made[node], part)
         return made
 
-    def _shared(self, root: Node, start: int, count: int, made: dict[Node, Node]) -> Node:
-        """Return some rows of a formula that is one for all examples, for one that reads them."""
+    def _has_columns(self, node: Node) -> bool:
+        found = self.columns
+        return found is not None and (node in found.axes or node in found.reduced)
+
+    def _cut(self, node: Node, part: ChunkPart) -> tuple[Op, list[tuple[bool, list[Slice]]]]:
+        """Return the op for a part of a value, and what it reads of each input.
+
+        That is whether it reads some rows of it, and the slices.
+        """
+        cut = self.region.cut(node, part.start, part.rows)
+        slices = [[] if axis is None else [Slice(axis, part.start, part.rows)] for axis in cut.axes]
+        if self.columns is None or part.columns is None or not self._has_columns(node):
+            return cut.op, [(bool(own), own) for own in slices]
+        has_rows = [bool(own) for own in slices]
+        few = Node(
+            cut.op,
+            tuple(
+                _sliced(leaf(Input(Role.STEP, "", each.type)), own)
+                for each, own in zip(node.inputs, slices, strict=True)
+            ),
+            node.type,
+        )
+        cut = self.columns.cut(node, few, part.first, part.columns)
+        for axis, own in zip(cut.axes, slices, strict=True):
+            if axis is not None:
+                own.append(Slice(axis, part.first, part.columns))
+        return cut.op, list(zip(has_rows, slices, strict=True))
+
+    def _whole(self, node: Node, share: Node, part: ChunkPart) -> Node:
+        """Return the share of a sum with zeros in the columns that are left out."""
+        if self.columns is None or node not in self.columns.axes:
+            return share
+        axis, size = self.columns.axes[node], self.columns.size
+        return share if part.columns == size else apply(Pad(axis, part.first, size), share)
+
+    def _shared(self, root: Node, part: ChunkPart, made: dict[Node, Node]) -> Node:
+        """Return a part of a formula that is one for all examples, for a node that reads it."""
         stack = [root]
         while stack:
             node = stack[-1]
-            cut = self.region.cut(node, start, count)
+            op, places = self._cut(node, part)
             waiting = [
                 each
-                for each, axis in zip(node.inputs, cut.axes, strict=True)
-                if axis is not None and each in self.inside and each not in made
+                for each, (has_rows, _) in zip(node.inputs, places, strict=True)
+                if has_rows and each in self.inside and each not in made
             ]
             if node in made or waiting:
                 stack = [*stack, *waiting] if node not in made else stack[:-1]
                 continue
             inputs = [
                 made[each]
-                if axis is not None and each in self.inside
-                else self._alike(_sliced(self.new[each], axis, start, count))
-                for each, axis in zip(node.inputs, cut.axes, strict=True)
+                if has_rows and each in self.inside
+                else self._alike(_sliced(self.new[each], slices))
+                for each, (has_rows, slices) in zip(node.inputs, places, strict=True)
             ]
             made[node] = (
-                _spread(cut.op, inputs[0])
-                if isinstance(cut.op, Broadcast)
-                else apply(cut.op, *inputs, origin=node.origin)
+                _spread(op, inputs[0])
+                if isinstance(op, Broadcast)
+                else apply(op, *inputs, origin=node.origin)
             )
         return made[root]
 
@@ -166,8 +227,10 @@ class _Chunks:
         return apply(After(), value, *self.before) if self.before and not is_known else value
 
 
-def _sliced(value: Node, axis: int | None, start: int, count: int) -> Node:
-    return value if axis is None else apply(Slice(axis, start, count), value)
+def _sliced(value: Node, slices: Iterable[Slice]) -> Node:
+    for each in slices:
+        value = apply(each, value)
+    return value
 
 
 def _spread(op: Broadcast, value: Node) -> Node:

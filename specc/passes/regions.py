@@ -166,7 +166,7 @@ def _region(seed: Node, graph: Graph, limits: CutLimits, looped: set[Node]) -> R
     return None
 
 
-def _result_axis(user: Node, position: int, axis: int) -> int | None:
+def result_axis(user: Node, position: int, axis: int) -> int | None:
     """Return the axis of a node that has the entries of an axis of one of its inputs."""
     for own in range(user.type.rank):
         cut = user.op.cut(user, own, 0, 1)
@@ -212,7 +212,7 @@ def _add_user(
     region: Region, user: Node, position: int, axis: int, add: Callable[[Node, int], bool]
 ) -> bool:
     """Add what reads a large value: its rows, or a sum over them."""
-    own = _result_axis(user, position, axis)
+    own = result_axis(user, position, axis)
     if own is not None:
         return add(user, own)
     cut = user.op.summand(user, position, axis, 1)
@@ -238,7 +238,7 @@ def _fill(region: Region, graph: Graph, looped: set[Node]) -> None:
             continue
         for position, each in enumerate(node.inputs):
             axis = region.axes.get(each, between.get(each)) if each.type.batched else None
-            own = None if axis is None else _result_axis(node, position, axis)
+            own = None if axis is None else result_axis(node, position, axis)
             if own is not None:
                 between[node] = own
                 break

@@ -48,13 +48,14 @@ def run(
     child: Child | None = None,
     small: bool = False,
     limit: float = SECONDS,
+    make: Callable[[int], Case] | None = None,
 ) -> Report:
     """Runs the cases of all seeds, until the time is over or very many have failed.
 
     `tell` gets each failure at once, and the counts `every` so many cases. The processes keep their
     kernels in a folder that is removed at the end; a `child` given runs all cases, and has a folder
     already. `small` programs have fewer statements. A case without an answer after `limit` seconds
-    counts as one that hangs.
+    counts as one that hangs. `make` makes the case of a seed, if it is not the usual one.
     """
     report, lock, start = Report(), threading.Lock(), time.monotonic()
     left = iter(seeds)
@@ -69,7 +70,7 @@ def run(
                 )
                 if seed is None or is_over:
                     return
-                made = case(seed, off, whole, small)
+                made = case(seed, off, whole, small) if make is None else make(seed)
                 answer = process.ask(made)
                 text = "" if answer.stage == "ok" else told(made, answer, process, shrinks)
                 with lock:

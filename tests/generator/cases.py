@@ -16,6 +16,7 @@ from specc import driver
 from specc.source import Source
 
 from . import ends, formulas, layers, recurrent
+from .pairs_of_steps import pairs_of_steps
 from .program import Program, names, pruned
 from .writer import Writer
 
@@ -85,7 +86,8 @@ SPECIALS = ("ties", "zeros", "nan", "inf", "denormal", "large")
 
 @dataclass(frozen=True)
 class Case:
-    """A program, and how it is run. `stages` names methods of the comparison in `verdict`."""
+    """A program, and how it is run. `stages` names methods of the comparison in `verdict`. Values
+    are computed in chunks of `cut` rows wherever they can be, or by the usual limits if it is 0."""
 
     program: Program
     seed: int
@@ -99,6 +101,7 @@ class Case:
     differences: bool = False
     off: tuple[str, ...] = field(default=())
     small: bool = False
+    cut: int = 0
 
     @property
     def text(self) -> str:
@@ -107,6 +110,7 @@ class Case:
             f"# seed {self.seed}{' (small)' * self.small}: {self.rows} rows in"
             f" batches of {self.batch}, {self.threads}"
             f" threads, {self.dtype}, special numbers: {self.special or 'none'};"
+            f"{f' chunks of {self.cut} rows;' * bool(self.cut)}"
             f" forward of {', '.join(map(str, self.forward))} rows\n"
         )
         return facts + self.program.text
@@ -175,6 +179,29 @@ def case(
         rng.random() < 0.1 and PRECISION not in program.train,  # a rounded loss is made of steps
         tuple(sorted(off)),
         small,
+    )
+
+
+def case_of_pairs(seed: int) -> Case:
+    """The case of a seed in which steps meet, so that all large values can be cut."""
+    rng = random.Random(f"pairs {seed}")
+    for _ in range(50):
+        program = pairs_of_steps(rng)
+        if is_valid(program):
+            break
+    else:
+        raise AssertionError(f"seed {seed} makes no valid program")
+    batch = rng.choice((1, 3, 8, 19))
+    return Case(
+        program,
+        seed,
+        max(1, batch - rng.choice((0, 1))),
+        batch,
+        rng.choice((1, 2, 3)),
+        rng.choice(("float32", "float64")),
+        forward=(1, batch + 1),
+        stages=("forward", "gradients", "step", "evaluate"),
+        cut=rng.choice((1, 2, 3)),
     )
 
 

@@ -19,7 +19,8 @@ from specc.ops.leaf import Input
 from specc.ops.peers import Peers, bind_batch
 from specc.ops.random import Uniform
 from specc.ops.reduce import BatchMean
-from specc.passes import lower
+from specc.passes import lower, regions
+from specc.passes.regions import CutLimits
 from specc.pipeline import Kind
 from specc.source import Source
 
@@ -47,6 +48,8 @@ class Outcome:
 class _Comparison:
     def __init__(self, case: Case):
         self.case = case
+        # with a ratio of 0 every value is large enough
+        regions.LIMITS = CutLimits(1, 0, case.cut) if case.cut else CutLimits()
         self.program = driver.load(Source("x.dl", case.program.text))
         self.net = specc.compile(
             self.program,
