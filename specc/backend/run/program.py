@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -281,7 +282,8 @@ class CompiledProgram:
         dot product sums in vectors) and the slices of long sums do.
         """
         found: dict[int, dict[str, None]] = {}
-        for call in self.calls():
+        # the shards may use different methods for a product, depending on their part of the rows
+        for call in chain.from_iterable(self._calls_of_all()):
             products = [node for node in call.nodes if isinstance(node.op, Contract)]
             if products and not call.packs:
                 method = call.kernel.name.partition("_")[0]
@@ -295,8 +297,11 @@ class CompiledProgram:
 
     def calls(self, shard: int = 0) -> list[KernelCall]:
         """Return the calls of one shard, for listings."""
+        return self._calls_of_all()[shard]
+
+    def _calls_of_all(self) -> list[list[KernelCall]]:
         types = {name: "int64" if name in self._ints else self.dtype for name in self.ports}
-        return self._shards({**types, **self._output_columns()})[shard]
+        return self._shards({**types, **self._output_columns()})
 
     def _output_columns(self) -> dict[str, str]:
         return {
