@@ -31,6 +31,8 @@ OPEN = {  # sizes that the data would give
     "caption": {"letters": 20},
     "sentiment": {"length": 9, "vocab": 20},
     "gpt": {"vocab": 20},
+    "tied": {"vocab": 20},
+    "translate_attention": {"figures_": 11, "letters": 20},
 }
 BATCH, SHARDS = 13, 4
 NETS = {
