@@ -12,6 +12,7 @@ step_by_step     a decoder that keeps its states between time steps
 metrics          losses and metrics from the means over batches
 schedule         the optimizer's settings for a stretch of steps
 training         training steps
+accumulation     training steps of several batches
 bucketing        batches of short examples, on programs over fewer steps
 rollback         copies of the weights, restored after a step that diverged
 inspection       time by kernel, flow of gradients, causes of divergence

@@ -34,6 +34,7 @@ FEW_CLASSES = 20  # largest number of distinct integers that are treated as clas
 OF_A_CLASS = 5  # least mean number of rows of each integer that is treated as a class
 MOST_CLASSES = 50  # largest number of classes among which a rare one is looked for
 MANY_WORDS = 1000  # 20 times this many words are too many for an embedding
+SKEWED = 3.0  # least skewness of numbers with a long tail; that of an exponential distribution is 2
 RARE = 0.2  # a class is rare if it has less than this part of an equal share of the rows
 DATES = (
     "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y",
@@ -66,6 +67,7 @@ class Look:
     center: float = 0.0
     spread: float = 1.0
     form: str = ""
+    is_long: bool = False  # numbers from 0 on with a long tail, which a logarithm shortens
     is_counted: bool = False  # numbers that are the integers from 0 on, written so
     rarest: tuple[str, float] = ("", 1.0)  # of few values the rarest one, and its share of the rows
 
@@ -153,8 +155,24 @@ def _look(name: str, raw: Raw) -> Look:
         is_whole,
         center,
         spread or 1.0,
+        is_long=_is_long(numbers),
         is_counted=is_counted,
     )
+
+
+def _is_long(numbers: np.ndarray) -> bool:
+    """Return whether numbers from 0 on are skewed, and their logarithms much less so."""
+    if not len(numbers) or numbers.min() < 0:
+        return False
+    skewness = _skewness(numbers)
+    return skewness > SKEWED and abs(_skewness(np.log1p(numbers))) < skewness / 2
+
+
+def _skewness(numbers: np.ndarray) -> float:
+    """Return the third moment of standardized numbers; 0 for equal ones."""
+    centered = numbers - numbers.mean()
+    deviation = float(centered.std())
+    return float(np.mean((centered / deviation) ** 3)) if deviation else 0.0
 
 
 def _words(name: str, raw: Raw, there: np.ndarray, share: float, count: int) -> Look:
@@ -201,6 +219,7 @@ def _numerals(
         float(values.mean()),
         float(values.std()) or 1.0,
         f"number({raw_name(name)}{form.settings})",
+        _is_long(values),
     )
 
 
@@ -270,7 +289,7 @@ def parts_of(each: Look) -> list[str]:
     if each.holds == "numbers":
         value = each.form or name
         inner = f"fill({value}; median)" if each.gaps else value
-        found = [f"standardize({inner})"]
+        found = [f"standardize(log(1 + {inner}))" if each.is_long else f"standardize({inner})"]
     elif each.holds == "truth":
         found = [f"truth(fill({name}; most))" if each.gaps else f"truth({name})"]
     elif each.holds == "dates":

@@ -18,6 +18,8 @@ from specc.plots.kinds import KINDS, FigureKind
 from specc.plots.subject import Subject
 from specc.plots.ticks import written
 from specc.report.document import Section, document, duration, program_text, shown, table
+from specc.runtime.best import best_of
+from specc.runtime.run import open_run
 
 MOST_PARAMETERS = 3_000_000
 """Largest model whose slow plots are part of the report; for others use `specc plot`."""
@@ -61,10 +63,15 @@ def _facts(subject: Subject) -> list[tuple[str, str]]:
         at = numbers.index(subject.best_epoch) if subject.best_epoch in numbers else -1
         part = "val" if math.isfinite(rows["val_loss"][at]) else "train"
         known = {"val": "validation", "train": "training"}[part]
-        for name, values in rows.items():
-            if name.startswith(f"{part}_") and math.isfinite(values[at]):
-                short = name.removeprefix(f"{part}_")
-                facts.append((f"{known} {short}", written(values[at])))
+        found = {
+            name.removeprefix(f"{part}_"): values[at]
+            for name, values in rows.items()
+            if name.startswith(f"{part}_") and math.isfinite(values[at])
+        }
+        best = best_of(open_run(subject.folder)) if subject.folder is not None else None
+        if best is not None and best.is_within:
+            found = best.figures
+        facts += [(f"{known} {short}", written(value)) for short, value in found.items()]
         facts.append(("time", duration(rows["seconds"][-1])))
     size = sum(int(array.size) for array in subject.net.params.values())
     facts.append(("parameters", f"{size:,}"))

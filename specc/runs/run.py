@@ -92,12 +92,21 @@ class Run:
         >>> run.metrics["epoch"], run.metrics.columns[:4]
         ([1], ['epoch', 'step', 'seconds', 'train_loss'])
         """
-        columns = curves(self.folder)
-        whole = ("epoch", "step")
-        return Metrics(
-            {name: int(value) if name in whole else value for name, value in row.items()}
-            for row in _rows(columns)
-        )
+        return _table(curves(self.folder))
+
+    @property
+    def evaluations(self) -> Metrics:
+        """The metrics of validations within epochs, which `validate_every` asks for.
+
+        >>> import tempfile
+        >>> more = {"validate_every": 20, "epochs": 1, "quiet": True}
+        >>> run = specc.train("models/digits.dl", runs=tempfile.mkdtemp(), **more)
+        >>> run.evaluations["step"], run.evaluations.columns[:3]
+        ([20, 40], ['step', 'seconds', 'val_loss'])
+        """
+        from specc.runtime.evaluations import NAME
+
+        return _table(curves(self.folder, NAME))
 
     @property
     def net(self) -> Net:
@@ -148,6 +157,14 @@ class Run:
             name: columns[name] for name in ("train_loss", "val_loss") if name in columns
         }
         return f"<p>{escape(repr(self)[1:-1])}</p>{curves_svg(lines)}"
+
+
+def _table(columns: dict[str, list[float]]) -> Metrics:
+    whole = ("epoch", "step")
+    return Metrics(
+        {name: int(value) if name in whole else value for name, value in row.items()}
+        for row in _rows(columns)
+    )
 
 
 def _rows(columns: dict[str, list[float]]) -> Iterable[dict[str, float]]:

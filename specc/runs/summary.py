@@ -109,9 +109,9 @@ def figures_of(row: dict[str, str]) -> tuple[str, dict[str, float]]:
     return part, {short: float(row[name]) for name, short in names.items() if row[name]}
 
 
-def curves(folder: Path) -> dict[str, list[float]]:
-    """Return the columns of metrics.csv, by name."""
-    path = folder / "metrics.csv"
+def curves(folder: Path, name: str = "metrics.csv") -> dict[str, list[float]]:
+    """Return the columns of metrics.csv, or of another table of the run, by name."""
+    path = folder / name
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as file:

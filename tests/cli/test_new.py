@@ -174,6 +174,24 @@ def test_classes_may_be_any_whole_numbers(tmp_path, monkeypatch, specc, written)
     assert is_classes(look, 200) == ("5" not in written) and not is_classes(look, 20)
 
 
+def test_numbers_with_long_tails_become_logarithms(tmp_path, monkeypatch, specc):
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.Generator(np.random.PCG64(0))
+    income, age = generator.lognormal(8, 1.5, 300), generator.normal(50, 9, 300)
+    loss = -generator.lognormal(0, 1.5, 300)
+    cells = [f"{x:.2f}" if k % 9 else "" for k, x in enumerate(income)]
+    rows = "".join(
+        f"{a},{b:.1f},{c:.3f},{np.log(d) + 0.1 * b:.3f}\n"
+        for a, b, c, d in zip(cells, age, loss, income, strict=True)
+    )
+    Path("a.csv").write_text(f"income,age,loss,price\n{rows}")
+    assert specc("new", "own", "--from", "a.csv")[0] == 0
+    text = Path("own/own.dl").read_text()
+    assert "standardize(log(1 + fill(income; median)))" in text
+    assert "log(1 + age" not in text and "log(1 + loss" not in text
+    assert specc("train", "own/own.dl", "epochs=2", "-q")[0] == 0
+
+
 def test_flats_are_the_same_for_a_seed():
     assert flats(20, 1) == flats(20, 1) != flats(20, 2)
 

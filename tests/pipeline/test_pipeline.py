@@ -72,6 +72,7 @@ CASES = {
     "tabulate": (WORDS, Kind.TRAIN, BATCH),
     "autodiff": (DENSE, Kind.GRADIENTS, BATCH),
     "round_operands": (DENSE, Kind.GRADIENTS, BATCH),
+    "accumulate": (DENSE, Kind.ACCUMULATE, BATCH),
     "update": (DENSE, Kind.TRAIN, BATCH),
     "schedule": (DENSE, Kind.TRAIN, BATCH),
     "select": (DENSE, Kind.PREDICT, BATCH),

@@ -324,3 +324,29 @@ def test_the_number_of_ranks_must_be_that_of_the_processes(tmp_path):
     for ranks in (1, None, "auto"):
         run = specc.train("models/linear.dl", runs=tmp_path, quiet=True, ranks=ranks, epochs=1)
         assert run.metrics["epoch"] == [1]
+
+
+def test_columns_that_a_table_lacks_are_named_together(tmp_path):
+    text = """model m {
+      input a: float[2]
+      input word: class(2)
+      target y: class(2)
+      let s = concat(a, embed(word; 2)) -> dense(2)
+      output s
+      loss cross_entropy(s, y)
+    }
+    train {
+      column a = concat(standardize(fill(age; median)), missing(age) + 0 * income)
+      optimizer sgd(lr = 0.1) epochs = 1 batch = 2
+    }"""
+    frame = {"age": [1.0, 2, 4], "income": [3.0, 4, 5], "word": ["p", "q", "p"], "y": [0, 1, 0]}
+    net = specc.train(text, data=frame, runs=tmp_path, quiet=True).net
+    assert len(net.predict(frame)["y"]) == 3
+    with pytest.raises(specc.SpecError) as caught:
+        net.predict({"aje": [1.0], "wort": ["p"]})
+    (found,) = caught.value.diagnostics
+    assert "has no columns `word`, `age`, `income`, which the model needs" in found.message
+    with pytest.raises(specc.SpecError) as caught:
+        net.predict({"age": [1.0], "word": ["p"]})
+    (found,) = caught.value.diagnostics
+    assert "`income`" in found.message and "`age`" not in found.message

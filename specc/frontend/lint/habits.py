@@ -216,6 +216,9 @@ def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
         help_ = "make it smaller"
         if fitting > 0:
             help_ = f"`batch = {fitting}` takes half of what is there"
+            pieces = -(-program.recipe.examples_per_step // fitting)
+            if len(program.objectives) < 2:
+                help_ += f", and `batch = {fitting} * {pieces}` does so with the same steps"
         if not program.recipe.recompute and 2 * needed.recomputed + needed.parameters <= there:
             help_ = f"`recompute = true` takes less, for some more time; {help_}"
     report.warning(

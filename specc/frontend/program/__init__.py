@@ -7,6 +7,7 @@ overrides       values of the command line or a call that replace those of the f
 uses            the names of the file and of the files that it imports
 model           the statements of the model, its losses and metrics
 training        the `train` block
+accumulation    steps of several batches: `batch = 32 * 4`
 train_settings  the types and descriptions of its settings
 columns         inputs computed from columns of the data: `column NAME = formula`
 augments        data augmentation of inputs: `augment NAME = formula`

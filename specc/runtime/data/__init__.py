@@ -15,6 +15,7 @@ columns     formulas: `column NAME = formula`
 fields      the fields of all ports
 parts       training, validation and test
 bind        fields as the columns that kernels read
+pending     rows that threads fill in the background
 load        all of it; `sizes` for symbolic dimensions, `survey` for `specc check`
 """
 

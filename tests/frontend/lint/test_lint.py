@@ -311,7 +311,10 @@ def test_a_training_that_takes_more_memory_than_there_is_is_told(monkeypatch):
     monkeypatch.setattr(habits, "machine_memory", lambda: needed - 1)
     _, (found,) = driver.check(Source("a.dl", text.format(sgd, 32)))
     assert found.message == "a training step takes at least 233 kB, but this machine has 233 kB"
-    assert found.help == "`batch = 7` takes half of what is there"
+    assert (
+        found.help == "`batch = 7` takes half of what is there,"
+        " and `batch = 7 * 5` does so with the same steps"
+    )
     monkeypatch.setattr(habits, "machine_memory", lambda: None)
     assert warned(text.format(sgd, 10**6)) == []
 
