@@ -67,6 +67,27 @@ def _(rng):
     same(metric("confusion(x, k)", inputs, arrays), wanted)
 
 
+@oracle("macro_f1")
+def _(rng):
+    _, inputs, arrays = scores(rng)
+    guess, label = arrays["x"].argmax(1).tolist(), arrays["k"].tolist()
+    figures = []
+    for each in {*guess, *label}:
+        hits = sum(a == b == each for a, b in zip(guess, label, strict=True))
+        precision = hits / guess.count(each) if each in guess else 0
+        recall = hits / label.count(each) if each in label else 0
+        figures.append(2 * precision * recall / (precision + recall) if hits else 0)
+    same(metric("macro_f1(x, k)", inputs, arrays), np.mean(figures))
+
+
+@oracle("balanced_accuracy")
+def _(rng):
+    _, inputs, arrays = scores(rng)
+    is_right = arrays["x"].argmax(1) == arrays["k"]
+    recalls = [is_right[arrays["k"] == each].mean() for each in np.unique(arrays["k"])]
+    same(metric("balanced_accuracy(x, k)", inputs, arrays), np.mean(recalls))
+
+
 def pair(rng) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     n = size(rng)
     arrays = {name: rng.standard_normal((COUNT, n)) for name in "xy"}

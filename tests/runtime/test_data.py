@@ -189,7 +189,7 @@ def test_a_file_of_another_format_is_no_idx_file(idx_folder, content):
 def test_idx_files_of_unequal_length_are_refused(idx_folder):
     (idx_folder / "labels2").write_bytes(idx_bytes(np.zeros(4, np.uint8)))
     said = refusal(idx_folder, (IMAGE, LABEL), "idx", "images", "labels2")
-    assert "`images` holds 5 examples, but `labels2` holds 4" in said
+    assert "`images` has 5 examples, but `labels2` has 4" in said
 
 
 def test_a_label_out_of_range_is_named_with_its_row(idx_folder):
@@ -293,7 +293,7 @@ def test_npz_mistakes_are_told_with_their_remedy(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.ones((3, 2)), y=np.array([0.0, 1, 2]))
     assert "y.astype(numpy.int32)" in refusal(tmp_path, (X, Y), "npz", "a.npz")
     np.savez(tmp_path / "a.npz", x=np.ones((3, 2)), y=np.array([0, 1]))
-    assert "holds 3 examples, but" in refusal(tmp_path, (X, Y), "npz", "a.npz")
+    assert "has 3 examples, but" in refusal(tmp_path, (X, Y), "npz", "a.npz")
     np.savez(tmp_path / "a.npz", x=np.array(["a"], object), y=np.array([0]))
     assert "Python objects" in refusal(tmp_path, (X, Y), "npz", "a.npz")
     np.savez(tmp_path / "a.npz", x=np.float64(1), y=np.array([0]))

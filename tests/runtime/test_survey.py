@@ -87,7 +87,7 @@ def test_of_arrays_the_header_and_the_first_rows_are_read(tmp_path, save):
     assert second.startswith("`a.npz`, array `y`, row 6: `3` is out of range")
     save(tmp_path / "a.npz", x=np.zeros((500, 3), np.float32), y=y[:-1])
     assert told(tmp_path, (X, Y), "npz", "a.npz") == [
-        "the array `x` of `a.npz` holds 500 examples, but the array `y` of `a.npz` holds 499"
+        "the array `x` of `a.npz` has 500 examples, but the array `y` of `a.npz` has 499"
     ]
 
 
@@ -116,7 +116,7 @@ def test_idx_files_are_sampled(tmp_path, pack):
     assert told(tmp_path, ports, "idx", "images", "labels") == []
     write("labels", 299, values=bytes([0, 1, 3] * 100)[:-1])
     (message,) = told(tmp_path, ports, "idx", "images", "labels")
-    assert message == "`images` holds 300 examples, but `labels` holds 299"
+    assert message == "`images` has 300 examples, but `labels` has 299"
     write("labels", 300, values=bytes([0, 1, 3] * 100))
     (message,) = told(tmp_path, ports, "idx", "images", "labels")
     assert message.startswith("`labels`, row 3: `3` is out of range")

@@ -222,7 +222,7 @@ def test_a_file_that_no_sweep_wrote_is_left_alone(folder):
 
 @pytest.mark.parametrize("storage", ["sqlite:////none/of/these/a.db", "nothing://x"])
 def test_a_storage_that_cannot_be_opened_is_said(folder, storage):
-    with pytest.raises(specc.SpecError, match="cannot be opened"):
+    with pytest.raises(specc.SpecError, match="cannot open the storage"):
         specc.sweep("line.dl", trials=1, storage=storage)
 
 
