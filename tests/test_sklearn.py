@@ -116,7 +116,7 @@ def test_anything_of_the_file_is_a_parameter(iris):
     assert model.net_.params["dense1.weight"].shape == (3, 4) and not dict(model.net_.states)
     with pytest.raises(specc.SpecError, match="did you mean `hidden`"):
         SpecClassifier(FLOWERS, hiden=3).fit(X, y)
-    with pytest.raises(ValueError, match="no parameter"):
+    with pytest.raises(ValueError, match="is not a parameter"):
         model.set_params(net_=3)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @click.pass_context
 def explain(context: click.Context, name: str | None) -> None:
-    """Explain a layer, function, setting, error, warning or command.
+    """Explain a layer, function, setting, error or command.
 
     NAME is anything that a model file can say: a statement, a setting of `train`, a data source, a
     type, an operator, a layer, function or optimizer and its settings; or an error, a warning, a

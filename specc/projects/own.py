@@ -168,6 +168,7 @@ def writing(path: Path, name: str, file: str) -> str:
         path=file,
         prompt=prompt,
         advice="",
+        rate=0.005,
         hidden=128 if is_long else 64,
         time=TIME,
         batch=min(MOST_TEXTS, max(1, len(text) // (10 * TIME))),  # the validation part is 10%

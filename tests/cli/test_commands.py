@@ -197,7 +197,7 @@ def test_a_training_goes_on_where_it_was_interrupted(folder, specc, monkeypatch)
 def test_a_run_goes_on_with_what_it_was_started_with(folder, specc):
     assert specc("train", "tiny.dl", "epochs=1")[0] == 0
     status, _, err = specc("train", "--resume", "runs/tiny/1", "batch=16")
-    assert status == 1 and "the batch of a run cannot change: it was 32, and is 16 now" in err
+    assert status == 1 and "the batch of a run cannot change: it was 32 and is now 16" in err
     status, _, err = specc("train", "--resume", "runs/tiny/1", "--dtype", "float64")
     assert status == 1 and "the dtype of a run cannot change" in err
     (folder / "tiny.dl").write_text(TINY.replace("0.1)", "0.2)"))

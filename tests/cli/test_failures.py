@@ -190,7 +190,7 @@ def changed(path, **values):
     ({"overrides": {"epochs": 3}}, '`overrides` is {"epochs": 3}, not an object of strings'),
     ({"vocabularies": 3}, "`vocabularies` is 3, not an object of lists of strings"),
     ({"examples": 5}, "`examples` is 5, not an object of integers"),
-    ({"data": []}, "`data` is [], not a text"),
+    ({"data": []}, "`data` is [], not a string"),
 ])  # fmt: skip
 def test_a_record_with_a_wrong_value_names_it(run, specc, values, message):
     changed(run / "run.json", **values)
@@ -222,7 +222,7 @@ def test_a_record_that_is_none_is_refused_in_words(run, specc, text, message):
 @pytest.mark.parametrize(("change", "message"), [
     (lambda text: text.replace("epoch,step", "Epoch,step"), "line 1 does not name the columns"),
     (lambda text: text.replace("accuracy", "precision"), "its columns are epoch, step, seconds"),
-    (lambda text: text.replace("1,", "one,", 1), "line 2: `one` is no epoch"),
+    (lambda text: text.replace("1,", "one,", 1), "line 2: `one` is not a valid epoch"),
     (lambda text: text.replace("\n1,", "\n1,1,1,", 1), "line 2 has 9 cells, and the first 7"),
     (lambda text: "\0" * 30, "is damaged"),
     (lambda text: "\udcff" + text, "it is not a table"),

@@ -49,7 +49,7 @@ def test_a_run_remembers_its_precision_and_another_one_can_be_evaluated(specc, f
     assert own == rounded != exact == pytest.approx(own, rel=0.02)
     status, _, err = specc("train", "--resume", "runs/tiny/1", "--precision", "float32")
     assert status == 1
-    assert "the precision of a run cannot change: it was bfloat16, and is float32 now" in err
+    assert "the precision of a run cannot change: it was bfloat16 and is now float32" in err
 
 
 def test_a_resumed_training_has_the_bytes_of_one_that_never_stopped(specc, folder):

@@ -171,8 +171,8 @@ def test_resume_says_how_many_examples_there_were(folder, specc):
     status, _, err = specc("train", "--resume", "run", "epochs=3")
     assert status == 1
     assert (
-        "there were 28 training and 12 validation examples, and are 42 training and 18 validation"
-        " examples now (changed: `flowers.csv`)"
+        "there were 28 training and 12 validation examples, now there are 42 training and 18"
+        " validation examples (changed: `flowers.csv`)"
     ) in err
 
 

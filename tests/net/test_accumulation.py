@@ -183,7 +183,7 @@ def test_a_run_that_stops_between_steps_goes_on_with_the_same_weights(file, spec
 
     def stop(self):
         seen.append(self.progress.step)
-        return len(seen) == 2
+        return True
 
     with monkeypatch.context() as patch:
         patch.setattr(loop._Loop, "is_late", stop)

@@ -16,6 +16,7 @@ splits          how the data is divided
 objectives      the losses that each optimizer minimizes
 optimizers      the update rule of each parameter
 schedules       settings that change in training, evaluated ahead to check their bounds
+starts          weights from elsewhere: `start = "runs/teacher/1"`
 monitor         the value that selects the best epoch
 unused          checks of definitions that no model uses
 resolve         undefined names in code that is not elaborated
