@@ -146,10 +146,11 @@ def test_a_rank_that_is_killed_is_named_by_another_one(killed, model, tmp_path):
 
 
 SCRIPT = """
-import sys, specc
+import os, sys, specc
 run = specc.train(sys.argv[1], runs=sys.argv[2], quiet=True, threads=1, ranks=int(sys.argv[3]))
 total = sum(float(abs(array).sum()) for array in run.net.params.values())
-print(run.outcome, run.net.epochs_done, total, run.metrics["epoch"])
+line = f"{run.outcome} {run.net.epochs_done} {total} {run.metrics['epoch']}"
+os.write(1, line.encode() + b"\n")  # in one piece, as the other rank writes to the same pipe
 """
 
 

@@ -134,7 +134,7 @@ if child == 0:
     try:
         net.forward(x=x)
     except RuntimeError as error:
-        os._exit(0 if "half written" in str(error) else 4)
+        os._exit(0 if "may be inconsistent" in str(error) else 4)
     os._exit(5)
 end.set()
 thread.join()
