@@ -149,8 +149,8 @@ SCRIPT = """
 import os, sys, specc
 run = specc.train(sys.argv[1], runs=sys.argv[2], quiet=True, threads=1, ranks=int(sys.argv[3]))
 total = sum(float(abs(array).sum()) for array in run.net.params.values())
-line = f"{run.outcome} {run.net.epochs_done} {total} {run.metrics['epoch']}"
-os.write(1, line.encode() + b"\n")  # in one piece, as the other rank writes to the same pipe
+line = f"{run.outcome} {run.net.epochs_done} {total} {run.metrics['epoch']}" + chr(10)
+os.write(1, line.encode())  # in one piece, as the other rank writes to the same pipe
 """
 
 
