@@ -68,11 +68,11 @@ def kernels_of(net: Any, kind: Kind, arrays: dict[str, np.ndarray]) -> Callable[
     order = np.resize(np.arange(net.batch), CALLS * net.batch)
     settings = net.training.schedule(0, CALLS) if kind == Kind.TRAIN else None
     seconds: list[float] = []
-    crew = executor(program.threads)
+    pool = executor(program.threads)
 
     def execute(linked: Linked, steps: int) -> None:
         start = time.perf_counter()
-        crew.run(linked.program, steps)
+        pool.run(linked.program, steps)
         seconds.append(time.perf_counter() - start)
 
     def run() -> float:

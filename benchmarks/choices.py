@@ -156,17 +156,17 @@ class Memory:
 
 def _seconds(call: tuple[int, int]) -> float:
     """The least processor time of a call: what other programs take does not count."""
-    program, crew = StepCalls([[[call]]]), executor(1)
-    crew.run(program)
+    program, pool = StepCalls([[[call]]]), executor(1)
+    pool.run(program)
     start = time.thread_time()
-    crew.run(program)
+    pool.run(program)
     once = max(time.thread_time() - start, 1e-7)
     count = max(1, min(500, int(2e-4 / once)))  # calls that are timed together
     found = []
     begin = time.thread_time()
     while len(found) < 3 or time.thread_time() - begin < SECONDS:
         start = time.thread_time()
-        crew.run(program, count)
+        pool.run(program, count)
         found.append((time.thread_time() - start) / count)
     return min(found)
 

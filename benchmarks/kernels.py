@@ -40,12 +40,12 @@ def random_data(net, batch: int) -> dict[str, Column]:
 def seconds(entry: tuple[int, int], rounds: int) -> float:
     """The shortest time of one call."""
     program = StepCalls([[[entry]]])
-    crew = executor(1)
-    crew.run(program, 1)
+    pool = executor(1)
+    pool.run(program, 1)
     times = []
     for _ in range(rounds):
         start = time.perf_counter()
-        crew.run(program, 1)
+        pool.run(program, 1)
         times.append(time.perf_counter() - start)
     return min(times)
 

@@ -213,7 +213,7 @@ def _divide(made: Made, job: Job) -> Made:
     batch = _batch(made)
     found = divided(made.graph, batch.examples, batch.vector, batch.shards)
     if batch.vector > 1:
-        graph = divide(made.graph, found.shards, found.lanes, found.team)
+        graph = divide(made.graph, found.shards, found.lanes, found.is_tensor_parallel)
         return replace(made, graph=graph, division=found)
     return replace(made, division=found)
 

@@ -28,7 +28,7 @@ from specc.diagnostics import Report, SpecError
 from specc.drawing.diagram import diagram
 from specc.drawing.svg import drawing
 from specc.drawing.table import layer_table
-from specc.frontend.fix.apply import mended_source
+from specc.frontend.fix.apply import fixed_source
 from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.syntax import ast
 from specc.frontend.syntax.lex import lex
@@ -293,11 +293,11 @@ def at_most(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def verdict(source: Source, compiles: bool = False, mends: bool = False) -> str:
+def verdict(source: Source, compiles: bool = False, applies_fixes: bool = False) -> str:
     """Return the verdict on a program; raise an AssertionError or another exception for a bug.
 
     With `compiles` a model that passes the check is also compiled, and its loss compared with the
-    interpreter's; with `mends` the safe fixes of its errors are applied.
+    interpreter's; with `applies_fixes` the safe fixes of its errors are applied.
     """
     program, found = driver.check(source)
     errors = [each for each in found if each.severity == "error"]
@@ -307,8 +307,8 @@ def verdict(source: Source, compiles: bool = False, mends: bool = False) -> str:
         drawing(diagram(program))
     for each in found:
         assert each.message and 0 <= each.span.start <= each.span.end <= len(each.span.source.text)
-    if mends:
-        mended_source(source, lambda each: driver.check(each)[1])
+    if applies_fixes:
+        fixed_source(source, lambda each: driver.check(each)[1])
     if errors:
         assert program is None
         return "refused"
@@ -455,12 +455,12 @@ def _leaves(program: Program, net: Net, data) -> dict:
 
 
 def run(
-    numbers: Sequence[int], compiled_share: int = 0, mended_share: int = 0
+    numbers: Sequence[int], compiled_share: int = 0, fixed_share: int = 0
 ) -> tuple[Counter, list[str]]:
     """Return the counts of the verdicts on some mutations, and the programs with bugs.
 
     Of the models that pass, every `compiled_share`-th is compiled; of all programs, every
-    `mended_share`-th is mended.
+    `fixed_share`-th is fixed.
     """
     counts: Counter = Counter()
     bugs = []
@@ -472,7 +472,7 @@ def run(
                     verdict(
                         source,
                         bool(compiled_share) and number_ % compiled_share == 0,
-                        bool(mended_share) and number_ % mended_share == 0,
+                        bool(fixed_share) and number_ % fixed_share == 0,
                     )
                 ] += 1
         except Exception as error:
@@ -491,4 +491,4 @@ if __name__ == "__main__":
     for number_ in map(int, sys.argv[1:]):
         source = mutated(number_)
         print(source.text)
-        print(verdict(source, compiles=True, mends=True))
+        print(verdict(source, compiles=True, applies_fixes=True))

@@ -11,7 +11,7 @@ import pytest
 from transcript import transcript
 
 from specc import driver
-from specc.frontend.fix.fixes import mended, moved
+from specc.frontend.fix.fixes import edited, moved
 from specc.frontend.syntax.reading import read_source
 from specc.frontend.words.messages import ERRORS
 from specc.source import Source
@@ -41,7 +41,7 @@ def test_every_fix_mends_its_mistake(name):
     path = BAD / name / "x.dl"
     for each in diagnostics(path):
         for fix in each.fixes:
-            text = mended(each.span.source.text, fix.edits)
+            text = edited(each.span.source.text, fix.edits)
             place = moved(each.span.start, fix.edits)
             after = diagnostics(path, text)
             assert not any(d.name == each.name and d.span.start == place for d in after), fix

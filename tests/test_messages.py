@@ -9,7 +9,7 @@ from pathlib import Path
 from specc.frontend.words.messages import ERRORS, WARNINGS
 
 PACKAGE = Path(__file__).resolve().parent.parent / "specc"
-REPORTING = {"error", "warning", "Mistake", "Diagnostic", "diagnostic", "_error", "Wrong"}
+REPORTING = {"error", "warning", "OperandError", "Diagnostic", "diagnostic", "_error", "Wrong"}
 SEVERITIES = {"error", "warning"}
 
 

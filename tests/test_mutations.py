@@ -22,7 +22,7 @@ COMPILED = 5
 
 @pytest.mark.slow
 def test_programs_with_random_mistakes_are_refused_in_words_or_take_a_step():
-    counts, bugs = run(range(USUAL), COMPILED, mended_share=25)
+    counts, bugs = run(range(USUAL), COMPILED, fixed_share=25)
     assert not bugs, "\n\n".join(bugs[:3])
     assert counts.total() == USUAL and counts["refused"] > USUAL // 2
     assert counts["stepped"] + counts["compiled"] > USUAL // 10

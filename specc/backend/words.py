@@ -1,15 +1,15 @@
-"""Constants shared by Python and compiled code: the memory layout of a thread pool (a crew).
+"""Constants shared by Python and compiled code: the memory layout of a thread pool.
 
-A crew's state is an array of int64 words. `specc.backend.run.executor` allocates and initializes
-it. The compiled code, of which every back end has its own (`specc.backend.llvm.crew`), waits for
-changes of the words and writes them.
+Its state is an array of int64 words. `specc.backend.run.executor` allocates and initializes
+it. The compiled code, of which every back end has its own (`specc.backend.llvm.thread_pool`),
+waits for changes of the words and writes them.
 """
 
 from __future__ import annotations
 
 PAIRS = "bfloat16"  # the type of vectors whose elements are pairs of bfloat16 numbers
 
-# The words of a crew as byte offsets. Words that different threads write are in different cache
+# The words of a pool as byte offsets. Words that different threads write are in different cache
 # lines.
 LINE = 64
 ARRIVED, GENERATION, SLEEPERS, STOPPED, STOP = 0, LINE, LINE + 8, LINE + 16, 2 * LINE

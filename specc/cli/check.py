@@ -109,7 +109,7 @@ def _fix(file: Path) -> None:
     """Apply the safe fixes to a file, and report them on stderr."""
     from specc import driver
     from specc.cli.whole import write_whole
-    from specc.frontend.fix.apply import mended_source
+    from specc.frontend.fix.apply import fixed_source
 
     if file.suffix == ".json":
         return  # fixes apply only to .dl files
@@ -117,9 +117,9 @@ def _fix(file: Path) -> None:
         source = read_source(file)
     except SpecError:
         return  # the check reports the reason
-    mended, fixes = mended_source(source, lambda each: driver.check(each, {})[1])
+    fixed, fixes = fixed_source(source, lambda each: driver.check(each, {})[1])
     if fixes:
-        write_whole(file, mended.text)
+        write_whole(file, fixed.text)
         what = "; ".join(each.message for each in fixes)
         click.echo(f"fixed {file} ({len(fixes)}): {what}", err=True)
 

@@ -18,7 +18,7 @@ import click
 from specc import __version__
 from specc.diagnostics import SpecError, closest
 
-MISTAKE, USAGE, BUG, INTERRUPTED, BROKEN_PIPE = 1, 2, 70, 130, 141
+ERROR, USAGE, BUG, INTERRUPTED, BROKEN_PIPE = 1, 2, 70, 130, 141
 
 
 # Names of commands in other tools.
@@ -162,7 +162,7 @@ def told(error: BaseException) -> int:
         from specc.cli.session import report
 
         report(error.diagnostics)
-        return MISTAKE
+        return ERROR
     except MemoryError as error:
         reason = f" ({error})" if str(error) else ""
         click.echo(
@@ -170,7 +170,7 @@ def told(error: BaseException) -> int:
             " `train`",
             err=True,
         )
-        return MISTAKE
+        return ERROR
     except (ReaderGone, BrokenPipeError):
         # avoid another error when stdout is closed; the status is the one that shells use
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -254,7 +254,7 @@ class Op:
         return False
 
     @abstractmethod
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         """Return whether shards that work on the same examples can share a graph with this op."""
 
     def is_apart(self) -> bool:

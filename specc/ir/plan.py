@@ -38,7 +38,7 @@ class Mode(StrEnum):
     SHARD = "shard"  # each shard does its own lanes
     SPLIT = "split"  # the shards divide the elements, or the rows or positions of a product
     ROWS = "rows"  # the shards divide the rows of a sum over all examples
-    LANES = "lanes"  # a team divides the lanes
+    LANES = "lanes"  # the shards divide the lanes
     SINGLE = "single"  # only the first shard runs the step
     EACH = "each"  # every shard runs the step; only the first one writes outside of its arena
 
@@ -157,9 +157,9 @@ class Step:
     stores: tuple[tuple[Node, Place], ...]
     steps: tuple[Step, ...] = ()  # the steps of one iteration, if the group is a loop
     iterations: int = 1
-    by_channels: bool = False  # the shards of a team divide the first axis evenly: see `share`
+    by_channels: bool = False  # the shards divide the first axis evenly: see `share`
     phases: int = (
-        0  # of a loop that a team divides: those of each iteration, after one for the start
+        0  # of a loop that the shards divide: those of each iteration, after one for the start
     )
     once: bool = False  # it follows from weights that no run changes: it runs ahead of one
 

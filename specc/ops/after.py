@@ -26,7 +26,7 @@ class After(WithoutSteps, WithoutArithmetic):
     def infer(self, x: Type, *awaited: Type) -> Type:
         return x
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def viewed(self, shape: Shape, strides: Strides) -> tuple[Size, Strides]:

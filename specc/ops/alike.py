@@ -33,7 +33,7 @@ class Alike(WithoutSteps, WithoutArithmetic):
         assert example.batched, "only what varies over the batch has examples"
         return replace(x, batched=True)
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def viewed(self, shape: Shape, strides: Strides) -> tuple[Size, Strides]:

@@ -68,7 +68,7 @@ class RunningSum(WithKernel):
             return None
         return Cut(replace(self, axis=self.axis - (axis < self.axis)), (axis,))
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return False
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
@@ -110,7 +110,7 @@ class Order(WithKernel, WithoutArithmetic):
     def one_at(self, node: Node, axis: int) -> Cut | None:
         return Cut(self, (axis,)) if axis < node.type.rank - 1 else None
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return False
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:

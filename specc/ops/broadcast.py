@@ -84,7 +84,7 @@ class Broadcast(WithoutArithmetic):
         read = self.axes.index(axis) if axis in self.axes else None
         return Cut(replace(self, shape=shape), (read,))
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def viewed(self, shape: Shape, strides: Strides) -> tuple[Size, Strides]:
@@ -144,7 +144,7 @@ class Sum(Op):
     def sums_batch(self) -> bool:
         return self.batch
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def is_apart(self) -> bool:

@@ -85,7 +85,7 @@ class Carry(WithoutSteps, WithoutArithmetic):
     def first_steps(self, node: Node, result: Type) -> Op | None:
         return None if self.backward else replace(self, steps=result.shape[0])
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return False
 
 

@@ -173,7 +173,7 @@ class Contract(Op):
     def sums_batch(self) -> bool:
         return self.sum_batch
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op | None:

@@ -35,5 +35,5 @@ class Derivative(WithoutSteps, WithoutArithmetic):
     def reference(self, types: Types, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         raise NotImplementedError("Derivative is written out before it is computed")
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True

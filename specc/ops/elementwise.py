@@ -105,7 +105,7 @@ class Elementwise(Op):
     def one_at(self, node: Node, axis: int) -> Cut:
         return Cut(self, (axis,) * len(node.inputs))
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def is_apart(self) -> bool:

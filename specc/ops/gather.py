@@ -104,7 +104,7 @@ class Take(WithKernel, WithoutArithmetic):
     def reads_step(self, position: int) -> bool:
         return position == 1 or self.lead > 0
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return _is_of_each_example(node)
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
@@ -137,7 +137,7 @@ class TakeSum(WithKernel, WithoutSteps, WithoutArithmetic):
         first = int(any(each.batched for each in types))
         return taken.sum(tuple(range(first, first + types[1].rank)))
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return False
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
@@ -203,7 +203,7 @@ class Put(WithKernel, WithoutArithmetic):
     def sums_batch(self) -> bool:
         return self.sum_batch
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return _is_of_each_example(node)
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:

@@ -79,7 +79,7 @@ class Input(WithoutSteps, WithoutArithmetic):
         )
         return replace(self, type=result) if is_data else None
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return self.role != Role.SLOT
 
     def attributes(self) -> str:
@@ -105,7 +105,7 @@ class Const(WithoutSteps, WithoutArithmetic):
 
         return np.asarray(self.value, {"float": float, "int": np.int64, "bool": bool}[self.kind])
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def attributes(self) -> str:
@@ -132,7 +132,7 @@ class Iota(WithKernel, WithoutSteps, WithoutArithmetic):
     def first_steps(self, node: Node, result: Type) -> Op:
         return Iota(result.shape[0])
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return False
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
@@ -162,7 +162,7 @@ class Random(WithoutSteps, WithoutArithmetic):
     def vjp(self, node: Node, dy: Node) -> Gradients:
         return ()
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return False
 
     def draw(self, seed: int) -> np.ndarray:

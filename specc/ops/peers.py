@@ -58,7 +58,7 @@ class Peers(WithKernel, WithoutSteps, WithoutArithmetic):
         assert len(x) == self.size, "the graph is bound to another number of examples"
         return x
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return False
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
@@ -89,7 +89,7 @@ class Own(WithKernel, WithoutSteps, WithoutArithmetic):
     def reference(self, types: Types, table: np.ndarray) -> np.ndarray:
         return table
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return False
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:

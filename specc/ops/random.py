@@ -67,7 +67,7 @@ class Uniform(WithKernel, WithoutArithmetic):
         part = replace(self, shape=(count, *self.shape[1:]), first=self.first + start)
         return Cut(part, (None,) * len(node.inputs))
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def channels(self, node: Node) -> int:

@@ -119,7 +119,7 @@ class ReadAt(WithoutArithmetic):
             and all(i for each in self.positions[1:] for i, _ in each.terms)
         )
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def viewed(self, shape: Shape, strides: Strides) -> tuple[Size, Strides]:

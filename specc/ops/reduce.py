@@ -73,7 +73,7 @@ class Max(Op):
         read = kept_axes(node.inputs[0].type.rank, self.axes)[axis]
         return Cut(Max(axes_without(self.axes, read)), (read,))
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def is_apart(self) -> bool:
@@ -98,7 +98,7 @@ class AllReduce(WithoutSteps, WithoutArithmetic):
     def reference(self, types: Types, x: np.ndarray) -> np.ndarray:
         return x
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def is_apart(self) -> bool:
@@ -129,7 +129,7 @@ class BatchMean(WithoutSteps, WithoutArithmetic):
         mean = div(apply(Sum((0,)), *inputs, origin=node.origin), float(steps))
         return apply(self, mean, origin=node.origin)
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return False
 
 
@@ -157,7 +157,7 @@ class ArgMax(WithKernel, WithoutArithmetic):
     def one_step(self, node: Node) -> Op | None:
         return self if node.inputs[0].type.rank > 1 else None
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:

@@ -71,7 +71,7 @@ class SetRow(WithKernel, WithoutSteps, WithoutArithmetic):
         found[np.arange(examples), at] = row
         return found
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return False
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:

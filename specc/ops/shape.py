@@ -84,7 +84,7 @@ class Reshape(WithoutArithmetic):
                 return Cut(Reshape(cut), (read,))
         return None
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def viewed(self, shape: Shape, strides: Strides) -> tuple[Size, Strides] | None:
@@ -133,7 +133,7 @@ class Transpose(WithoutArithmetic):
         rest = (each for each in self.order if each != read)
         return Cut(Transpose(tuple(each - (each > read) for each in rest)), (read,))
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def viewed(self, shape: Shape, strides: Strides) -> tuple[Size, Strides]:
@@ -186,7 +186,7 @@ class Slice(WithoutArithmetic):
     def one_at(self, node: Node, axis: int) -> Cut | None:
         return _one_beside(self, node, axis)
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def viewed(self, shape: Shape, strides: Strides) -> tuple[Size, Strides]:
@@ -247,7 +247,7 @@ class Pad(WithoutArithmetic):
     def one_at(self, node: Node, axis: int) -> Cut | None:
         return _one_beside(self, node, axis)
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def is_apart(self) -> bool:
@@ -284,7 +284,7 @@ class Frame(WithoutSteps, WithoutArithmetic):
         out[(slice(None),) * first + tuple(slice(start, start + size) for start, size in box)] = x
         return out
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return False
 
     def is_apart(self) -> bool:
@@ -347,7 +347,7 @@ class Concat(WithoutArithmetic):
     def one_at(self, node: Node, axis: int) -> Cut | None:
         return _one_beside(self, node, axis)
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def is_apart(self) -> bool:

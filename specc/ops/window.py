@@ -34,7 +34,7 @@ class _Windowed(WithKernel):
     def one_step(self, node: Node) -> Op | None:
         return self if node.type.rank > 3 else None
 
-    def suits_team(self, node: Node) -> bool:
+    def suits_tensor_parallel(self, node: Node) -> bool:
         return False
 
 

@@ -7,8 +7,8 @@ partial gradient for another one to read, and an update finds its rows in the L2
 shards read each other's activations. This is faster if the weight is larger than the activations,
 as in wide dense layers.
 
-In a team, each shard reads only its own rows of a weight if a product sums over the weight's rows,
-as the gradient of a dense layer's input does:
+With tensor parallelism, each shard reads only its own rows of a weight if a product sums over the
+weight's rows, as the gradient of a dense layer's input does:
 
     contract(dy, weight)   ->   AllReduce(contract(dy, weight) over each shard's rows)
 """
@@ -23,7 +23,7 @@ from specc.ir.op import REGISTRY, Op
 from specc.ops.contract import Contract
 from specc.ops.gather import Put
 from specc.ops.reduce import AllReduce
-from specc.passes.team import sums_over_rows
+from specc.passes.tensor_parallel import sums_over_rows
 from specc.system.records import dataclass
 
 
@@ -37,7 +37,7 @@ class Thresholds:
     table: int  # elements of all shards' gradients of a table per activation
 
 
-# Without completed rows, a team would wait for a single shard's sum.
+# Without completed rows, all shards would wait for a single shard's sum.
 BY_EXAMPLES, BY_ROWS = Thresholds(1 << 14, 32, 2, 1), Thresholds(1 << 11, 4, 0, 0)
 
 
@@ -97,10 +97,10 @@ def _completed(op: Op) -> Op:
     return CompletedPut(**_fields(op))
 
 
-def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
+def divide(graph: Graph, shards: int, lanes: int, is_tensor_parallel: bool = False) -> Graph:
     """Return the graph for `shards` shards of `lanes` lanes, with the sums that shards complete.
 
-    In a `team`, shards also sum over their own rows of the weights.
+    With tensor parallelism, shards also sum over their own rows of the weights.
     """
     read_once = {node for node, users in graph.users.items() if len(users) == 1}
     outputs = set(graph.outputs.values())
@@ -110,10 +110,11 @@ def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
         if isinstance(node.op, AllReduce)
         and (part := node.inputs[0]) in read_once
         and part not in outputs
-        and completes(part, shards, lanes, team)
+        and completes(part, shards, lanes, is_tensor_parallel)
     }
 
-    by_rows = {node for node in graph.nodes if team and sums_over_rows(node, shards, lanes)}
+    rows = graph.nodes if is_tensor_parallel else ()
+    by_rows = {node for node in rows if sums_over_rows(node, shards, lanes)}
     if not wanted and not by_rows:
         return graph
 
@@ -130,9 +131,9 @@ def divide(graph: Graph, shards: int, lanes: int, team: bool = False) -> Graph:
     return rebuild(graph, rule)
 
 
-def completes(part: Node, shards: int, lanes: int, team: bool = False) -> bool:
+def completes(part: Node, shards: int, lanes: int, is_tensor_parallel: bool = False) -> bool:
     """Return whether shards complete rows of a sum over the batch, instead of partial sums."""
-    limits = BY_ROWS if team else BY_EXAMPLES
+    limits = BY_ROWS if is_tensor_parallel else BY_EXAMPLES
     op, elements = part.op, part.type.elements
     if not isinstance(op, (Contract, Put)) or not op.sum_batch or elements < limits.elements:
         return False

@@ -1,4 +1,4 @@
-"""How a batch is divided: into shards of its examples, or among a team of shards on all of them.
+"""How a batch is divided: into shards of its examples, or among shards that work on all of them.
 
 divided(graph, batch=64, vector=16)     # Division(shards=2, examples=32, lanes=32, ...)
 
@@ -14,7 +14,7 @@ from specc.ir.names import LEARNING, OutputKind, kind_of
 from specc.ir.sizes import bound
 from specc.ops.leaf import Input, Role
 from specc.ops.reduce import AllReduce
-from specc.passes import team as teams
+from specc.passes import tensor_parallel
 from specc.passes.divide import completes
 from specc.system.records import dataclass
 
@@ -25,43 +25,46 @@ WORTH_A_SHARD = 2e6
 # slower than those of two vectors, but more threads can share the batch.
 WORTH_ONE_VECTOR = 5e7
 UPDATE = 10  # FLOPs charged for the memory traffic of updating one weight
-TEAMS = (4, 2)  # shards of a team; 4 shards need twice as many products per shard
-WORTH_A_TEAM = 4e5  # the fewest FLOPs of one example that are split across shards
+TENSOR_PARALLEL_SHARDS = (4, 2)  # 4 shards need twice as many products per shard
+TENSOR_PARALLEL_FLOPS = 4e5  # the fewest FLOPs of one example that are split across shards
 
 
 @dataclass(frozen=True)
 class Division:
     """`shards` shards of `examples` examples each, on `lanes` lanes.
 
-    In a `team` all shards share the work on the same examples. A vector register has `vector`
-    lanes; 1 if one example is predicted.
+    With tensor parallelism all shards share the work on the same examples. A vector register has
+    `vector` lanes; 1 if one example is predicted.
     """
 
     shards: int
     examples: int
     lanes: int
     vector: int
-    team: bool
+    is_tensor_parallel: bool
 
 
 def divided(graph: Graph, batch: int, vector: int, shards: int | None = None) -> Division:
     """Return the division of a prepared graph's batch, into `shards` shards if given."""
     if vector == 1:
         count = _of_one_example(graph) if shards is None else shards
-        team = batch == 1 and count > 1 and not any(map(_keeps_alone, graph.nodes))
+        is_shared = batch == 1 and count > 1 and not any(map(_keeps_alone, graph.nodes))
         found, examples, lanes = shares(batch, count, vector)
-        return Division(count if team else found, examples, lanes, vector, team)
+        return Division(count if is_shared else found, examples, lanes, vector, is_shared)
     # many examples that are predicted, or evaluated, are better divided
     kinds = {kind_of(name) for name in graph.outputs}
-    may_be_team = any(kind in kinds for kind in LEARNING) or (
+    may_be_tensor_parallel = any(kind in kinds for kind in LEARNING) or (
         OutputKind.OUTPUT in kinds and batch <= vector
     )
-    for count in TEAMS if shards is None else (shards,):
+    for count in TENSOR_PARALLEL_SHARDS if shards is None else (shards,):
         worth = 2 if shards is None and count > 2 else 1
-        if count > 1 and may_be_team and teams.suits(graph, batch, count, vector, worth):
-            return Division(count, batch, teams.whole_lanes(batch, vector), vector, True)
+        if count == 1 or not may_be_tensor_parallel:
+            continue
+        if tensor_parallel.suits(graph, batch, count, vector, worth):
+            lanes = tensor_parallel.whole_lanes(batch, vector)
+            return Division(count, batch, lanes, vector, is_tensor_parallel=True)
     count = shard_count(graph, batch, vector) if shards is None else shards
-    return Division(*shares(batch, count, vector), vector, False)
+    return Division(*shares(batch, count, vector), vector, is_tensor_parallel=False)
 
 
 def shard_count(graph: Graph, batch: int, vector: int) -> int:
@@ -103,11 +106,11 @@ def _saves_memory(graph: Graph, batch: int, shards: int, vector: int) -> bool:
 
 def _of_one_example(graph: Graph) -> int:
     """Return the number of shards that share the work on one example."""
-    return 2 if _flops(graph, 1) >= WORTH_A_TEAM else 1
+    return 2 if _flops(graph, 1) >= TENSOR_PARALLEL_FLOPS else 1
 
 
 def _keeps_alone(node: Node) -> bool:
-    """Return whether a node of a graph for one example prevents the use of a team."""
+    """Return whether a node of a graph for one example prevents tensor parallelism."""
     return isinstance(node.op, AllReduce) or (
         isinstance(node.op, Input) and node.op.role == Role.SLOT
     )

@@ -75,7 +75,7 @@ def run_shards(state: int, thread: int) -> int:
 
 
 def start(state: int, threads: int) -> bool:
-    """Take every worker of a crew and post the job; if one is parked, change nothing: False."""
+    """Take every worker of a pool and post the job; if one is parked, change nothing: False."""
     raise NotImplementedError
 
 

@@ -12,7 +12,7 @@ from specc.backend.emit.emit import emit
 from specc.backend.emit.shard import Common
 from specc.ir.plan import Plan
 from specc.ir.sharing import share
-from specc.passes import team
+from specc.passes import tensor_parallel
 from specc.source import Source
 
 
@@ -96,7 +96,7 @@ def test_elements_side_by_side_are_read_without_a_stride():
 
 @pytest.fixture
 def eager(monkeypatch):
-    """Small networks, too, are a team's."""
+    """Small networks, too, use tensor parallelism."""
     for setting, value in {
         "WORTH_MEETING": 0,
         "WEIGHTS": 0,
@@ -106,10 +106,10 @@ def eager(monkeypatch):
         "REPEATED_FROM": 1 << 7,
         "AGAIN_FROM": 8,
     }.items():
-        monkeypatch.setattr(team, setting, value)
+        monkeypatch.setattr(tensor_parallel, setting, value)
 
 
-def test_each_shard_of_a_team_takes_its_share_of_a_formula(eager):
+def test_each_shard_takes_its_share_of_a_formula(eager):
     text = """model m { input x: float[37] let w = x -> dense(41) -> tanh -> dense(50) -> relu
       output w loss l2(w) } train { optimizer sgd(lr=0.1) batch = 32 }"""
     plan = compiled(text, 3).plan("gradients")
@@ -131,7 +131,7 @@ def test_each_shard_of_a_team_takes_its_share_of_a_formula(eager):
             assert place.offset + start * row in starts
 
 
-def test_only_the_first_shard_does_what_a_team_does_not_divide(eager):
+def test_only_the_first_shard_does_what_the_shards_do_not_divide(eager):
     text = """seq time = 4 model m { input x: float[time, 20]
       output y = x -> rnn(40) -> last -> dense(3) }"""
     plan = compiled(text, 3).plan("predict", 1)

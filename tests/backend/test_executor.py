@@ -71,25 +71,25 @@ class Counting:
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 def test_all_shards_run_every_step_and_meet_after_every_phase(threads):
     counting = Counting(threads)
-    crew = Executor(threads)
-    assert crew.run(counting.program, 100) == 100
-    assert crew.run(counting.program, 50, first=1000) == 50
+    pool = Executor(threads)
+    assert pool.run(counting.program, 100) == 100
+    assert pool.run(counting.program, 50, first=1000) == 50
     counting.check(150)
     assert (counting.words[:, 1] == sum(range(100)) + sum(range(1000, 1050))).all()
     assert counting.words[:, 2].tolist() == [10 * threads + n for n in range(threads)]
-    crew.close()
+    pool.close()
 
 
 def test_threads_that_outnumber_the_processors_learn_to_sleep_at_barriers():
     threads = 4 * driver.processors()
     counting = Counting(threads)
-    crew = Executor(threads)
-    most = crew._words[SPINS // 8]
-    crew.run(counting.program, 1000)
+    pool = Executor(threads)
+    most = pool._words[SPINS // 8]
+    pool.run(counting.program, 1000)
     counting.check(1000)
-    limits = [crew._words[(WORKERS + LINE * n + SPIN_LIMIT) // 8] for n in range(threads)]
+    limits = [pool._words[(WORKERS + LINE * n + SPIN_LIMIT) // 8] for n in range(threads)]
     assert min(limits) < most
-    crew.close()
+    pool.close()
 
 
 def test_threads_sleep_in_the_same_way_whichever_process_compiles_them():
@@ -109,27 +109,27 @@ def test_threads_sleep_in_the_same_way_whichever_process_compiles_them():
 
 def test_many_short_runs():
     counting = Counting(2)
-    crew = executor(2)
+    pool = executor(2)
     for _ in range(3000):
-        crew.run(counting.program)
+        pool.run(counting.program)
     counting.check(3000)
 
 
 def test_sleeping_workers_are_woken():
     counting = Counting(2)
-    crew = executor(2)
+    pool = executor(2)
     for _ in range(20):
-        crew.run(counting.program)
-        while not crew._words[(WORKERS + LINE + NAPS) // 8]:
+        pool.run(counting.program)
+        while not pool._words[(WORKERS + LINE + NAPS) // 8]:
             pass
     counting.check(20)
 
 
 def test_runs_from_several_threads_take_turns():
-    crew = executor(2)
+    pool = executor(2)
     countings = [Counting(2) for _ in range(4)]
     callers = [
-        threading.Thread(target=lambda each=each: [crew.run(each.program, 3) for _ in range(100)])
+        threading.Thread(target=lambda each=each: [pool.run(each.program, 3) for _ in range(100)])
         for each in countings
     ]
     for each in callers:
@@ -142,7 +142,7 @@ def test_runs_from_several_threads_take_turns():
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_stop_ends_a_run_after_its_step(threads):
-    crew = Executor(threads)
+    pool = Executor(threads)
     words = aligned_words(8)
     block = np.array([words.ctypes.data], np.int64)
     idle = np.array([aligned_words(8).ctypes.data], np.int64)
@@ -152,31 +152,31 @@ def test_stop_ends_a_run_after_its_step(threads):
     def stop():
         while words[0] < 1000:
             pass
-        crew.stop()
+        pool.stop()
 
     stopper = threading.Thread(target=stop)
     stopper.start()
-    done = crew.run(program, 1 << 60)
+    done = pool.run(program, 1 << 60)
     stopper.join()
     assert 1000 <= done < 1 << 60 and words[0] == done
-    assert crew.run(program, 50) == 50  # the stop was for the run before
+    assert pool.run(program, 50) == 50  # the stop was for the run before
     assert words[0] == done + 50
-    crew.close()
+    pool.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_process_gets_workers_of_its_own():
     counting = Counting(2)
-    crew = executor(2)
-    crew.run(counting.program)
+    pool = executor(2)
+    pool.run(counting.program)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
-        crew.run(counting.program, 10)
+        pool.run(counting.program, 10)
         os._exit(0 if (counting.words[:, 0] == 11).all() else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    crew.run(counting.program, 2)
+    pool.run(counting.program, 2)
     counting.check(3)
 
 

@@ -19,7 +19,7 @@ FLOAT = "output z loss mse(z, y) } train { optimizer momentum(lr = 0.01) }"
 END = FLOAT.replace("train {", "train { precision = bfloat16")
 ROUNDED = {
     # shards share the examples, and divide the rows of the weights
-    "team": "model m { input x: float[150] target y: float[40]"
+    "rows": "model m { input x: float[150] target y: float[40]"
     f" let z = x -> dense(333) -> relu -> dense(130) -> tanh -> dense(40) {END}",
     # shards have examples of their own, and share the weights
     "examples": "model m { input x: float[17, 10, 9] target y: float[24] let z = x"
@@ -29,8 +29,8 @@ ROUNDED = {
 }
 NETS = {
     **ROUNDED,
-    # values are transposed for all of a team
-    "float32 team": "model m { input x: float[600] target y: float[40]"
+    # values are transposed for all shards
+    "float32 rows": "model m { input x: float[600] target y: float[40]"
     f" let z = x -> dense(500) -> relu -> dense(300) -> tanh -> dense(40) {FLOAT}",
     # weights are packed for all iterations, and lie across one vector of lanes
     "float32 loop": "seq time = 20 model m { input x: float[time, 41] target y: float[9]"
@@ -59,7 +59,7 @@ def trained(name: str, threads: int, barrier: int | None, monkeypatch, in_thread
         )
         # one vector of lanes in each shard
         one = min(BATCH // MACHINE.lanes("float32"), MOST)
-        shards = {"float32 loop": one, "float32 team": 4}.get(name)
+        shards = {"float32 loop": one, "float32 rows": 4}.get(name)
         net = specc.compile(
             driver.load(Source("x.dl", NETS[name])),
             batch=BATCH,
@@ -102,22 +102,22 @@ def test_shared_copies_are_made_once_and_change_no_bit(name, monkeypatch):
 
 
 def test_copies_that_save_less_than_a_barrier_are_not_shared(monkeypatch):
-    _, own = trained("team", 1, None, monkeypatch)
-    _, shards = trained("team", 1, 10**9, monkeypatch, in_threads=False)
+    _, own = trained("rows", 1, None, monkeypatch)
+    _, shards = trained("rows", 1, 10**9, monkeypatch, in_threads=False)
     assert copies(shards) == copies(own)
 
 
 def test_shards_of_other_threads_have_copies_of_their_own(monkeypatch):
     found = []
     for threads in (1, 2, 4):
-        _, shards = trained("float32 team", threads, 10**9, monkeypatch)
+        _, shards = trained("float32 rows", threads, 10**9, monkeypatch)
         found.append(copies(shards))
     assert found[0] < found[1] < found[2]
 
 
 @pytest.mark.skipif(not MACHINE.multiplies_bfloat16, reason="no products of bfloat16 here")
 def test_every_shard_reads_a_shared_copy_a_phase_after_it_was_made(monkeypatch):
-    _, shards = trained("team", 1, 0, monkeypatch, in_threads=False)
+    _, shards = trained("rows", 1, 0, monkeypatch, in_threads=False)
     made, read = {}, {}
     for calls in shards:
         for call in calls:

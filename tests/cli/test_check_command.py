@@ -18,7 +18,7 @@ from specc.cli.watch import watch
 from specc.diagnostics import Report
 from specc.drawing.diagram import diagram
 from specc.drawing.svg import drawing
-from specc.frontend.fix.apply import mended_source
+from specc.frontend.fix.apply import fixed_source
 from specc.frontend.syntax.lex import lex
 from specc.frontend.syntax.reading import read_source
 from specc.source import Source
@@ -279,7 +279,7 @@ def test_no_fix_of_a_bad_program_makes_it_worse():
     for path in sorted((ROOT / "tests" / "bad").glob("*/x.dl")):
         source = read_source(path)
         before = driver.check(source, {})[1]
-        after, fixes = mended_source(source, lambda each: driver.check(each, {})[1])
+        after, fixes = fixed_source(source, lambda each: driver.check(each, {})[1])
         if not fixes:
             assert after is source
             continue
@@ -287,7 +287,7 @@ def test_no_fix_of_a_bad_program_makes_it_worse():
             sum(d.name == "syntax" for d in found) for found in (before, driver.check(after, {})[1])
         ]
         assert syntax[1] <= syntax[0]
-        assert mended_source(after, lambda each: driver.check(each, {})[1])[1] == []
+        assert fixed_source(after, lambda each: driver.check(each, {})[1])[1] == []
 
 
 def test_watching_checks_again_after_a_change(tmp_path):
@@ -354,7 +354,7 @@ def test_random_changes_of_programs_are_checked_mended_and_drawn_without_a_crash
         mutated = Source("a.dl", f"{source.text[: token.start]}{new} {source.text[token.end :]}")
         program, found = driver.check(mutated)
         render(found)
-        mended_source(mutated, lambda each: driver.check(each)[1])
+        fixed_source(mutated, lambda each: driver.check(each)[1])
         if program is not None:
             passed += 1
             drawing(diagram(program))

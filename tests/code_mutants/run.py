@@ -40,7 +40,7 @@ FREE_MEMORY = 12 << 30  # bytes of address space beyond which an allocation fail
 SHAPING = "specc/backend/llvm"
 # Code that only compiled kernels run is seen by no trace: the tests of these files try it.
 COMPILED = {
-    "crew": "backend/test_executor.py",
+    "thread_pool": "backend/test_executor.py",
     "memory": "backend/test_executor.py",
     "vectormath": "backend/test_vectormath.py",
     "winograd": "backend/test_winograd.py",

@@ -36,7 +36,7 @@ OPEN = {  # sizes that the data would give
 }
 BATCH, SHARDS = 13, 4
 NETS = {
-    "a team": """
+    "tensor parallel": """
         input x: float[600] target y: class(9)
         let w = x -> dense(300) -> tanh -> dense(300) -> relu -> dense(9)
         output w loss cross_entropy(w, y) metric accuracy(w, y)""",

@@ -1,6 +1,6 @@
 """The prediction of one example, without lanes.
 
-Against the NumPy interpreter, alone and by a team.
+Against the NumPy interpreter, by one shard and with tensor parallelism.
 """
 
 from __future__ import annotations
@@ -117,11 +117,11 @@ def test_each_way_agrees_with_the_interpreter(name, dtype):
             assert np.abs(found - expected[rows]).max() < bound
 
 
-TEAMS = ["dense", "a channel by itself", "residual", "wide recurrent"]
+SHARED = ["dense", "a channel by itself", "residual", "wide recurrent"]
 
 
-@pytest.mark.parametrize(("name", "threads"), in_turn(TEAMS, [2, 3, 5]))
-def test_a_team_of_any_size_agrees_with_the_interpreter(name, threads):
+@pytest.mark.parametrize(("name", "threads"), in_turn(SHARED, [2, 3, 5]))
+def test_any_number_of_threads_agrees_with_the_interpreter(name, threads):
     net, inputs = compiled(name, "float32", threads)
     call, expected = prepared(net, 1, False), wanted(net, inputs)
     for row in range(3):
@@ -130,7 +130,7 @@ def test_a_team_of_any_size_agrees_with_the_interpreter(name, threads):
 
 
 @pytest.mark.parametrize("threads", [2, 3, 5])
-def test_a_team_divides_the_work(threads):
+def test_tensor_parallelism_divides_the_work(threads):
     net, inputs = compiled("convolution", "float32", threads)
     plan = net.plan(Kind.PREDICT, 1)
     assert plan.sharing.same_examples and plan.shards == threads
@@ -143,7 +143,7 @@ def test_a_team_divides_the_work(threads):
     assert np.allclose(found, wanted(net, inputs)[:1], atol=1e-4)
 
 
-def test_a_team_divides_the_steps_of_wide_cells_alone():
+def test_tensor_parallelism_divides_the_steps_of_wide_cells_alone():
     net, _ = compiled("wide recurrent", "float32", 2)
     loops = [step for step in net.plan(Kind.PREDICT, 1).steps if step.group.kind == "loop"]
     assert [step.mode for step in loops] == ["split"] * 3

@@ -227,8 +227,8 @@ def test_nor_does_it_in_any_model(name, narrow):
     check(specc.load(MODELS[name], **OPEN.get(name, {})), BATCH, SHARDS, (1, 1), (2,), (2, 1))
 
 
-def test_a_team_is_shared_by_the_ranks_of_a_machine_and_repeated_by_every_machine():
-    program = specc.load(Source("m.dl", f"model m {{ {NETS['a team']} }}\n{TRAIN}"))
+def test_tensor_parallelism_is_shared_by_the_ranks_of_a_machine_and_repeated_by_every_machine():
+    program = specc.load(Source("m.dl", f"model m {{ {NETS['tensor parallel']} }}\n{TRAIN}"))
     net = check(program, 40, None, (1, 1), (2,), (3,), (2, 2))
     assert net.plan("train").sharing.same_examples and net.plan("train").meetings is None
 

@@ -70,7 +70,7 @@ def test_predictions_of_several_threads_are_each_callers_own():
     assert wrong_answers(digits(), 1600) == 0
 
 
-def test_predictions_of_threads_that_share_a_crew_are_each_callers_own():
+def test_predictions_of_threads_that_share_a_thread_pool_are_each_callers_own():
     net = digits(threads=2)
     assert wrong_answers(net, 400, rows=(1, 8, 64, 300)) == 0
 
@@ -83,7 +83,7 @@ def test_very_many_predictions_of_several_threads():
     assert wrong == 0
 
 
-def test_a_team_predicts_for_several_threads():
+def test_tensor_parallelism_predicts_for_several_threads():
     """More threads than one share the work on one example here, or not.
 
     The faster way is chosen.

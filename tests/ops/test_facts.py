@@ -45,7 +45,7 @@ def test_an_op_that_forgets_a_fact_cannot_be_defined():
 
         class Forgetful(WithoutSteps):
             form = Form.KERNEL
-            infer = vjp = suits_team = lambda self, *inputs: None
+            infer = vjp = suits_tensor_parallel = lambda self, *inputs: None
 
     assert "Forgetful" not in REGISTRY
 

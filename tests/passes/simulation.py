@@ -67,7 +67,7 @@ class _Simulation:
         return BYTES.get(node.type.kind, self.item)
 
     def space(self, place: Place, shard: int, size: int) -> _Memory:
-        """The memory that a place lies in: an arena is one of each shard, or of a whole team."""
+        """The memory that a place lies in: an arena is one of each shard, or of all shards."""
         plan = self.plan
         key = (place.space, shard) if place.space in ("arena", "slot") else (place.space, 0)
         if place.space.startswith("slot."):
@@ -158,14 +158,14 @@ class _Simulation:
                 self.load_view(node, None, shard, shard, last + plan.sharing.same_examples)
 
     def inputs(self, shard: int) -> None:
-        plan, team = self.plan, self.plan.sharing.same_examples
+        plan, is_shared = self.plan, self.plan.sharing.same_examples
         for node, place in plan.places.items():
             role = node.op.role if isinstance(node.op, Input) else "step"
             if role == "step":  # within a loop
                 continue
             elements = self.elements(node, c_strides(node.type.shape), 0)
             phase = -1 if role in ("param", "state", "slot") else 0
-            is_divided = team and plan.lanes > 1 and role in ("input", "target")
+            is_divided = is_shared and plan.lanes > 1 and role in ("input", "target")
             if is_divided and node.type.kind == "float":
                 # whole vectors of an example's features
                 start, count = share(-(-node.type.elements // self.vector), shard, plan.shards)
@@ -411,5 +411,5 @@ def simulate(plan: Plan, item: int, vector: int) -> None:
 
 
 def is_simulated(plan: Plan) -> bool:
-    """Whether a plan is one of those that are understood: a team's loops are not."""
+    """Whether a plan is one of those that are understood: loops of tensor parallelism are not."""
     return not any(step.phases for step in plan.steps)

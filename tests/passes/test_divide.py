@@ -106,12 +106,12 @@ def test_small_layers_and_large_batches_are_not_divided(batch, widths):
     assert Mode.ROWS not in modes(net)
 
 
-def test_only_a_team_divides_a_product_by_the_rows_of_its_weights():
+def test_only_tensor_parallelism_divides_a_product_by_the_rows_of_its_weights():
     text = """model m { input x: float[300] target y: float[3]
         loss mse(x -> dense(400) -> relu -> dense(300) -> dense(3), y) }
         train { optimizer sgd(lr=0.1) batch = 64 }"""
     graph = specc.compile(specc.load(Source("m.dl", text)), threads=2, shards=2).graph("train")
-    for team, expected in ((False, 0), (True, 1)):
-        divided = divide(graph, 2, 32, team)
+    for is_tensor_parallel, expected in ((False, 0), (True, 1)):
+        divided = divide(graph, 2, 32, is_tensor_parallel)
         by_rows = [node for node in divided.nodes if node.op.sums_own_rows]
         assert len(by_rows) == expected

@@ -1,4 +1,4 @@
-"""Zeros around images: written in one go, for one example by a team without waiting."""
+"""Zeros around images: written in one go, for one example by all shards without waiting."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_pad_that_is_no_border_of_zeros_stays(pad):
     assert ops(frame(graph)) == [pad]
 
 
-def test_a_team_waits_only_where_a_product_reads_what_others_made():
+def test_shards_wait_only_where_a_product_reads_what_others_made():
     net = specc.compile(specc.load(Source("m.dl", TWO_LAYERS)), batch=4, threads=2, shards=2)
     plan = net.plan(Kind.PREDICT, 1)
     phases = [

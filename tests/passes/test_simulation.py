@@ -12,12 +12,12 @@ from generator.cases import case
 import specc
 from specc.backend.machine import this_machine
 from specc.ir.plan import GroupKind, Mode, Place, Plan
-from specc.passes import divide, team
+from specc.passes import divide, tensor_parallel
 from specc.source import Source
 from tests.passes.simulation import Clash, is_simulated, simulate
 
 SGD = "optimizer momentum(lr=0.1)"
-TEAMS = {
+TENSOR_PARALLEL = {
     "classes": """input x: float[37] target y: class(7)
         let w = x -> dense(40) -> relu -> dense(21) -> tanh -> dense(7)
         output softmax(w) loss cross_entropy(w, y) metric accuracy(w, y)""",
@@ -118,9 +118,9 @@ def test_shards_that_complete_rows_for_each_other_are_not_in_each_others_way(mon
 
 
 @pytest.mark.parametrize("split_from", [1 << 5, 1 << 10])
-@pytest.mark.parametrize("name", TEAMS)
+@pytest.mark.parametrize("name", TENSOR_PARALLEL)
 @pytest.mark.filterwarnings("ignore")
-def test_shards_of_a_team_are_not_in_each_others_way(name, split_from, monkeypatch):
+def test_tensor_parallel_shards_are_not_in_each_others_way(name, split_from, monkeypatch):
     for setting, value in {
         "WORTH_MEETING": 0,
         "WEIGHTS": 0,
@@ -128,15 +128,15 @@ def test_shards_of_a_team_are_not_in_each_others_way(name, split_from, monkeypat
         "PRODUCTS_FROM": 1 << 7,
         "SPLIT_FROM": split_from,
     }.items():
-        monkeypatch.setattr(team, setting, value)
-    assert any(plan.sharing.same_examples for plan in check(compiled(TEAMS[name], 20, 3)))
+        monkeypatch.setattr(tensor_parallel, setting, value)
+    assert any(plan.sharing.same_examples for plan in check(compiled(TENSOR_PARALLEL[name], 20, 3)))
 
 
 @pytest.mark.parametrize("name", ONE)
 @pytest.mark.filterwarnings("ignore")
-def test_a_team_that_predicts_one_example_is_not_in_its_own_way(name, monkeypatch):
+def test_shards_that_predict_one_example_are_not_in_each_others_way(name, monkeypatch):
     for setting, value in {"PRODUCTS_FROM": 1 << 7, "SPLIT_FROM": 1 << 5}.items():
-        monkeypatch.setattr(team, setting, value)
+        monkeypatch.setattr(tensor_parallel, setting, value)
     text = f"{BLOCKS} model m {{ {ONE[name]} }}"
     for threads in (2, 3):
         net = specc.compile(specc.load(Source("m.dl", text)), threads=threads, shards=threads)
@@ -151,7 +151,7 @@ def test_a_team_that_predicts_one_example_is_not_in_its_own_way(name, monkeypatc
     simulate(alone, 4, 1)
 
 
-def test_what_a_team_brings_in_together_is_read_after_a_barrier():
+def test_what_shards_bring_in_together_is_read_after_a_barrier():
     # the first product is too small to be divided: the first shard alone computes it
     model = """input x: float[80] target y: float[3]
         let w = x -> dense(16) -> tanh -> dense(500) -> relu -> dense(500) -> relu -> dense(3)

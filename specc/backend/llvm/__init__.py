@@ -13,7 +13,7 @@
     moves         squares of numbers, transposed in registers
     pairs         pairs of bfloat16 numbers, rounded from float32
     winograd      the transforms of Winograd's convolution
-    crew          the loop over a program's steps, the barrier, the workers' waiting
+    thread_pool   the loop over a program's steps, the barrier, the workers' waiting
     values        numbers and arrays as LLVM's values, and arithmetic on numbers
     formulas      expressions of a kernel to LLVM's instructions
     lower         a kernel's tree to a module of LLVM

@@ -25,7 +25,7 @@ from specc.system.locks import NATIVE
 from specc.target import parse
 
 # the files whose functions every kernel may call
-_FILES = ("vectormath", "memory", "crew")
+_FILES = ("vectormath", "memory", "thread_pool")
 # files whose functions come before these, by the width of vectors and what it needs
 _WIDE = {512: ("avx512", "avx512f")}
 _FROM = re.compile(r"from ([\w.]+) import ([\w, ]+)")

@@ -60,15 +60,15 @@ class Stamps:
 def ticks_per_second() -> float:
     """Return the rate of the processor's clock, measured by the system's clock."""
     stamps = Stamps(1, 1)
-    program, crew = executor.StepCalls([[[stamps.at(0, 0)]]]), executor.executor(1)
-    crew.run(program)
+    program, pool = executor.StepCalls([[[stamps.at(0, 0)]]]), executor.executor(1)
+    pool.run(program)
     start = time.perf_counter()
-    crew.run(program)
+    pool.run(program)
     begin = int(stamps.totals[0, 0])
     while time.perf_counter() - start < 0.02:
         pass
     seconds = time.perf_counter() - start
-    crew.run(program)
+    pool.run(program)
     return (int(stamps.totals[0, 0]) - begin) / seconds
 
 
@@ -76,10 +76,10 @@ def ticks_per_second() -> float:
 def seconds_of_a_stamp() -> float:
     """Return the shortest time between two successive stamps."""
     stamps = Stamps(1, 1)
-    program, crew = executor.StepCalls([[[stamps.at(0, 0)] * 100]]), executor.executor(1)
+    program, pool = executor.StepCalls([[[stamps.at(0, 0)] * 100]]), executor.executor(1)
     found = []
     for _ in range(20):
         stamps.reset()
-        crew.run(program, 10)
+        pool.run(program, 10)
         found.append(int(stamps.totals[0, 0]))
     return min(found) / 1000 / ticks_per_second()

@@ -101,10 +101,10 @@ def _seconds(kernel: int, arguments: list[list[int]], tries: int = TRIES) -> flo
     program = executor.StepCalls([
         [[stamps.at(shard, 0), (kernel, block.ctypes.data), stamps.at(shard, 1)]]
         for shard, block in enumerate(blocks)])  # fmt: skip
-    crew = executor.executor(len(blocks))
+    pool = executor.executor(len(blocks))
     found = []
     for _ in range(tries):
         stamps.reset()
-        crew.run(program)
+        pool.run(program)
         found.append(stamps.totals[:, 1].copy())
     return float(np.min(found, axis=0).mean()) / ticks_per_second()

@@ -108,17 +108,17 @@ def time_calls(
 
 def _timed(program: CompiledProgram, linked: Linked, steps: int, repeats: int) -> StepTimes:
     plan = program.plan
-    crew = executor.executor(program.threads)
+    pool = executor.executor(program.threads)
     stamped, stamps = _stamped(linked, program.threads)
     rate, stamp = ticks_per_second(), seconds_of_a_stamp()
     plain, whole, parts = [], [], []
     for _ in range(repeats):
         start = time.perf_counter()
-        crew.run(linked.program, steps)
+        pool.run(linked.program, steps)
         plain.append((time.perf_counter() - start) / steps)
         stamps.reset()
         start = time.perf_counter()
-        crew.run(stamped, steps)
+        pool.run(stamped, steps)
         whole.append((time.perf_counter() - start) / steps)
         parts.append(stamps.totals / rate / steps)
     # the minimum of each call separately, because a stretch without any disturbance may be rare

@@ -8,7 +8,8 @@
 Each thread runs neighbouring shards, one after the other in each phase, so the number of threads
 does not change the results. The calling thread runs the first shards; worker threads, which this
 module keeps, run the others. After each run a worker spins for a short time, and then sleeps. The
-loop over the steps is compiled (`crew.py`): many steps are one call, without Python in between.
+loop over the steps is compiled (`thread_pool.py`): many steps are one call, without Python in
+between.
 """
 
 from __future__ import annotations
@@ -235,7 +236,7 @@ class Executor:
         self._block = (ctypes.c_int64 * 3)(self._state, 0, self.threads)
         self._args = ctypes.addressof(self._block)
         self._sleepers = [threading.Semaphore(0) for _ in range(self.threads)]
-        crew = [
+        workers = [
             threading.Thread(
                 target=_work,
                 name=f"specc-{number}",
@@ -244,10 +245,10 @@ class Executor:
             )
             for number in range(1, self.threads)
         ]
-        for each in crew:
+        for each in workers:
             each.start()
         self._dismiss = weakref.finalize(
-            self, _dismiss, self._words, self._sleepers, crew, os.getpid(), self._rouse
+            self, _dismiss, self._words, self._sleepers, workers, os.getpid(), self._rouse
         )
         self._is_mustered = True
 
@@ -313,13 +314,13 @@ def _work(run, words, state: int, number: int, sleeper: threading.Semaphore) -> 
         sleeper.acquire()
 
 
-def _dismiss(words, sleepers, crew, process: int, rouse) -> None:
+def _dismiss(words, sleepers, workers, process: int, rouse) -> None:
     if process != os.getpid():
         return
-    for number in range(1, len(crew) + 1):
+    for number in range(1, len(workers) + 1):
         words[(WORKERS + LINE * number) // 8] = LEAVE
         block = ctypes.c_int64(ctypes.addressof(words) + WORKERS + LINE * number)
         rouse(ctypes.addressof(block), None)
         sleepers[number].release()
-    for each in crew:
+    for each in workers:
         each.join(1.0)

@@ -44,7 +44,7 @@ from specc.system.locks import COMPILER
 
 _COLUMN_TYPES = {np.dtype(name) for name in feed.COLUMN_TYPES}
 KEPT_BYTES = 64 << 20  # most bytes of unused storages that a program keeps for further runs
-RUNS_OF_A_CREW = 2  # runs that share a thread pool: one runs, the next one's arguments are set up
+RUNS_OF_A_POOL = 2  # runs that share a thread pool: one runs, the next one's arguments are set up
 _OUTPUT_TYPES = {"int": "int32", "bool": "uint8", "byte": "uint8"}
 
 
@@ -88,7 +88,7 @@ class CompiledProgram:
             for i, name in enumerate([*self.ports, *(name for name, _ in plan.emits)])
         }
         numbers = {"settings": self.settings}
-        most = 2 * executor.processors() if self.threads == 1 else RUNS_OF_A_CREW
+        most = 2 * executor.processors() if self.threads == 1 else RUNS_OF_A_POOL
         outside = Outside(arrays, self._frame_index, numbers)
         allocate = None if self._ranks is None else self._ranks.allocate
         self.new_storage = partial(Storage, plan, dtype, outside, self.threads, allocate)

@@ -4,8 +4,9 @@
     spread = Spread(linked, code, storage, ranks)
     spread.run(steps)
 
-**Of one machine.** Ranks that have memory in common are one crew: their threads share the shards,
-and meet at barriers, as the threads of one process do. A team, too, is shared by them.
+**Of one machine.** Ranks that have memory in common are one thread pool: their threads share
+the shards, and meet at barriers, as the threads of one process do. They share tensor parallelism,
+too.
 
 **Of several machines.** A machine runs what belongs to examples for its own shards, which are
 neighbours, and whatever is one for all examples (sums over the shards, updates of weights) as a
@@ -14,8 +15,8 @@ in the order of the shards. So the number of ranks changes no bit. A value begin
 the machine has computed it, while the rest of its phase goes on, and is awaited before the phase
 that reads it (`exchange`). The first rank of a machine sends and receives for the others.
 
-The shards of a team work on the same examples, and a plan may have one shard only: then every
-machine computes all of it.
+With tensor parallelism all shards work on the same examples, and a plan may have one shard only:
+then every machine computes all of it.
 """
 
 from __future__ import annotations

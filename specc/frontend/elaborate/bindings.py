@@ -27,7 +27,7 @@ from specc.frontend.scope.values import (
     describe,
 )
 from specc.frontend.syntax import ast
-from specc.frontend.words.settings import Declared, Violation, mistakes
+from specc.frontend.words.settings import Declared, Violation, violations
 from specc.frontend.words.signatures import Signature, signature_of
 from specc.ir.sizes import Polynomial
 from specc.source import Span
@@ -203,7 +203,7 @@ def valid_settings(
         )
         frame.error("bad-setting", message, _setting_place(callee, declared, given, span))
     bounds = _bound_values(callee, signature) if len(plain) == len(signature.settings) else {}
-    found = mistakes(signature.settings, plain, bounds)
+    found = violations(signature.settings, plain, bounds)
     for wrong in [each for each in found if each.setting in given] or found:
         good = False
         setting = signature.setting(wrong.setting)

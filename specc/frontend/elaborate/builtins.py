@@ -5,7 +5,7 @@ from __future__ import annotations
 from specc.diagnostics import Edit, Fix
 from specc.frontend.elaborate.dispatch import BoundCall, gives_body
 from specc.frontend.scope import provenance
-from specc.frontend.scope.mistakes import Mistake, undecided
+from specc.frontend.scope.errors import OperandError, undecided
 from specc.frontend.scope.values import Tensor, Value
 from specc.frontend.words.signatures import Primitive
 from specc.ir.sizes import Undecided
@@ -21,22 +21,22 @@ def primitive(use: BoundCall) -> Value:
     settings = {each.name: use.frame.names[each.name] for each in definition.signature.settings}
     try:
         return definition.build(use.frame, use.span, *operands, **settings)
-    except Mistake as mistake:
-        return _report(use, mistake)
+    except OperandError as error:
+        return _report(use, error)
     except Undecided as error:  # a symbolic dimension among the settings
         return _report(use, undecided(error.size))
 
 
-def _report(use: BoundCall, mistake: Mistake) -> Value:
+def _report(use: BoundCall, error: OperandError) -> Value:
     """Report an error of a primitive."""
     frame, span = use.caller, use.span
-    at = mistake.argument
+    at = error.argument
     place = span
     notes: list[str] = []
     given = [each for each in use.values if each is not None]
-    if at is not None and at < len(given) and mistake.name == "wrong-kind":
+    if at is not None and at < len(given) and error.name == "wrong-kind":
         place = given[at].span
-    if mistake.name in ("shape-mismatch", "window-does-not-fit"):
+    if error.name in ("shape-mismatch", "window-does-not-fit"):
         for each in given:
             if not isinstance(each.value, Tensor):
                 continue
@@ -52,15 +52,15 @@ def _report(use: BoundCall, mistake: Mistake) -> Value:
                 notes.append(note)
             if frame.call is not None:
                 break  # the other operands belong to the library
-    labels, help_ = frame.open_labels(mistake.open_sizes)
-    fixes = _rounding(frame.place(span)) if mistake.name == "window-does-not-fit" else []
+    labels, help_ = frame.open_labels(error.open_sizes)
+    fixes = _rounding(frame.place(span)) if error.name == "window-does-not-fit" else []
     return frame.error(
-        mistake.name,
-        mistake.message,
+        error.name,
+        error.message,
         place,
         labels=labels,
         notes=notes,
-        help=mistake.help or help_,
+        help=error.help or help_,
         fixes=fixes,
     )
 

@@ -19,8 +19,8 @@ from specc.frontend.elaborate.misuse import report
 from specc.frontend.elaborate.names import resolve
 from specc.frontend.operators import arithmetic
 from specc.frontend.scope import provenance
+from specc.frontend.scope.errors import OperandError, undecided
 from specc.frontend.scope.frame import BodyFrame, SharedLayer, callers
-from specc.frontend.scope.mistakes import Mistake, undecided
 from specc.frontend.scope.scope import DEEPEST, WORDS, Context, Namer, Word
 from specc.frontend.scope.values import POISON, AllWeights, Given, Several, Tensor, Value, describe
 from specc.frontend.syntax import ast
@@ -228,10 +228,10 @@ def _use_on_weights(
             return POISON
         try:
             total = term if total is POISON else arithmetic.binary(frame, "+", total, term, span)
-        except Mistake as mistake:
+        except OperandError as error:
             return frame.error(
-                mistake.name,
-                mistake.message,
+                error.name,
+                error.message,
                 span,
                 help=f"`{word.name}` of each weight must be a scalar to be summed",
             )

@@ -23,8 +23,8 @@ from specc.frontend.elaborate.dispatch import BoundCall, evaluate, gives_body
 from specc.frontend.elaborate.patterns import declared_type
 from specc.frontend.operators.arithmetic import as_kind, spread
 from specc.frontend.scope import provenance
+from specc.frontend.scope.errors import Misfit, OperandError
 from specc.frontend.scope.frame import BodyFrame, callers, common_sequence
-from specc.frontend.scope.mistakes import Misfit, Mistake
 from specc.frontend.scope.values import (
     POISON,
     Given,
@@ -99,8 +99,8 @@ def cell(use: BoundCall) -> Value:
     try:
         tensors = [each.value for each in given if isinstance(each.value, Tensor)]
         sequence = common_sequence(tensors, allow_constants=True)
-    except Misfit as mistake:
-        return caller.error(mistake.name, mistake.message, span, help=mistake.help)
+    except Misfit as error:
+        return caller.error(error.name, error.message, span, help=error.help)
     indexed = next((each for each in given if _has_indices(each.value)), None)
     if indexed is not None:
         return caller.error(
@@ -289,16 +289,16 @@ def _start(
         return None
     try:
         return spread(frame, value, type_.shape, place)
-    except Mistake as mistake:
+    except OperandError as error:
         what = f"the state `{name}`" + (f" of `{frame.definition.name.text}`" if given else "")
         label = None if frame.call else statement.name.span
-        _differs(at, mistake, what, "is initialized to", label, type_, value, place)
+        _differs(at, error, what, "is initialized to", label, type_, value, place)
         return None
 
 
 def _differs(
     frame: BodyFrame,
-    mistake: Mistake,
+    error: OperandError,
     what: str,
     verb: str,
     declared: Span | None,
@@ -310,7 +310,7 @@ def _differs(
     shape = sizes.show(type_.shape)
     note = provenance.story(f"`{provenance.excerpt(place, 32)}`", value.shape, value.provenance)
     frame.error(
-        mistake.name,
+        error.name,
         f"{what} is {shape}, but {verb} {sizes.show(value.shape)}",
         place,
         labels=[Label(declared, shape)] if declared else [],
@@ -348,10 +348,10 @@ def _next(frame: BodyFrame, statement: ast.Next, walk: _CellWalk) -> bool:
         return False
     try:
         state.next = spread(frame, value, state.type.shape, span).node
-    except Mistake as mistake:
+    except OperandError as error:
         _differs(
             frame,
-            mistake,
+            error,
             f"the state `{name}`",
             "becomes",
             state.statement.name.span,
@@ -393,8 +393,8 @@ def _unrolled(
     roots = [*nexts, *(each.node for each in returned), *(layers[at].node for at in inner)]
     try:
         lifted = lift(roots, sequences, size, in_loop=True)
-    except NoStep as mistake:
-        return _of_the_batch(frame, mistake.node)
+    except NoStep as error:
+        return _of_the_batch(frame, error.node)
     for path, running in context.states.items():
         if running.next is not None and walk.waits(running.next):
             return _of_the_batch(

@@ -17,8 +17,8 @@ from specc.frontend.elaborate.initial import chosen, initial_value
 from specc.frontend.elaborate.patterns import declared_type
 from specc.frontend.operators.arithmetic import as_kind, spread
 from specc.frontend.scope import provenance
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame, SharedLayer, callers, name_result
-from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import POISON, Several, Tensor, Value, describe, is_static
 from specc.frontend.syntax import ast
 from specc.ir import sizes
@@ -349,8 +349,8 @@ def next_value(frame: BodyFrame, statement: ast.Next, value: Value, type_: Type)
     if is_static(value):
         try:
             value = as_kind(frame, value, "float", span)
-        except Mistake as mistake:
-            frame.error(mistake.name, mistake.message, span)
+        except OperandError as error:
+            frame.error(error.name, error.message, span)
             return None
     if not isinstance(value, Tensor) or value.type.kind != "float":
         frame.error("wrong-kind", f"`next {statement.name.text}` is {describe(value)}", span)
@@ -366,8 +366,8 @@ def next_value(frame: BodyFrame, statement: ast.Next, value: Value, type_: Type)
         return None
     try:
         value = spread(frame, value, type_.shape, span)
-    except Mistake as mistake:
-        frame.error(mistake.name, f"`next {statement.name.text}`: {mistake.message}", span)
+    except OperandError as error:
+        frame.error(error.name, f"`next {statement.name.text}`: {error.message}", span)
         return None
     return value
 

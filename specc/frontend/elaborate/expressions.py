@@ -11,8 +11,8 @@ from specc.frontend.elaborate.indices import read_with_indices, reads_indices
 from specc.frontend.elaborate.misuse import report
 from specc.frontend.elaborate.names import is_unbound, outer_name, parameter
 from specc.frontend.operators import arithmetic, products
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame, SharedLayer
-from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.scope import Word
 from specc.frontend.scope.values import POISON, Tensor, Value, describe
 from specc.frontend.syntax import ast
@@ -51,8 +51,8 @@ def unary(frame: BodyFrame, expression: ast.Unary) -> Value:
     sign = expression.operator
     try:
         return arithmetic.negate(frame, sign.text, operand, expression.span)
-    except Mistake as mistake:
-        return report(frame, mistake, sign.span, [(expression.operand, operand)])
+    except OperandError as error:
+        return report(frame, error, sign.span, [(expression.operand, operand)])
 
 
 @evaluates(ast.Binary)
@@ -80,9 +80,9 @@ def _operate(frame: BodyFrame, expression: ast.Binary, left: Value) -> Value:
         if sign == "@":
             return products.matmul(frame, left, right, expression.span)
         return arithmetic.binary(frame, sign, left, right, expression.span)
-    except Mistake as mistake:
+    except OperandError as error:
         operands = [(expression.left, left), (expression.right, right)]
-        return report(frame, mistake, expression.operator.span, operands)
+        return report(frame, error, expression.operator.span, operands)
 
 
 @evaluates(ast.Conditional)
@@ -104,10 +104,10 @@ def conditional(frame: BodyFrame, expression: ast.Conditional) -> Value:
         )
     try:
         return arithmetic.select(frame, condition, value, otherwise, expression.span)
-    except Mistake as mistake:
+    except OperandError as error:
         parts = (expression.condition, expression.value, expression.otherwise)
         operands = list(zip(parts, (condition, value, otherwise), strict=True))
-        return report(frame, mistake, expression.span, operands)
+        return report(frame, error, expression.span, operands)
 
 
 @evaluates(ast.Index)
@@ -132,8 +132,8 @@ def index(frame: BodyFrame, expression: ast.Index) -> Value:
         return POISON
     try:
         return products.index(frame, value, items, expression.span)
-    except Mistake as mistake:
-        at = mistake.argument
+    except OperandError as error:
+        at = error.argument
         span = expression.items[at].span if at is not None else expression.span
-        mistake.argument = None  # the span already locates it
-        return report(frame, mistake, span, [(expression.value, value)])
+        error.argument = None  # the span already locates it
+        return report(frame, error, span, [(expression.value, value)])

@@ -26,8 +26,8 @@ from specc.frontend.operators import positions
 from specc.frontend.operators.arithmetic import as_kind
 from specc.frontend.operators.reductions import reduced
 from specc.frontend.scope import provenance
+from specc.frontend.scope.errors import OperandError, undecided
 from specc.frontend.scope.frame import BodyFrame, name_result, widened
-from specc.frontend.scope.mistakes import Mistake, undecided
 from specc.frontend.scope.values import (
     POISON,
     RunningIndex,
@@ -182,14 +182,14 @@ def _reduced(frame: BodyFrame, tree: ast.Over, binders: list[Binder]) -> Value:
             if is_static(value):
                 value = as_kind(frame, value, "float", tree.value.span)
             if not isinstance(value, Tensor):
-                raise Mistake(
+                raise OperandError(
                     "wrong-kind",
                     f"`{tree.word.text}` takes numbers, not {describe(value)}",
                     argument=0,
                 )
             return reduced(frame, tree.word.text, value, indices, conditions, tree.span)
-        except Mistake as mistake:
-            return report(frame, mistake, tree.span, [(tree.value, value)])
+        except OperandError as error:
+            return report(frame, error, tree.span, [(tree.value, value)])
 
 
 def _concat(frame: BodyFrame, tree: ast.Over) -> Value:
@@ -237,9 +237,9 @@ def _concat(frame: BodyFrame, tree: ast.Over) -> Value:
         parts.append(part)
     try:
         return parts[0] if len(parts) == 1 else frame.apply(Concat(0), *parts, span=tree.span)
-    except Mistake as mistake:
-        mistake.argument = None
-        return report(frame, mistake, tree.span, [(tree.value, parts[0])])
+    except OperandError as error:
+        error.argument = None
+        return report(frame, error, tree.span, [(tree.value, parts[0])])
 
 
 # Brackets
@@ -270,11 +270,11 @@ def read_with_indices(frame: BodyFrame, tree: ast.Index, value: Value) -> Value:
         items.append(found)
     try:
         return positions.read_at(frame, value, items, tree.span)
-    except Mistake as mistake:
-        at = mistake.argument
+    except OperandError as error:
+        at = error.argument
         span = tree.items[at].span if at is not None else tree.span
-        mistake.argument = None
-        return report(frame, mistake, span, [(tree.value, value)])
+        error.argument = None
+        return report(frame, error, span, [(tree.value, value)])
 
 
 def _item(

@@ -15,8 +15,8 @@ from dataclasses import replace
 from specc.frontend.elaborate import arguments, calls
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.operators.arithmetic import as_kind, spread
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame
-from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.scope import Word
 from specc.frontend.scope.values import POISON, Given, Tensor, Value, describe, is_static
 from specc.frontend.syntax import ast
@@ -58,8 +58,8 @@ def initial_value(
     if is_static(value):
         try:
             value = as_kind(frame, value, "float", span)
-        except Mistake as mistake:
-            frame.error(mistake.name, mistake.message, span, help=mistake.help)
+        except OperandError as error:
+            frame.error(error.name, error.message, span, help=error.help)
             return None
     if not isinstance(value, Tensor) or value.type.kind != "float":
         frame.error(
@@ -78,7 +78,7 @@ def initial_value(
             return None
     try:
         value = spread(frame, value, type_.shape, span)
-    except Mistake:
+    except OperandError:
         frame.error(
             "shape-mismatch",
             f"`{name}` is {sizes.show(type_.shape)}, but its initial value is"

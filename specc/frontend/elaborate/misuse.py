@@ -6,8 +6,8 @@ from specc.diagnostics import Edit, Fix, Label
 from specc.frontend.fix.fixes import wrapped
 from specc.frontend.fix.operands import remedy
 from specc.frontend.scope import provenance
+from specc.frontend.scope.errors import Misfit, OperandError
 from specc.frontend.scope.frame import BodyFrame
-from specc.frontend.scope.mistakes import Misfit, Mistake
 from specc.frontend.scope.values import Tensor, Value, describe
 from specc.frontend.syntax import ast
 from specc.ir import sizes
@@ -15,23 +15,23 @@ from specc.source import Span
 
 
 def report(
-    frame: BodyFrame, mistake: Mistake, span: Span, operands: list[tuple[ast.Expression, Value]]
+    frame: BodyFrame, error: OperandError, span: Span, operands: list[tuple[ast.Expression, Value]]
 ) -> Value:
     """Report an error of an operation, with the shapes of its operands and their origin."""
-    if mistake.name in ("wrong-kind", "bad-number") and mistake.argument is not None:
-        at = mistake.argument
-        return frame.error(mistake.name, mistake.message, operands[at][0].span, help=mistake.help)
+    if error.name in ("wrong-kind", "bad-number") and error.argument is not None:
+        at = error.argument
+        return frame.error(error.name, error.message, operands[at][0].span, help=error.help)
     notes: list[str] = []
-    labels, help_ = frame.open_labels(mistake.open_sizes)
-    if mistake.name == "shape-mismatch":
+    labels, help_ = frame.open_labels(error.open_sizes)
+    if error.name == "shape-mismatch":
         tensors = [(tree, value) for tree, value in operands if isinstance(value, Tensor)]
         for tree, value in tensors:
             labels.append(Label(tree.span, shape_label(value)))
         notes = stories(frame, tensors)
-    fixes = padding(operands) if mistake.name == "shape-mismatch" else []
-    help_ = mistake.help or help_
-    if mistake.name == "shape-mismatch" and not fixes and help_ is None:
-        help_, fixes = remedy(mistake.message, operands)
+    fixes = padding(operands) if error.name == "shape-mismatch" else []
+    help_ = error.help or help_
+    if error.name == "shape-mismatch" and not fixes and help_ is None:
+        help_, fixes = remedy(error.message, operands)
         fixes = fixes if frame.call is None else []
     place = next(
         (
@@ -44,14 +44,12 @@ def report(
         ),
         None,
     )
-    if isinstance(mistake, Misfit) and mistake.along and frame.call is None and place is not None:
-        call = f"along({provenance.excerpt(place, 32)}; {mistake.along})"
+    if isinstance(error, Misfit) and error.along and frame.call is None and place is not None:
+        call = f"along({provenance.excerpt(place, 32)}; {error.along})"
         help_ = f"`{call}` repeats it at every time step"
-        fixes = [
-            Fix("repeat it at every time step", wrapped(place, "along(", f"; {mistake.along})"))
-        ]
+        fixes = [Fix("repeat it at every time step", wrapped(place, "along(", f"; {error.along})"))]
     return frame.error(
-        mistake.name, mistake.message, span, labels=labels, notes=notes, help=help_, fixes=fixes
+        error.name, error.message, span, labels=labels, notes=notes, help=help_, fixes=fixes
     )
 
 

@@ -258,7 +258,7 @@ class Ranges(FormulaWalk):
             f"`{place.span.text}` leaves {axis}: it runs from {low} to {high}, which is"
             f" {' and '.join(parts)}",
             place.span,
-            help=_mending(place, before, after),
+            help=_index_help(place, before, after),
         )
 
     def _refuse_varying(self, place: Occurrence) -> None:
@@ -327,7 +327,7 @@ def _are_numbers(*values: Size) -> bool:
     return all(isinstance(each, int) for each in values)
 
 
-def _mending(place: Occurrence, before: int, after: int) -> str | None:
+def _index_help(place: Occurrence, before: int, after: int) -> str | None:
     """Return the help for an occurrence that leaves its axis: another range, or padding."""
     help_ = []
     for each, factor in place.terms.items():

@@ -1,6 +1,6 @@
 """Apply the fixes that cannot change the meaning of a file, one after the other.
 
-    mended_source(source, check)    # the source with its safe fixes, and what they were
+    fixed_source(source, check)    # the source with its safe fixes, and what they were
 
 A fix is safe if it replaces a spelling by the one of the language (`**` by `^`, a comma before
 settings by `;`) or corrects a misspelt name. A fix that changes the model, such as a further
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from specc.diagnostics import Diagnostic, Fix
-from specc.frontend.fix.fixes import mended, mends
+from specc.frontend.fix.fixes import edited, removes_error
 from specc.source import Source
 
 SAFE = ("syntax", "unknown-name", "unknown-setting", "wrong-arguments", "unknown-allow")
@@ -21,13 +21,13 @@ MOST = 200
 """The most fixes of one file that are applied."""
 
 
-def mended_source(
+def fixed_source(
     source: Source, check: Callable[[Source], list[Diagnostic]]
 ) -> tuple[Source, list[Fix]]:
-    """Return the mended source, and the fixes that made it. `check` gives the diagnostics of a
+    """Return the fixed source, and the fixes that made it. `check` gives the diagnostics of a
     source.
 
-    Each fix is applied alone, and only if its mistake is gone from the file as it is by then.
+    Each fix is applied alone, and only if its error is gone from the file as it is by then.
     """
     applied: list[Fix] = []
     while len(applied) < MOST:
@@ -36,8 +36,8 @@ def mended_source(
             break
         for diagnostic in found:
             fix = next((f for f in diagnostic.fixes if _is_safe(diagnostic, f, source)), None)
-            if fix is not None and mends(fix, diagnostic, source, check):
-                source = Source(source.name, mended(source.text, fix.edits))
+            if fix is not None and removes_error(fix, diagnostic, source, check):
+                source = Source(source.name, edited(source.text, fix.edits))
                 applied.append(fix)
                 break
         else:

@@ -34,7 +34,7 @@ def verify_fixes(
             if tries >= MOST_TRIES or len(source.text) > LONGEST:
                 break
             tries += 1
-            if mends(fix, diagnostic, source, errors):
+            if removes_error(fix, diagnostic, source, errors):
                 good = (fix,)
                 break
         if good != diagnostic.fixes:
@@ -44,15 +44,15 @@ def verify_fixes(
             report.replace(diagnostic, replace(diagnostic, help=diagnostic.fixes[0].message))
 
 
-def mends(
+def removes_error(
     fix: Fix, diagnostic: Diagnostic, source: Source, errors: Callable[[Source], list[Diagnostic]]
 ) -> bool:
-    """Return whether the mistake is gone from the mended file, and none is at what the fix
+    """Return whether the error is gone from the fixed file, and none is at what the fix
     wrote."""
     if any(edit.span.source is not source for edit in fix.edits):
         return False
     place = moved(diagnostic.span.start, fix.edits)
-    for each in errors(Source(source.name, mended(source.text, fix.edits))):
+    for each in errors(Source(source.name, edited(source.text, fix.edits))):
         if each.name == diagnostic.name and each.span.start == place:
             return False
         for edit in fix.edits:
@@ -62,7 +62,7 @@ def mends(
     return True
 
 
-def mended(text: str, edits: Iterable[Edit]) -> str:
+def edited(text: str, edits: Iterable[Edit]) -> str:
     """Return the text with all edits applied."""
     for edit in sorted(edits, key=lambda edit: edit.span.start, reverse=True):
         text = text[: edit.span.start] + edit.replacement + text[edit.span.end :]

@@ -4,7 +4,7 @@
     binary(frame, "*", 0.5, x, span)             # a tensor: Mul of a broadcast constant and x
 
 Numbers follow Python: `/` gives a float, `//` the floor, `%` the remainder, `^` the power. A scalar
-combines with anything; booleans count as 0 and 1 in arithmetic. All functions raise `Mistake`.
+combines with anything; booleans count as 0 and 1 in arithmetic. All functions raise `OperandError`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 
+from specc.frontend.scope.errors import OperandError, undecided
 from specc.frontend.scope.frame import BodyFrame, flowing
-from specc.frontend.scope.mistakes import Mistake, undecided
 from specc.frontend.scope.values import (
     AllWeights,
     Tensor,
@@ -85,7 +85,7 @@ def binary(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) -
     for position, each in enumerate((left, right)):
         if not isinstance(each, Tensor) and not is_static(each):
             help_ = "`l2(weights)` sums over all of them" if isinstance(each, AllWeights) else None
-            raise Mistake(
+            raise OperandError(
                 "wrong-kind", f"`{sign}` cannot work on {describe(each)}", help_, position
             )
     if sign in COMPARISONS:
@@ -102,11 +102,11 @@ def fold(sign: str, left, right):
     try:
         return checked(STATIC[sign](left, right))
     except ZeroDivisionError:
-        raise Mistake("bad-number", f"`{sign}` divides by zero") from None
+        raise OperandError("bad-number", f"`{sign}` divides by zero") from None
     except OverflowError:
-        raise Mistake("bad-number", f"the result of `{sign}` is too large") from None
+        raise OperandError("bad-number", f"the result of `{sign}` is too large") from None
     except ValueError as error:
-        raise Mistake("bad-number", str(error)) from None
+        raise OperandError("bad-number", str(error)) from None
 
 
 def checked(number):
@@ -134,17 +134,17 @@ def fold_sizes(sign: str, left, right):
                 return reduce(lambda power, each: _brief(sign, power * each), [left] * right, 1)
             return None
         if sign in ("//", "%") and isinstance(right, int) and right == 0:
-            raise Mistake("bad-number", f"`{sign}` divides by zero")
+            raise OperandError("bad-number", f"`{sign}` divides by zero")
         return _brief(sign, STATIC[sign](left, right))
     except Undecided as error:
         raise undecided(error.size) from None
 
 
 def _brief(sign: str, size):
-    """Return `size`. Raises Mistake if its formula is too long to compute with."""
+    """Return `size`. Raises OperandError if its formula is too long to compute with."""
     if isinstance(size, Polynomial) and sizes.extent(size) > LONGEST_SIZE:
         names = sizes.open_names(size)
-        raise Mistake(
+        raise OperandError(
             "bad-number",
             f"the result of `{sign}` is a formula of symbolic sizes with more"
             f" than {LONGEST_SIZE} parts",
@@ -163,7 +163,7 @@ def compare(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) 
     elif "int" in kinds:
         at = 0 if isinstance(left, Tensor) and left.type.kind == "int" else 1
         other = right if at == 0 else left
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             f"`{sign}` cannot compare {describe((left, right)[at])} with {describe(other)}",
             argument=at,
@@ -197,7 +197,7 @@ def _as_class(value: Value, other: Value) -> Value:
 def _check_classes(sign: str, left: Value, right: Value) -> None:
     for position, each in enumerate((left, right)):
         if isinstance(each, (float, bool)):
-            raise Mistake(
+            raise OperandError(
                 "wrong-kind",
                 f"`{sign}` cannot compare a class with {describe(each)}",
                 argument=position,
@@ -208,7 +208,7 @@ def _check_classes(sign: str, left: Value, right: Value) -> None:
     if left.indices or right.indices:
         return  # an index may run over a part of the classes
     if one is not None and other is not None and not sizes.same(one, other):
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch",
             f"`{sign}` compares classes of one kind, but has class({one}) on the left and"
             f" class({other}) on the right",
@@ -222,7 +222,7 @@ def arithmetic(
     values = []
     for position, each in enumerate(operands):
         if isinstance(each, Tensor) and each.type.kind == "int":
-            raise Mistake(
+            raise OperandError(
                 "wrong-kind",
                 f"`{sign}` works on numbers, and {describe(each)} is a class index, not a number",
                 help=(
@@ -233,8 +233,8 @@ def arithmetic(
             )
         try:
             values.append(as_kind(frame, each, "float", span))
-        except Mistake as mistake:
-            mistake.argument = position
+        except OperandError as error:
+            error.argument = position
             raise
     return elementwise(frame, op, values, span)
 
@@ -265,14 +265,14 @@ def negate(frame: BodyFrame, sign: str, operand: Value, span: Span) -> Value:
     if is_static(operand):
         return -operand
     if not isinstance(operand, Tensor):
-        raise Mistake("wrong-kind", f"`-` cannot work on {describe(operand)}", argument=0)
+        raise OperandError("wrong-kind", f"`-` cannot work on {describe(operand)}", argument=0)
     return arithmetic(frame, ops.Neg(), "-", (operand,), span)
 
 
 def _check_truth(sign: str, value: Value, position: int) -> None:
     if isinstance(value, bool) or (isinstance(value, Tensor) and value.type.kind == "bool"):
         return
-    raise Mistake(
+    raise OperandError(
         "wrong-kind",
         f"`{sign}` works on booleans, not on {describe(value)}",
         help="a comparison is a boolean: `x > 0`",
@@ -285,7 +285,7 @@ def select(
 ) -> Tensor:
     """Return `if c then a else b` for a condition that is a tensor, elementwise."""
     if condition.type.kind != "bool":
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             f"`if` needs a boolean, not {describe(condition)}",
             help="a comparison is a boolean: `x > 0`",
@@ -294,10 +294,12 @@ def select(
     branches = (value, otherwise)
     for position, each in enumerate(branches, 1):
         if not isinstance(each, Tensor) and not is_static(each):
-            raise Mistake("wrong-kind", f"`if` cannot return {describe(each)}", argument=position)
+            raise OperandError(
+                "wrong-kind", f"`if` cannot return {describe(each)}", argument=position
+            )
     kinds = {each.type.kind for each in branches if isinstance(each, Tensor)}
     if "int" in kinds and kinds != {"int"}:
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             f"`if` needs two values of one kind, not {describe(value)} and {describe(otherwise)}",
             argument=2,
@@ -315,17 +317,17 @@ def as_kind(frame: BodyFrame, value: Value, kind: str, span: Span) -> Tensor:
         if kind == "float" and value.type.kind == "bool":
             return frame.apply(ops.ToFloat(), value, span=span)
         if value.type.kind != kind:
-            raise Mistake("wrong-kind", f"a {kind} is needed here, not {describe(value)}")
+            raise OperandError("wrong-kind", f"a {kind} is needed here, not {describe(value)}")
         return value
     assert is_static(value), "only numbers and tensors have a kind; please report this"
     if kind == "float" and isinstance(value, float) and math.isinf(value):
         pass  # `inf`: no other number is infinite
     elif kind == "float" and not isinstance(value, Polynomial):
         if (wrong := beyond_float(value)) is not None:
-            raise Mistake("bad-number", wrong)
+            raise OperandError("bad-number", wrong)
         value = float(value)
     elif kind == "int" and isinstance(value, (float, bool)):
-        raise Mistake("wrong-kind", f"an integer is needed here, not {describe(value)}")
+        raise OperandError("wrong-kind", f"an integer is needed here, not {describe(value)}")
     return Tensor(leaf(Const(value, kind), frame.origin(span)))
 
 
@@ -352,7 +354,7 @@ def _check_decided(name: str, operands: list[Tensor]) -> None:
     for other in rest:
         for axis, (left, right) in enumerate(zip(first, other, strict=False)):
             if len(first) == len(other) and sizes.same(left, right) is None:
-                raise Mistake(
+                raise OperandError(
                     "undecided-size",
                     f"`{name}` needs equal shapes, but cannot prove that axis {axis} is the same:"
                     f" {left} on the left and {right} on the right",
@@ -366,11 +368,13 @@ def unary(frame: BodyFrame, op: ops.Elementwise, name: str, x: Value, span: Span
         try:
             return op.of_numbers(x)
         except OverflowError:
-            raise Mistake("bad-number", f"{name}({x}) is too large", argument=0) from None
+            raise OperandError("bad-number", f"{name}({x}) is too large", argument=0) from None
         except (ValueError, ZeroDivisionError):
-            raise Mistake("bad-number", f"{name}({x}) is not a number", argument=0) from None
+            raise OperandError("bad-number", f"{name}({x}) is not a number", argument=0) from None
     if not isinstance(x, Tensor) and not is_static(x):
-        raise Mistake("wrong-kind", f"`{name}` works on numbers, not on {describe(x)}", argument=0)
+        raise OperandError(
+            "wrong-kind", f"`{name}` works on numbers, not on {describe(x)}", argument=0
+        )
     return arithmetic(frame, op, name, (x,), span)
 
 
@@ -389,7 +393,7 @@ def pairwise(
             pass
     for position, each in enumerate((a, b)):
         if not isinstance(each, Tensor) and not is_static(each):
-            raise Mistake(
+            raise OperandError(
                 "wrong-kind",
                 f"`{name}` works on numbers, not on {describe(each)}",
                 argument=position,
@@ -400,7 +404,7 @@ def pairwise(
 def spread(frame: BodyFrame, value: Tensor, shape: sizes.Shape, span: Span) -> Tensor:
     """Broadcast a scalar to `shape`; return a tensor of that shape unchanged.
 
-    Raises Mistake for any other shape.
+    Raises OperandError for any other shape.
     """
     if value.shape == shape:
         return value
@@ -408,4 +412,6 @@ def spread(frame: BodyFrame, value: Tensor, shape: sizes.Shape, span: Span) -> T
         return replace(frame.apply(Broadcast(shape), value, span=span), provenance=value.provenance)
     if value.type.rank == len(shape) and all(map(sizes.same, value.shape, shape)):
         return value
-    raise Mistake("shape-mismatch", f"{sizes.show(shape)} is needed, not {sizes.show(value.shape)}")
+    raise OperandError(
+        "shape-mismatch", f"{sizes.show(shape)} is needed, not {sizes.show(value.shape)}"
+    )

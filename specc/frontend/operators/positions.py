@@ -2,7 +2,7 @@
 
     read_at(frame, x, [PlaceRead({c: 1}, 0), PlaceRead({i: 2, u: 1}, 0), (None, None, None)], span)
 
-Raises `Mistake`, whose `argument` is the position of the wrong item.
+Raises `OperandError`, whose `argument` is the position of the wrong item.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from specc.frontend.operators.arithmetic import as_kind
 from specc.frontend.operators.products import slice_of
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame
-from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import IndexPart, RunningIndex, Sequence, Tensor, Value
 from specc.ir import sizes
 from specc.ir.graph import apply
@@ -47,7 +47,7 @@ def read_at(frame: BodyFrame, value: Tensor, items: list[Item], span: Span) -> T
     sees_steps = sequence is not None and sequence.name not in frame.hidden
     axes = len(value.shape) + sees_steps
     if len(items) > axes:
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch",
             f"{sizes.show(value.shape)} has {axes} axes, and here are {len(items)} indices",
             argument=axes,
@@ -88,7 +88,7 @@ def _of_steps(item: Item, sequence: Sequence | None) -> PlaceRead | None:
         return item
     if isinstance(item, tuple) and item == (None, None, None):
         return None
-    raise Mistake(
+    raise OperandError(
         "not-yet",
         f"the steps of `{sequence.name if sequence else ''}` are chosen by an index, a number, or"
         " all of them by `:`",
@@ -122,11 +122,13 @@ def _chosen(
         order = (at_axis, *(k for k in range(len(value.shape)) if k != at_axis))
         value = frame.apply(Transpose(order), value, span=span)
     if item.shape:
-        raise Mistake("not-yet", "a class in brackets must be a single one here", argument=position)
+        raise OperandError(
+            "not-yet", "a class in brackets must be a single one here", argument=position
+        )
     try:
         value = frame.apply(Take(), value, item, span=span)
-    except Mistake as mistake:
-        raise Mistake(mistake.name, mistake.message, argument=position) from None
+    except OperandError as error:
+        raise OperandError(error.name, error.message, argument=position) from None
     left.remove(axis)
     return value
 
@@ -194,7 +196,7 @@ def _cut(places: list[PlaceRead]) -> dict[RunningIndex, int]:
         for each in place.terms:
             if isinstance(each, IndexPart) and found.setdefault(each.of, each.by) != each.by:
                 message = f"`{each.of.name}` is cut into parts of {found[each.of]} and of {each.by}"
-                raise Mistake("not-yet", message)
+                raise OperandError("not-yet", message)
     return found
 
 
@@ -212,5 +214,5 @@ def _affine(place: PlaceRead, at: Positions, size: Size) -> Affine:
         constant = constant + size
     known = not terms and isinstance(constant, int) and isinstance(size, int)
     if known and not 0 <= constant < size:
-        raise Mistake("shape-mismatch", f"an axis of {size} has the indices 0 to {size - 1}")
+        raise OperandError("shape-mismatch", f"an axis of {size} has the indices 0 to {size - 1}")
     return Affine(terms, constant)  # type: ignore[arg-type]  # `read` takes sizes

@@ -1,14 +1,14 @@
 """Matrix products and indexing: `W @ x`, `x[3]`, `x[1:4]`, `scores[label]`.
 
 A matrix product is a `Contract`, whose index maps say which elements are multiplied. All functions
-raise `Mistake`.
+raise `OperandError`.
 """
 
 from __future__ import annotations
 
 from specc.frontend.operators.arithmetic import as_kind
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame
-from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Several, Tensor, Value, describe
 from specc.ir import sizes
 from specc.ir.sizes import Polynomial
@@ -30,7 +30,7 @@ def matmul(frame: BodyFrame, left: Value, right: Value, span: Span) -> Tensor:
     operands = []
     for position, each in enumerate((left, right)):
         if not isinstance(each, Tensor) or each.type.kind == "int" or each.type.rank not in (1, 2):
-            raise Mistake(
+            raise OperandError(
                 "wrong-kind",
                 f"`@` multiplies matrices and vectors, not {describe(each)}",
                 argument=position,
@@ -40,14 +40,14 @@ def matmul(frame: BodyFrame, left: Value, right: Value, span: Span) -> Tensor:
     inner, other = left.shape[-1], right.shape[0]
     equal = sizes.same(inner, other)
     if equal is None:
-        raise Mistake(
+        raise OperandError(
             "undecided-size",
             "`@` needs the last axis of the left to be as long as the first"
             f" of the right, but cannot prove that {inner} is {other}",
             open_sizes=sizes.open_names(inner - other),
         )
     if not equal:
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch",
             "`@` needs the last axis of the left to be as long as the first"
             f" of the right, but they are {inner} and {other}",
@@ -67,7 +67,7 @@ def index(frame: BodyFrame, value: Value, items: list, span: Span) -> Value:
     """Return `value[items]`.
 
     An item is a number or a (start, stop, step); the first one may be a class tensor. The
-    `argument` of a Mistake is the position of the wrong item.
+    `argument` of a OperandError is the position of the wrong item.
     """
     if isinstance(value, Several):
         (item,) = items if len(items) == 1 else (None,)
@@ -76,15 +76,15 @@ def index(frame: BodyFrame, value: Value, items: list, span: Span) -> Value:
             or not isinstance(item, int)
             or not -len(value.items) <= item < len(value.items)
         ):
-            raise Mistake(
+            raise OperandError(
                 "wrong-kind",
                 f"the index of {describe(value)} must be a number from 0 to {len(value.items) - 1}",
             )
         return value.items[item]
     if not isinstance(value, Tensor) or (value.type.kind == "int" and not value.type.rank):
-        raise Mistake("wrong-kind", f"{describe(value)} cannot be indexed")
+        raise OperandError("wrong-kind", f"{describe(value)} cannot be indexed")
     if len(items) > value.type.rank:
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch",
             f"{sizes.show(value.shape)} has {value.type.rank} axes, and here"
             f" are {len(items)} indices",
@@ -101,7 +101,7 @@ def index(frame: BodyFrame, value: Value, items: list, span: Span) -> Value:
         elif isinstance(item, (int, Polynomial)) and not isinstance(item, bool):
             result = _element(frame, result, axis, item, position, span)
         else:
-            raise Mistake(
+            raise OperandError(
                 "wrong-kind",
                 f"an index is an integer, a slice or a class, not {describe(item)}",
                 argument=position,
@@ -113,7 +113,7 @@ def _take(
     frame: BodyFrame, value: Tensor, axis: int, item: Tensor, position: int, span: Span
 ) -> Tensor:
     if item.type.kind != "int":
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             f"an index is an integer, a slice or a class, not {describe(item)}",
             argument=position,
@@ -125,8 +125,8 @@ def _take(
         value = frame.apply(Transpose(order), value, span=span)
     try:
         found = frame.apply(Take(), value, item, span=span)
-    except Mistake as mistake:
-        raise Mistake(mistake.name, mistake.message, argument=position) from None
+    except OperandError as error:
+        raise OperandError(error.name, error.message, argument=position) from None
     if not axis or not chosen:
         return found
     ahead = range(chosen, chosen + axis)
@@ -141,7 +141,7 @@ def _element(frame: BodyFrame, value: Tensor, axis: int, item, position: int, sp
     size = value.shape[axis]
     start = item + size if isinstance(item, int) and item < 0 else item
     if isinstance(size, int) and isinstance(start, int) and not 0 <= start < size:
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch",
             f"an axis of {size} has the indices 0 to {size - 1}, not {item}",
             argument=position,
@@ -158,7 +158,7 @@ def slice_of(
     size = value.shape[axis]
     for each in item:
         if each is not None and (isinstance(each, bool) or not isinstance(each, (int, Polynomial))):
-            raise Mistake(
+            raise OperandError(
                 "wrong-kind",
                 f"a slice consists of integers, not {describe(each)}",
                 argument=position,
@@ -166,7 +166,7 @@ def slice_of(
     start, step = 0 if start is None else start, 1 if step is None else step
     stop = size if stop is None else stop
     if not isinstance(step, int) or step < 1:
-        raise Mistake(
+        raise OperandError(
             "bad-number", f"the step of a slice must be at least 1, not {step}", argument=position
         )
     if isinstance(start, int) and start < 0:
@@ -175,7 +175,7 @@ def slice_of(
         stop = stop + size
     known = all(isinstance(each, int) for each in (start, stop, size))
     if known and not 0 <= start < stop <= size:
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch",
             f"`{start}:{stop}` is not part of an axis of {size}",
             argument=position,

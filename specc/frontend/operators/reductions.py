@@ -3,7 +3,7 @@
     reduced(frame, "sum", value, (i,), conditions, span)
 
 An index is an axis of the value's node. Elements for which a condition is false, and time steps
-past the end of a variable-length sequence, are left out. All functions raise `Mistake`.
+past the end of a variable-length sequence, are left out. All functions raise `OperandError`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import replace
 from specc.frontend.operators import arithmetic
 from specc.frontend.operators.arithmetic import as_kind
 from specc.frontend.operators.sums import Factor, summed
+from specc.frontend.scope.errors import OperandError, undecided
 from specc.frontend.scope.frame import BodyFrame, common_indices, widened
-from specc.frontend.scope.mistakes import Mistake, undecided
 from specc.frontend.scope.values import RunningIndex, Tensor, describe, excess
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
@@ -66,7 +66,7 @@ def _without(value: Tensor, node: Node, over: tuple[RunningIndex, ...]) -> Tenso
     """Return a reduction's node as a value without the reduced indices."""
     left = tuple(each for each in value.indices if each not in over)
     if (wrong := excess(node.type.shape)) is not None:
-        raise Mistake("too-large", wrong)
+        raise OperandError("too-large", wrong)
     return Tensor(node, value.provenance, value.sequence, indices=left)
 
 
@@ -82,7 +82,7 @@ def total(
     factors = []
     for mask in masks:
         if mask.shape or (mask.sequence is not None and sequence is None):
-            raise Mistake(
+            raise OperandError(
                 "wrong-kind", f"a condition must be one boolean per index, not {describe(mask)}"
             )
         places = [at(0)] if mask.sequence is not None else []
@@ -145,7 +145,7 @@ def _of_booleans(
     frame: BodyFrame, word: str, value: Tensor, over, masks: list[Tensor], span: Span
 ) -> Tensor:
     if value.type.kind != "bool":
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             f"`{word}` works on booleans, not on {describe(value)}",
             help="a comparison is a boolean: `x[i] > 0`",
@@ -200,13 +200,13 @@ def _argmin(frame: BodyFrame, value: Tensor, over, masks: list[Tensor], span: Sp
 
 def _argmax(frame: BodyFrame, value: Tensor, over, masks: list[Tensor], span: Span) -> Tensor:
     if len(over) > 1 or value.shape:
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             "`argmax` and `argmin` take one index, and a number for each of its values",
             argument=0,
         )
     if over[0].start != 0:
-        raise Mistake(
+        raise OperandError(
             "bad-index",
             f"`{over[0].name}` starts at {over[0].start}, but `argmax` counts positions from 0",
             argument=0,

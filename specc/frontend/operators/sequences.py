@@ -1,7 +1,7 @@
 """Functions of a whole sequence: its first and last step, its reverse, sums over its steps.
 
 All of them leave out the time steps past the end of a variable-length sequence. Functions raise
-`Mistake`.
+`OperandError`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from specc.frontend.operators import arithmetic
 from specc.frontend.operators.arithmetic import as_kind
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame
-from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Sequence, Tensor, Value, describe, excess, is_static
 from specc.ir.graph import Node, Origin, apply
 from specc.ir.sizes import Size
@@ -26,9 +26,9 @@ from specc.source import Span
 
 
 def of_sequence(x: Value, name: str) -> Tensor:
-    """Return `x` as a sequence. Raises Mistake if it is none."""
+    """Return `x` as a sequence. Raises OperandError if it is none."""
     if not isinstance(x, Tensor) or x.sequence is None:
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             f"`{name}` takes a sequence, not {describe(x)}",
             argument=0,
@@ -48,7 +48,7 @@ def _of_all(x: Tensor, node: Node) -> Tensor:
 def _checked(value: Value, over: Sequence, name: str) -> Tensor:
     x = of_sequence(value, f"{name}(...; over={over.name})")
     if x.over.name != over.name:
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch",
             f"`{name}(...; over={over.name})` runs over `{over.name}`, but"
             f" {describe(x)} over `{x.over.name}`",
@@ -130,7 +130,7 @@ def _as_numbers(x: Tensor, name: str) -> tuple[Node, Size | None]:
         return x.node, None
     if x.type.kind == "int" and x.type.classes is not None:
         return apply(ops.ToFloat(), x.node), x.type.classes
-    raise Mistake(
+    raise OperandError(
         "wrong-kind",
         f"`{name}` of a variable-length sequence takes numbers or classes, not {describe(x)}",
         argument=0,
@@ -152,7 +152,7 @@ def reverse(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
     """Return the time steps in reverse; those past the end stay where they are."""
     size, origin = x.over.size, frame.origin(span)
     if x.over.begin is not None:
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             "a stream has no end from which it could be read in reverse",
             argument=0,
@@ -181,7 +181,7 @@ def previous(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
     """Return the value of the previous time step; at the first step class n of n + 1, or 0."""
     size, node, origin = x.over.size, x.node, frame.origin(span)
     if x.over.begin is not None:
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             "a stream has no `previous`: the step before a window's first one lies in"
             " another batch",
@@ -189,7 +189,7 @@ def previous(frame: BodyFrame, x: Tensor, span: Span) -> Tensor:
         )
     classes = x.type.classes
     if x.type.kind == "bool" or (x.type.kind == "int" and classes is None):
-        raise Mistake(
+        raise OperandError(
             "wrong-kind", f"`previous` takes classes or numbers, not {describe(x)}", argument=0
         )
     floating = node if node.type.kind == "float" else apply(ops.ToFloat(), node)
@@ -211,11 +211,11 @@ def along(frame: BodyFrame, x: Value, sequence: Sequence, span: Span) -> Tensor:
     if is_static(x):
         x = as_kind(frame, x, "float", span)
     if not isinstance(x, Tensor) or x.sequence is not None:
-        raise Mistake(
+        raise OperandError(
             "wrong-kind", f"`along` takes one value for all steps, not {describe(x)}", argument=0
         )
     if (wrong := excess((sequence.size, *x.shape))) is not None:
-        raise Mistake("too-large", wrong)
+        raise OperandError("too-large", wrong)
     return Tensor(every_step(x.node, sequence.size), x.provenance, sequence, indices=x.indices)
 
 

@@ -3,7 +3,7 @@
 convolve(frame, x, weight, stride=(1, 1), pad=(0, 0), ...)    # [c, h, w] -> [filters, h', w']
 
 Strides, paddings and sizes are tuples with one number per spatial axis. All functions raise
-`Mistake`.
+`OperandError`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from specc.frontend.operators.arithmetic import as_kind
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame
-from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Tensor, Value, describe
 from specc.ir import sizes
 from specc.ir.sizes import Polynomial, Shape, Size
@@ -37,7 +37,7 @@ def window_count(
     formula = f"({size} - {window} + 2*{pad}) / {stride} + 1"
     if isinstance(room, int) and room < 0:
         padded = f" with {pad} of padding on both sides" if pad else ""
-        raise Mistake(
+        raise OperandError(
             "window-does-not-fit",
             f"a window of {window} is larger than the {axis} {size}{padded}",
             help="use a smaller window, or more padding",
@@ -46,14 +46,14 @@ def window_count(
     left_over = room % stride
     if rounds == "exact" and left_over != 0:
         if not isinstance(left_over, int):
-            raise Mistake(
+            raise OperandError(
                 "undecided-size",
                 f"cannot prove that the windows fit evenly: {formula} on the {axis}",
                 help="`round=floor` ignores the remainder at the end",
                 open_sizes=sizes.open_names(left_over),
             )
         result = f" = {room / stride + 1:g}" if isinstance(room, int) else ""
-        raise Mistake(
+        raise OperandError(
             "window-does-not-fit",
             f"the windows do not fit evenly: {formula}{result} on the {axis}",
             help=f"`round=floor` ignores the last {left_over} of it and gives {count}",
@@ -75,7 +75,7 @@ def placed(x: Value) -> Tensor:
         if isinstance(x, Tensor) and x.type.kind == "float" and x.type.rank == 1:
             help_ = "`-> reshape(channels, height, width)` makes an image of a vector"
         is_number = isinstance(x, Tensor) and x.type.kind == "float"
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch" if is_number else "wrong-kind",
             "a window moves over [channels, width], [channels, height, width] or"
             f" [channels, depth, height, width], not over {describe(x)}",
@@ -89,7 +89,7 @@ def each_place(x: Tensor, name: str, base: int, width: int | None, depth: int | 
     """Return a setting for each spatial axis: `base`, except where width or depth is given."""
     places = x.type.rank - 1
     if places < 3 and depth is not None and depth != base:
-        raise Mistake(
+        raise OperandError(
             "bad-setting",
             f"the {name} of {sizes.show(x.shape)} has no depth; only"
             " [channels, depth, height, width]",
@@ -155,7 +155,7 @@ def _weight(weight: Value, name: str, first: str, places: int) -> Tensor:
         or weight.type.rank != places + 2
         or weight.type.kind != "float"
     ):
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             f"`{name}` takes a weight [{first}, {', '.join(PLACES[places])}], not"
             f" {describe(weight)}",
@@ -168,18 +168,18 @@ def _check_groups(channels: Size, filters: Size, depth: Size, groups: int) -> No
     """Check that `groups` divides channels and filters, and the weight's number of channels."""
     for what, number in (("channels", channels), ("filters", filters)):
         if isinstance(number % groups, Polynomial):
-            raise Mistake(
+            raise OperandError(
                 "undecided-size",
                 f"cannot prove that {number} {what} can be divided into {groups} groups",
                 open_sizes=sizes.open_names(number),
             )
         if number % groups != 0:
-            raise Mistake(
+            raise OperandError(
                 "shape-mismatch", f"{number} {what} cannot be divided into {groups} groups"
             )
     if not sizes.same(depth, channels // groups):
         needed = f"{channels}" if groups == 1 else f"{channels} / {groups} = {channels // groups}"
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch",
             f"the weight is for {depth} channels, but the input has {needed}",
             argument=1,
@@ -204,7 +204,7 @@ def scatter(
     weight = _weight(weight, "convolve_transpose", "channels, filters", places)
     depth, filters, *kernels = weight.shape
     if not sizes.same(depth, channels):
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch",
             f"the weight is for {depth} channels, but the input has {channels}",
             argument=1,
@@ -219,7 +219,7 @@ def scatter(
             f" + {extra}" if extra else ""
         )
         if isinstance(result, int) and result < 1:
-            raise Mistake(
+            raise OperandError(
                 "window-does-not-fit",
                 f"the padding leaves nothing of the {axis}: {formula} = {result}",
                 help="use less padding, or a larger kernel",

@@ -3,7 +3,7 @@
     PRIMITIVES["exp"].build(frame, span, x)     # a number or a tensor
     PRIMITIVES["exp"].doc                       # the page of `specc explain exp`
 
-Builders raise `Mistake`; nothing else in the language is in Python.
+Builders raise `OperandError`; nothing else in the language is in Python.
 
 registry        the declaration of a primitive: its builder, inputs, settings and doc
 functions       elementwise functions; sums, means, maxima; the batch

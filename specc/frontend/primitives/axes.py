@@ -5,8 +5,8 @@ from __future__ import annotations
 from specc.frontend.operators import sequences
 from specc.frontend.operators.arithmetic import as_kind
 from specc.frontend.primitives.registry import axes_of, primitive, tensor
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame
-from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Tensor, Value
 from specc.ir import sizes
 from specc.ir.sizes import Polynomial, Size
@@ -47,7 +47,7 @@ def _pad(
             return x
         return frame.apply(Pad(along, before, size + before + after), x, span=span)
     if form == "reflect" and isinstance(size, int) and max(before, after) >= size:
-        raise Mistake(
+        raise OperandError(
             "bad-setting",
             f"`pad` with `form=reflect` can add at most {size - 1} elements to an axis of {size},"
             f" not {max(before, after)}",
@@ -112,7 +112,7 @@ def _roll(frame: BodyFrame, span: Span, x: Value, *, by: int, axis: int = -1) ->
     (along,) = axes_of(x, axis, 0, "roll")
     size = x.shape[along]
     if isinstance(size, Polynomial):
-        raise Mistake(
+        raise OperandError(
             "undecided-size",
             f"`roll` needs to know the size of axis {along}, {size}",
             open_sizes=sizes.open_names(size),
@@ -172,7 +172,7 @@ def _largest(frame: BodyFrame, span: Span, x: Value, *, k: int > 0, axis: int = 
     (along,) = axes_of(x, axis, 0, "largest")
     size = x.shape[along]
     if isinstance(size, int) and isinstance(k, int) and k > size:
-        raise Mistake("bad-setting", f"an axis of {size} has no {k} largest elements")
+        raise OperandError("bad-setting", f"an axis of {size} has no {k} largest elements")
     ordered = _sorted(frame, x, along, True, span)
     return ordered if k == size else frame.apply(Slice(along, 0, k), ordered, span=span)
 

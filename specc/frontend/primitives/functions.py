@@ -5,8 +5,8 @@ from __future__ import annotations
 from specc.frontend.operators.arithmetic import arithmetic, as_kind, pairwise, unary
 from specc.frontend.operators.sequences import average, over_batch, total
 from specc.frontend.primitives.registry import axes_of, primitive, tensor
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame
-from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Tensor, Value, describe, is_static
 from specc.ir import sizes
 from specc.ir.graph import topological
@@ -58,20 +58,20 @@ def _gradient(frame: BodyFrame, span: Span, y: Value, *, by: value) -> Value:
     by = tensor(by, "gradient", 1)
     if y.sequence is not None or by.sequence is not None:
         what, name = (y, "y") if y.sequence is not None else (by, "by")
-        raise Mistake(
+        raise OperandError(
             "not-yet",
             f"`gradient` takes no sequence yet, and `{name}` is {describe(what)}",
             help="`last(h)` or `mean(h; over=time)` reduces a sequence to one value",
         )
     if y.shape:
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch",
             f"`gradient` takes one number, not {describe(y)}",
             help="`sum(y)` or `y[0]` is one",
             argument=0,
         )
     if y.type.batched and not by.type.batched:
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             "the number differs between examples, but `by` is the same for all examples",
             help="`gradient(batch_mean(y); w)` is the derivative of the mean",
@@ -79,9 +79,9 @@ def _gradient(frame: BodyFrame, span: Span, y: Value, *, by: value) -> Value:
         )
     within = topological([y.node])
     if by.node not in within:
-        raise Mistake("wrong-kind", "this number does not depend on `by`", argument=0)
+        raise OperandError("wrong-kind", "this number does not depend on `by`", argument=0)
     if any(isinstance(each.op, WindowMax) for each in within):
-        raise Mistake("not-yet", "`gradient` does not support `maxpool` yet", argument=0)
+        raise OperandError("not-yet", "`gradient` does not support `maxpool` yet", argument=0)
     return frame.apply(Derivative(), y, by, span=span)
 
 
@@ -142,7 +142,7 @@ def _mean(
 def _extreme(frame, span, a, b, axis, keep, name, op, function) -> Value:
     if b is not None:
         if axis is not None or keep:
-            raise Mistake("bad-setting", f"`{name}` of two values takes no `axis`")
+            raise OperandError("bad-setting", f"`{name}` of two values takes no `axis`")
         return pairwise(frame, op, function, name, a, b, span)
     if is_static(a):
         return a
@@ -185,7 +185,7 @@ def _argmax(frame: BodyFrame, span: Span, x: Value) -> Value:
     """The position of the largest element of a vector, as a class; the first of equal ones."""
     x = tensor(x, "argmax")
     if x.type.rank != 1:
-        raise Mistake("wrong-kind", f"`argmax` takes a vector, not {describe(x)}", argument=0)
+        raise OperandError("wrong-kind", f"`argmax` takes a vector, not {describe(x)}", argument=0)
     return frame.apply(ArgMax(), as_kind(frame, x, "float", span), span=span)
 
 
@@ -197,7 +197,7 @@ def _batch_mean(frame: BodyFrame, span: Span, x: Value) -> Value:
     """
     x = as_kind(frame, tensor(x, "batch_mean"), "float", span)
     if not x.type.batched:
-        raise Mistake(
+        raise OperandError(
             "wrong-kind", "`batch_mean` needs a value that differs between examples", argument=0
         )
     if x.sequence is not None and x.sequence.length is not None:
@@ -213,18 +213,18 @@ def _peers(frame: BodyFrame, span: Span, x: Value) -> Value:
     Example: `x - peer_mean(peers(x))` of `x: float[8]`.
     """
     if not isinstance(x, Tensor) or not x.type.batched:
-        raise Mistake(
+        raise OperandError(
             "wrong-kind", "`peers` needs a value that differs between examples", argument=0
         )
     if x.indices:
-        raise Mistake(
+        raise OperandError(
             "not-yet",
             "`peers` is not possible in a formula with indices yet",
             argument=0,
             help="compute it before the formula",
         )
     if x.sequence is not None:
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             f"`peers` takes one value per example, not {describe(x)}",
             argument=0,
@@ -241,7 +241,7 @@ def _peer_mean(frame: BodyFrame, span: Span, x: Value) -> Value:
     """
     x = as_kind(frame, tensor(x, "peer_mean"), "float", span)
     if not x.shape or x.shape[0] != BATCH:
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             "`peer_mean` takes a value computed from `peers`, whose first axis is the batch",
             argument=0,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from specc.frontend.primitives.registry import primitive
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame
-from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Value
 from specc.source import Span
 
@@ -37,8 +37,8 @@ def _running(frame: BodyFrame, span: Span, layer: Value, *, rate: float > 0 = 0.
     raise _misplaced("running", "layer slow = running(tower; rate = 0.005)")
 
 
-def _misplaced(word: str, example: str) -> Mistake:
-    return Mistake(
+def _misplaced(word: str, example: str) -> OperandError:
+    return OperandError(
         "misplaced",
         f"`{word}` copies a layer, so it must be the only stage of a `layer`",
         help=f"write `{example}`",

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from specc.frontend.operators.arithmetic import arithmetic
 from specc.frontend.primitives.registry import primitive, tensor
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame
-from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.values import Tensor, Value, describe
 from specc.ops import elementwise as ops
 from specc.ops.functions import Cos, log, power
@@ -66,7 +66,9 @@ def _uniform(frame: BodyFrame, span: Span, w: Value, *, low: float = 0, high: fl
     """
     w = tensor(w, "uniform")
     if not low < high:
-        raise Mistake("bad-setting", f"`uniform` needs `low` below `high`, not {low} and {high}")
+        raise OperandError(
+            "bad-setting", f"`uniform` needs `low` below `high`, not {low} and {high}"
+        )
     drawn = frame.draw("uniform", w) if frame.draw is not None else _draw(frame, w, span)
     return _moved(frame, drawn, high - low, low, span)
 
@@ -81,8 +83,10 @@ def _orthogonal(frame: BodyFrame, span: Span, w: Value, *, gain: float > 0 = 1) 
     Example: `param W: float[4, 8] = orthogonal`, `let y = W @ x`, `output y` of `x: float[8]`.
     """
     if frame.draw is None:
-        raise Mistake("misplaced", "`orthogonal` is allowed only in initial values")
+        raise OperandError("misplaced", "`orthogonal` is allowed only in initial values")
     like = tensor(w, "orthogonal")
     if like.type.rank < 2:
-        raise Mistake("wrong-kind", f"`orthogonal` needs a matrix, not {describe(w)}", argument=0)
+        raise OperandError(
+            "wrong-kind", f"`orthogonal` needs a matrix, not {describe(w)}", argument=0
+        )
     return _moved(frame, frame.draw("orthogonal", like), gain, 0, span)

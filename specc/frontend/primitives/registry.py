@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from specc.frontend.scope.mistakes import Mistake
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.values import Tensor, Value, describe
 from specc.frontend.words.settings import REQUIRED, Declared
 from specc.frontend.words.signatures import InputDeclared, Primitive, Signature
@@ -56,9 +56,9 @@ def _declared(name: str, annotation: str, default) -> Declared:
 
 
 def tensor(x: Value, name: str, argument: int = 0) -> Tensor:
-    """Return `x` as a tensor of numbers. Raises Mistake for other values."""
+    """Return `x` as a tensor of numbers. Raises OperandError for other values."""
     if not isinstance(x, Tensor) or x.type.kind == "int":
-        raise Mistake(
+        raise OperandError(
             "wrong-kind",
             f"`{name}` works on tensors of numbers, not on {describe(x)}",
             argument=argument,
@@ -71,10 +71,12 @@ def axes_of(x: Tensor, axis: int | None, keep: int, name: str) -> tuple[int, ...
     rank = x.type.rank
     if axis is None:
         if keep > rank:
-            raise Mistake("bad-setting", f"{sizes.show(x.shape)} has no {keep} axes to keep")
+            raise OperandError("bad-setting", f"{sizes.show(x.shape)} has no {keep} axes to keep")
         return tuple(range(keep, rank))
     if keep:
-        raise Mistake("bad-setting", f"`{name}` takes `axis` or `keep`, not both")
+        raise OperandError("bad-setting", f"`{name}` takes `axis` or `keep`, not both")
     if not -rank <= axis < rank:
-        raise Mistake("bad-setting", f"{sizes.show(x.shape)} has no axis {axis}: axes count from 0")
+        raise OperandError(
+            "bad-setting", f"{sizes.show(x.shape)} has no axis {axis}: axes count from 0"
+        )
     return (axis % rank,)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from specc.frontend.operators import sequences
 from specc.frontend.operators.arithmetic import as_kind, spread
 from specc.frontend.primitives.registry import axes_of, primitive, tensor
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame
-from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.provenance import Derivation
 from specc.frontend.scope.values import Several, Tensor, Value, describe, is_static
 from specc.ir import sizes
@@ -34,7 +34,7 @@ def _rows(frame: BodyFrame, span: Span, b: Value, x: Value) -> Value:
     x, b = tensor(x, "rows", 1), tensor(b, "rows")
     first = x.type.rank - b.type.rank
     if first < 0 or not all(map(sizes.same, b.shape, x.shape[first:])):
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch",
             f"`rows` needs the last axes of {sizes.show(x.shape)}, not {sizes.show(b.shape)}",
         )
@@ -114,9 +114,9 @@ def _reshape(
     given = (first, second, third, fourth, fifth, sixth)
     shape = tuple(each for each in given if each is not None)
     if given[: len(shape)] != shape:
-        raise Mistake("bad-setting", "the sizes of `reshape` are given without a gap")
+        raise OperandError("bad-setting", "the sizes of `reshape` are given without a gap")
     if sizes.same(x.type.elements, sizes.product(shape)) is None:
-        raise Mistake(
+        raise OperandError(
             "undecided-size",
             f"cannot prove that {sizes.show(x.shape)} has as many elements as {sizes.show(shape)}",
             open_sizes=sizes.open_names(x.type.elements - sizes.product(shape)),
@@ -157,7 +157,7 @@ def _concat(frame: BodyFrame, span: Span, x: Value, *more: Value, axis: int = 0)
     values = [_part(frame, each, position, span) for position, each in enumerate((x, *more))]
     rank = values[0].type.rank
     if not -rank <= axis < rank:
-        raise Mistake(
+        raise OperandError(
             "bad-setting", f"{sizes.show(values[0].shape)} has no axis {axis}: axes count from 0"
         )
     return values[0] if len(values) == 1 else frame.apply(Concat(axis % rank), *values, span=span)
@@ -180,12 +180,12 @@ def _split(frame: BodyFrame, span: Span, x: Value, *, parts: int > 0, axis: int 
     size = x.shape[along]
     if size % parts != 0:
         if isinstance(size, Polynomial):
-            raise Mistake(
+            raise OperandError(
                 "undecided-size",
                 f"cannot prove that axis {along}, {size}, can be split into {parts} equal parts",
                 open_sizes=sizes.open_names(size),
             )
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch",
             f"axis {along} of {sizes.show(x.shape)} cannot be split into"
             f" {parts} equal parts: {size} / {parts} = {size / parts:g}",
@@ -213,7 +213,7 @@ def _spread(frame: BodyFrame, span: Span, b: Value, x: Value) -> Value:
         return b
     lead = x.shape[: b.type.rank]
     if b.type.rank > x.type.rank or not all(map(sizes.same, b.shape, lead)):
-        raise Mistake(
+        raise OperandError(
             "shape-mismatch",
             f"`spread` needs the first axes of {sizes.show(x.shape)}, but"
             f" has {sizes.show(b.shape)}",
@@ -256,7 +256,7 @@ def _one_hot(frame: BodyFrame, span: Span, index: Value) -> Value:
 def _classes(x: Value, name: str) -> Tensor:
     """Return `x` as a class, or as classes along some axes."""
     if not isinstance(x, Tensor) or x.type.kind != "int" or x.type.classes is None:
-        raise Mistake("wrong-kind", f"`{name}` takes a class, not {describe(x)}", argument=0)
+        raise OperandError("wrong-kind", f"`{name}` takes a class, not {describe(x)}", argument=0)
     return x
 
 

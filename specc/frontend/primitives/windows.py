@@ -15,8 +15,8 @@ from specc.frontend.operators.windows import (
     window_sum,
 )
 from specc.frontend.primitives.registry import primitive
+from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame
-from specc.frontend.scope.mistakes import Mistake
 from specc.frontend.scope.provenance import Derivation
 from specc.frontend.scope.values import Several, Tensor, Value
 from specc.source import Span
@@ -115,7 +115,7 @@ def _window_max(
     _check_padding(box, margin)
     most = max(math.prod(box[-2:]), *box)
     if most > 256:  # the position of a maximum is stored in a byte
-        raise Mistake(
+        raise OperandError(
             "bad-setting",
             f"a window of {'x'.join(map(str, box))} has more than 256 positions",
             help="`global_maxpool` takes the largest element of a whole channel",
@@ -181,7 +181,7 @@ def _window(
 def _check_padding(size: Each, pad: Each) -> None:
     for window, margin in zip(size, pad, strict=True):
         if margin >= window:
-            raise Mistake(
+            raise OperandError(
                 "bad-setting",
                 f"a window of {window} would lie entirely in the padding of {margin}:"
                 " `pad` must be smaller than the window",

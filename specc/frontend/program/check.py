@@ -70,7 +70,7 @@ def check(
     return None if found.errors else program
 
 
-def draft(file: ast.File, mistakes: Iterable[Diagnostic]) -> Program | None:
+def draft(file: ast.File, errors: Iterable[Diagnostic]) -> Program | None:
     """Return the program of a file with errors, for its ports and data; None if these have errors.
 
     Its graphs may be incomplete.
@@ -81,9 +81,9 @@ def draft(file: ast.File, mistakes: Iterable[Diagnostic]) -> Program | None:
     calls = [each for each in statements if isinstance(each, (ast.Data, ast.Validate, ast.Test))]
     if any(isinstance(each, ast.Broken) for each in (*statements, *file.definitions)):
         return None
-    for mistake in mistakes:
-        is_within = any(overlap(mistake.span, each.span) for each in (*ports, *calls))
-        if mistake.name == "syntax" or is_within:
+    for error in errors:
+        is_within = any(overlap(error.span, each.span) for each in (*ports, *calls))
+        if error.name == "syntax" or is_within:
             return None
     program, _ = _check(file, {}, Report())
     if program is None:

@@ -32,7 +32,7 @@ from specc.frontend.words.messages import (
     TRAIN_HINTS,
     TRAIN_SYNONYMS,
 )
-from specc.frontend.words.settings import mistakes
+from specc.frontend.words.settings import violations
 from specc.ir.program import Limit, Objective, Term, Update
 from specc.recipe import DataCall, Port, Recipe
 from specc.recipe.call_errors import call_errors, misfits
@@ -225,7 +225,7 @@ def _setting(frame: BodyFrame, name: ast.Name, tree: ast.Expression, known: dict
     if declared.kind == "int" and isinstance(value, int) and value > largest:
         frame.error("bad-setting", f"`{name.text}` must be at most {largest:,}", tree.span)
         return
-    wrong = mistakes((declared,), {name.text: value})
+    wrong = violations((declared,), {name.text: value})
     for each in wrong:
         frame.error("bad-setting", each.message, tree.span, help=setting_help(each, value))
     if not wrong:

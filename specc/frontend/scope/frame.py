@@ -12,7 +12,7 @@ from dataclasses import field, replace
 from typing import Any
 
 from specc.diagnostics import About, Label, closest
-from specc.frontend.scope.mistakes import Misfit, Mistake, undecided
+from specc.frontend.scope.errors import Misfit, OperandError, undecided
 from specc.frontend.scope.provenance import Derivation
 from specc.frontend.scope.scope import MOST_SUGGESTIONS, NUMBERS, WORDS, Context, Namer, Scope
 from specc.frontend.scope.values import (
@@ -167,7 +167,10 @@ class BodyFrame:
         return labels, f"give `{first}` a number: `dim {first} = ...`" if first else None
 
     def apply(self, op: Op, *operands: Tensor, span: Span, note: str = "") -> Tensor:
-        """Return the tensor of `op`, with provenance from `flowing(operands)`. Raises Mistake."""
+        """Return the tensor of `op`, with provenance from `flowing(operands)`.
+
+        Raises OperandError.
+        """
         sequence = common_sequence(operands)
         indices = common_indices(operands)
         try:
@@ -178,11 +181,11 @@ class BodyFrame:
             else:
                 node, sequence = self._at_each_step(op, operands, sequence, span)
         except ShapeError as error:
-            raise Mistake("shape-mismatch", error.message, argument=error.argument) from None
+            raise OperandError("shape-mismatch", error.message, argument=error.argument) from None
         except Undecided as error:
             raise undecided(error.size) from None
         if (wrong := excess(node.type.shape)) is not None:
-            raise Mistake("too-large", wrong)
+            raise OperandError("too-large", wrong)
         return Tensor(node, flowing(operands), sequence)
 
     def _at_each_place(
@@ -305,7 +308,10 @@ def common_sequence(operands: Iterable[Tensor], allow_constants: bool = False) -
 
 
 def common_indices(operands: Iterable[Tensor]) -> tuple[RunningIndex, ...]:
-    """Return the indices of some operands, in order. Raises Mistake for a variable-length axis."""
+    """Return the indices of some operands, in order.
+
+    Raises OperandError for a variable-length axis.
+    """
     found: dict[RunningIndex, None] = {}
     for position, each in enumerate(operands):
         found.update(dict.fromkeys(each.indices))
@@ -313,7 +319,7 @@ def common_indices(operands: Iterable[Tensor]) -> tuple[RunningIndex, ...]:
         if axis is not None:
             over = each.within[axis]
             assert over is not None
-            raise Mistake(
+            raise OperandError(
                 "bad-index",
                 f"axis {axis + 1} runs over `{over.name}`, a variable-length sequence: only"
                 " formulas with indices may read it",

@@ -41,13 +41,13 @@ MOST = 100
 
 @dataclass(slots=True)
 class Lexed:
-    """The tokens of a file. `docs` maps offsets of declarations to their doc comments; `mistakes`
+    """The tokens of a file. `docs` maps offsets of declarations to their doc comments; `errors`
     are the offsets of ERROR tokens."""
 
     tokens: list[Token] = field(default_factory=list)
     comments: list[ast.Comment] = field(default_factory=list)
     docs: dict[int, str] = field(default_factory=dict)
-    mistakes: list[int] = field(default_factory=list)
+    errors: list[int] = field(default_factory=list)
 
 
 @cache
@@ -86,7 +86,7 @@ def lex(source: Source, report: Report, start: int = 0, end: int | None = None) 
                 break
             token = _unknown(source, report, start, end)
             if token.kind == "ERROR":
-                lexed.mistakes.append(start)
+                lexed.errors.append(start)
             add(token)
             if token.end > end:
                 scan = _pattern().scanner(text, token.end).match

@@ -63,7 +63,7 @@ class Parser:
         self.report = report
         self.tokens = lexed.tokens
         self.comments = lexed.comments
-        self.mistakes = lexed.mistakes
+        self.errors = lexed.errors
         self.builder = Builder(source, report, lexed.docs)
         self.tables = tables()
         self.rules = [

@@ -212,9 +212,9 @@ class Recovery:
         line_end = self.source.text.find("\n", token.start) % (len(self.source.text) + 1)
         if self.is_first(at) and at:
             line_end = self.before(at).end  # the statement has ended on the line before
-        mistakes = self.parser.mistakes
-        known = start in self.reported or bisect_left(mistakes, start) < bisect_right(
-            mistakes, line_end
+        errors = self.parser.errors
+        known = start in self.reported or bisect_left(errors, start) < bisect_right(
+            errors, line_end
         )
         self.reported.add(start)
         if not known:

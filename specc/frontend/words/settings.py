@@ -3,7 +3,7 @@
     stride: int > 0 = 1      ->      {"type": "integer", "exclusiveMinimum": 0}
 
 In: the settings of an `ast.Signature`, or of a primitive. Out: one `Declared` per setting;
-`schema`; and `mistakes`, which checks values and describes the errors.
+`schema`; and `violations`, which checks values and describes the errors.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class Violation:
     message: str
 
 
-def mistakes(
+def violations(
     settings: tuple[Declared, ...],
     values: Mapping[str, Any],
     bounds: Mapping[str, Mapping[int, Any]] = {},

@@ -26,9 +26,9 @@ def meetings(
 ) -> tuple[Meeting, ...] | None:
     """Return the values that travel in a step; None if processes cannot share the work.
 
-    They share no work of a team, which works on the same examples, and of one shard.
+    Shards that work on the same examples, and one shard alone, are not divided among processes.
     """
-    if division.team or division.shards == 1 or not all(map(_stays, order)):
+    if division.is_tensor_parallel or division.shards == 1 or not all(map(_stays, order)):
         return None
     number = {node: i for i, node in enumerate(views)}
     maker = {node: s for s in order for node in (*s.group.nodes, *(node for node, _ in s.stores))}

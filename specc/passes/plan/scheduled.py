@@ -34,7 +34,7 @@ class Scheduled:
     by_channels: bool = False  # see Step
     stages: tuple[
         int, ...
-    ] = ()  # of a loop that a team divides: the phase of each group in an iteration
+    ] = ()  # of a loop that the shards divide: the phase of each group in an iteration
     once: bool = False  # see Step
 
     @property

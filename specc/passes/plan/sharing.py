@@ -1,4 +1,4 @@
-"""How the shards of a plan share its work: by examples, or, as a team, by rows.
+"""How the shards of a plan share its work: by examples (data parallelism) or rows.
 
     sharing = sharing_of(division)
     sharing.mode(group)                      # Mode.SHARD, Mode.SPLIT, ...
@@ -6,7 +6,8 @@
     sharing.part(640, shard=1)               # (320, 320): see `ir.sharing` for what emission asks
 
 By examples, each shard computes all values of its own examples, and reads and writes them alone.
-By rows, all shards work on the same examples and divide large groups along an axis (`passes.team`).
+By rows, all shards work on the same examples and divide large groups along an axis
+(`passes.tensor_parallel`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from specc.ir.sharing import Sharing, share
 from specc.ops.contract import Contract
 from specc.ops.leaf import Input, Role
 from specc.ops.views import root_of
-from specc.passes import team as teams
+from specc.passes import tensor_parallel
 from specc.passes.division import Division
 from specc.passes.plan.scheduled import (
     Scheduled,
@@ -30,15 +31,16 @@ from specc.passes.plan.scheduled import (
     is_completed,
     is_partial,
 )
-from specc.passes.team import SPLIT_FROM
+from specc.passes.tensor_parallel import SPLIT_FROM
 
-# Bytes of a value of one example whose memory a team gives to another value: it fits no L2 cache.
+# Bytes of a value of one example whose memory another value gets if the shards work on the same
+# examples: it fits no L2 cache.
 REUSED_FROM = 1 << 20
 
 
 def sharing_of(division: Division) -> PlannedSharing:
     """Return the way in which the shards of a division share the work."""
-    return ByRows(division) if division.team else ByExamples(division)
+    return ByRows(division) if division.is_tensor_parallel else ByExamples(division)
 
 
 class PlannedSharing(Sharing):
@@ -114,7 +116,7 @@ class ByExamples(PlannedSharing):
             return Mode.SHARD
         if group.kind == GroupKind.CONTRACT:
             products = sizes.product(group.nodes[0].op_as(Contract).extents)
-            return Mode.SPLIT if products >= teams.PRODUCTS_FROM else Mode.SINGLE
+            return Mode.SPLIT if products >= tensor_parallel.PRODUCTS_FROM else Mode.SINGLE
         elements = sizes.product(group.domain)
         plain = group.kind in (GroupKind.NEST, GroupKind.CONCAT) and not any(
             node.op.form is Form.END for node in group.nodes
@@ -180,20 +182,20 @@ class ByExamples(PlannedSharing):
 
 
 class ByRows(PlannedSharing):
-    """A team: all shards work on the same examples."""
+    """Tensor parallelism: all shards work on the same examples."""
 
     same_examples = True
     said = "which share the work on"
 
     def mode(self, group: Group) -> Mode:
-        return teams.mode(group, self.lanes, self.shards, self.vector)
+        return tensor_parallel.mode(group, self.lanes, self.shards, self.vector)
 
     def divide(self, scheduled: list[Scheduled], targets: Targets) -> None:
         for s in scheduled:
             if s.mode == Mode.SPLIT and s.group.kind == GroupKind.LOOP:
-                s.stages = teams.stages(s.group.repeated)
+                s.stages = tensor_parallel.stages(s.group.repeated)
             elif s.mode == Mode.SPLIT:
-                s.by_channels = teams.by_channels(s.group, self.lanes)
+                s.by_channels = tensor_parallel.by_channels(s.group, self.lanes)
 
     def first_phase(self, root: Node, reader: Scheduled) -> int:
         role = root.op_as(Input).role
@@ -223,7 +225,7 @@ class ByRows(PlannedSharing):
         return self.lanes > 1 or size >= REUSED_FROM
 
     def mode_in_loop(self, loop: Scheduled, group: Group) -> Mode:
-        return Mode.SPLIT if loop.stages and teams.is_divided(group) else Mode.SINGLE
+        return Mode.SPLIT if loop.stages and tensor_parallel.is_divided(group) else Mode.SINGLE
 
     @property
     def arenas(self) -> int:
@@ -257,7 +259,7 @@ class ByRows(PlannedSharing):
 
 
 def _same_channels(maker: Scheduled, reader: Scheduled, value: Node) -> bool:
-    """Return whether every shard of a team reads only its own part of a value."""
+    """Return whether every shard reads only its own part of a value."""
     if not maker.by_channels or not reader.by_channels:
         return False
     channels = {
@@ -272,7 +274,7 @@ def _same_channels(maker: Scheduled, reader: Scheduled, value: Node) -> bool:
 
 
 def _takes_own_rows(reader: Scheduled, writer: Scheduled) -> bool:
-    """Return whether a team divides a product and the update of its weight by the weight's rows.
+    """Return whether the shards divide a product and the update of its weight by the weight's rows.
 
     The product reads the weight that the update overwrites.
     """

@@ -1,4 +1,4 @@
-"""A team of threads at a step of training: it must calculate what one thread does."""
+"""Tensor parallelism at a step of training: it must calculate what one thread does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from specc.ir.graph import apply
 from specc.ir.types import Type
 from specc.ops.contract import Contract, index
 from specc.ops.leaf import Input, Role, leaf
-from specc.passes import team
+from specc.passes import tensor_parallel
 from specc.pipeline import Kind
 from specc.recipe import Column
 from specc.source import Source
@@ -84,12 +84,12 @@ OPTIMIZERS = ["sgd(lr=0.1)", "momentum(lr=0.05)", "adam(lr=0.003)"]
 
 @pytest.fixture(autouse=True)
 def _eager(monkeypatch):
-    """Small networks, too, are a team's."""
-    monkeypatch.setattr(team, "WORTH_MEETING", 0)
-    monkeypatch.setattr(team, "WEIGHTS", 0)
-    monkeypatch.setattr(team, "MOST_VECTORS", 64)
-    monkeypatch.setattr(team, "PRODUCTS_FROM", 1 << 10)
-    monkeypatch.setattr(team, "SPLIT_FROM", 1 << 8)
+    """Small networks, too, use tensor parallelism."""
+    monkeypatch.setattr(tensor_parallel, "WORTH_MEETING", 0)
+    monkeypatch.setattr(tensor_parallel, "WEIGHTS", 0)
+    monkeypatch.setattr(tensor_parallel, "MOST_VECTORS", 64)
+    monkeypatch.setattr(tensor_parallel, "PRODUCTS_FROM", 1 << 10)
+    monkeypatch.setattr(tensor_parallel, "SPLIT_FROM", 1 << 8)
 
 
 def compiled(
@@ -231,8 +231,8 @@ def test_a_shard_goes_on_with_its_own_channels_without_a_barrier():
 
 
 @pytest.mark.parametrize(("rows", "shards", "wanted"), [(4, 2, True), (4, 3, False), (6, 3, True)])
-def test_every_shard_of_a_team_has_rows_of_a_divided_sum(rows, shards, wanted):
+def test_every_shard_has_rows_of_a_divided_sum(rows, shards, wanted):
     weights = leaf(Input(Role.PARAM, "w", Type("float", (rows, 900))))
     dy = leaf(Input(Role.INPUT, "dy", Type("float", (rows,), True)))
     op = Contract((900, rows), (index(0),), (index(1), index(0)), (index(1),), (900,))
-    assert team.sums_over_rows(apply(op, weights, dy), shards, 64) == wanted
+    assert tensor_parallel.sums_over_rows(apply(op, weights, dy), shards, 64) == wanted

@@ -1,13 +1,13 @@
-"""Tensor parallelism (a `team`): shards divide the work on the same examples, not the examples.
+"""Tensor parallelism: shards divide the work on the same examples, not the examples.
 
     if suits(graph, batch, shards, vector): ...      # dense layers, few examples
     mode(group, lanes, shards, vector)               # "split", "rows", "lanes" or "single"
 
-The work on one example can be divided in no other way. For a few examples of dense layers a team is
-faster than data parallelism. If the shards divide the examples, each reads all weights, some of
-which another shard has just updated, and has few examples to fill its vectors. If the shards divide
-the rows of the weights, each reads and updates only its own rows, has the vectors of all examples,
-and reads only activations of the others.
+The work on one example can be divided in no other way. For a few examples of dense layers tensor
+parallelism is faster than data parallelism. If the shards divide the examples, each reads all
+weights, some of which another shard has just updated, and has few examples to fill its vectors. If
+the shards divide the rows of the weights, each reads and updates only its own rows, has the vectors
+of all examples, and reads only activations of the others.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ PRODUCTS_FROM = 1 << 16  # fewest multiply-adds of a contraction that the shards
 # The fewest multiply-adds of a contraction in a loop, where the shards meet twice in each
 # iteration, and the fewest rows of a nest in a loop.
 REPEATED_FROM, AGAIN_FROM = 1 << 17, 128
-# A team is used if the weights outnumber the activations of the products by this factor, if the
-# batch has at most this many vectors per shard, and if each shard has at least this many
-# multiply-adds between barriers (measured, see benchmarks/LOG.md).
+# Tensor parallelism is used if the weights outnumber the activations of the products by this
+# factor, if the batch has at most this many vectors per shard, and if each shard has at least this
+# many multiply-adds between barriers (measured, see benchmarks/LOG.md).
 WEIGHTS, MOST_VECTORS, WORTH_MEETING = 0.9, 4, 3 << 17
 
 
 def whole_lanes(batch: int, vector: int) -> int:
-    """Return the lanes of a team, which hold all examples."""
+    """Return the lanes of each shard, which hold all examples."""
     return -(-batch // vector) * vector
 
 
 def suits(graph: Graph, batch: int, shards: int, vector: int, worth: int = 1) -> bool:
-    """Return whether a team of so many shards is faster.
+    """Return whether tensor parallelism over so many shards is faster.
 
     That needs dense layers with more weights than activations, and `worth` times as many
     multiply-adds as pay for a barrier.
     """
     lanes = whole_lanes(batch, vector)
     if lanes > MOST_VECTORS * vector * shards or not all(
-        node.op.suits_team(node) for node in graph.nodes
+        node.op.suits_tensor_parallel(node) for node in graph.nodes
     ):
         return False
     products = [node for node in graph.nodes if isinstance(node.op, Contract)]
@@ -81,7 +81,7 @@ def sums_over_rows(node: Node, shards: int, lanes: int) -> bool:
 
 
 def mode(group: Group, lanes: int, shards: int, vector: int) -> Mode:
-    """Return how a team shares a group: large groups are divided."""
+    """Return how the shards share a group: large groups are divided."""
     node = group.nodes[0]
     if node.op.completes_rows:
         return Mode.ROWS
@@ -128,7 +128,7 @@ def _has_lanes_apart(group: Group) -> bool:
 
 
 def is_divided(group: Group) -> bool:
-    """Return whether a team divides a group of a loop: a large product, or a nest of many rows."""
+    """Return whether shards divide a group of a loop: a large product, or a nest of many rows."""
     if group.kind == GroupKind.CONTRACT:
         return sizes.count(group.nodes[0].op_as(Contract).extents) >= REPEATED_FROM
     return group.kind == GroupKind.NEST and group.domain[:1] >= (AGAIN_FROM,) and _is_apart(group)
@@ -137,7 +137,7 @@ def is_divided(group: Group) -> bool:
 def stages(loop: Repeated) -> tuple[int, ...]:
     """Return the phase of each group of a loop in an iteration.
 
-    A barrier separates groups that the team divides from groups that only the first shard runs.
+    A barrier separates groups that all shards divide from groups that only the first shard runs.
     """
     maker = {node: i for i, group in enumerate(loop.groups) for node in group.nodes}
     stages: list[int] = []
@@ -158,7 +158,7 @@ def stages(loop: Repeated) -> tuple[int, ...]:
 
 
 def by_channels(group: Group, lanes: int) -> bool:
-    """Return whether a team divides the first axis of a split group's values evenly.
+    """Return whether the shards divide the first axis of a split group's values evenly.
 
     If so, each shard continues with its own part, without a barrier, until a product reads the
     whole value.

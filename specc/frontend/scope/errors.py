@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from specc.ir.sizes import Size, open_names
 
 
-class Mistake(Exception):
+class OperandError(Exception):
     """An error in a call or an operator, found where its location is not known.
 
     The caller reports it.
@@ -29,16 +29,16 @@ class Mistake(Exception):
         self.open_sizes = sorted(open_sizes)  # the dimensions on which the result depends
 
 
-class Misfit(Mistake):
+class Misfit(OperandError):
     """Operands of different sequences, or a sequence and another value (`along` repeats it)."""
 
     along: str = ""  # the sequence along which the argument could be repeated
 
 
-def undecided(size: Size) -> Mistake:
+def undecided(size: Size) -> OperandError:
     """Return the error for a symbolic size that must be known."""
     names = sorted(open_names(size))
     listed = " and ".join(f"`{name}`" for name in names)
-    return Mistake(
+    return OperandError(
         "undecided-size", f"this depends on {listed}, which is symbolic", open_sizes=names
     )

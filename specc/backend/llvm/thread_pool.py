@@ -4,7 +4,7 @@ A waiting thread first spins, which is fast if it has a processor to itself, and
 leaves the processor to the thread that it waits for. The time of spinning adapts: see `learn`.
 
     program   threads, phases, the threads of all processes that meet at barriers, the words at
-              which they meet (0: those of the crew), then for each thread the addresses of its
+              which they meet (0: those of the pool), then for each thread the addresses of its
               first shard and of the end of its last one
     shard     the addresses of its bounds and of its control block
     bounds    the address of the first phase's first call, then of the end of each phase's calls
