@@ -223,9 +223,9 @@ class _Names:
         last = {
             self._stem(node): node
             for node in plan.graph.nodes
-            if node in plan.places and (parts[node] == "forward" or node.origin.name)
+            if node in plan.allocations and (parts[node] == "forward" or node.origin.name)
         }
-        for node in plan.places:
+        for node in plan.allocations:
             stem = self._stem(node)
             kind = "step" if getattr(node.op, "role", "") == "step" else node.op.name.lower()
             name = stem if last.get(stem) is node else f"{stem}_{kind}"
@@ -259,7 +259,7 @@ def _call(call: KernelCall, kernels: dict[Kernel, str], names: _Names, plan: Pla
         reads = [
             each
             for node in call.nodes
-            for each in node.inputs  # only other calls' have a place
+            for each in node.inputs  # only other calls' have memory
             if each not in call.nodes and plan.views[each].root in names.node
         ]
         shapes = ", ".join(
@@ -291,9 +291,9 @@ def _owners(call: KernelCall, names: _Names, plan: Plan) -> dict[tuple[str, int]
         *(plan.views[each].root for node in call.nodes for each in node.inputs),
     ]
     for node in involved:
-        place = plan.places.get(node)
-        if place is not None:
-            owners.setdefault((place.space, place.offset), names.node[node])
+        allocation = plan.allocations.get(node)
+        if allocation is not None:
+            owners.setdefault((allocation.space, allocation.offset), names.node[node])
     return owners
 
 

@@ -120,7 +120,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Place:
+class Allocation:
     """The memory of a value: a space, and an offset in it, in bytes.
 
     `space` is "arena", of which each shard has one, or the name of an array that exists before the
@@ -148,13 +148,13 @@ class Meeting(NamedTuple):
 class Step:
     """One group of the program: its phase, how the shards share it, and where it stores.
 
-    `stores` says where each stored node goes (a node may go to several places).
+    `stores` says where each stored node goes (a node may have several allocations).
     """
 
     group: Group
     phase: int
     mode: Mode
-    stores: tuple[tuple[Node, Place], ...]
+    stores: tuple[tuple[Node, Allocation], ...]
     steps: tuple[Step, ...] = ()  # the steps of one iteration, if the group is a loop
     iterations: int = 1
     by_channels: bool = False  # the shards divide the first axis evenly: see `share`
@@ -171,7 +171,9 @@ class Step:
     @property
     def within_arena(self) -> Step:
         """Return the part of a step of `Mode.EACH` that the shards after the first one run."""
-        stores = tuple((node, place) for node, place in self.stores if place.space == "arena")
+        stores = tuple(
+            (node, allocation) for node, allocation in self.stores if allocation.space == "arena"
+        )
         nodes = self.group.needed_for(node for node, _ in stores)
         return replace(self, group=replace(self.group, nodes=nodes), stores=stores)
 
@@ -183,7 +185,7 @@ class Plan:
     graph: Graph
     steps: tuple[Step, ...]
     views: Mapping[Node, View]
-    places: Mapping[Node, Place]  # the memory of every root
+    allocations: Mapping[Node, Allocation]  # the memory of every root
     shards: int
     lanes: int
     examples: int
@@ -220,7 +222,9 @@ class Plan:
         for step in self.steps:
             nodes = " ".join(show_node(node) for node in step.group.nodes[:4])
             more = f" +{len(step.group.nodes) - 4}" if len(step.group.nodes) > 4 else ""
-            where = ", ".join(f"{place.space}+{place.offset}" for _, place in step.stores)
+            where = ", ".join(
+                f"{allocation.space}+{allocation.offset}" for _, allocation in step.stores
+            )
             lines.append(
                 f"phase {step.phase} {step.mode:<6} {step.group.kind:<8} {nodes}{more} -> {where}"
             )

@@ -14,7 +14,7 @@ from bisect import bisect_left, insort
 import numpy as np
 
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT, Place
+from specc.ir.plan import ALIGNMENT, Allocation
 from specc.ir.types import element_bytes
 from specc.system.records import dataclass
 
@@ -57,10 +57,10 @@ class Layout:
     def rounded(size: int) -> int:
         return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
 
-    def take_shared(self, node: Node) -> Place:
-        place = Place("shared", self.shared)
+    def take_shared(self, node: Node) -> Allocation:
+        found = Allocation("shared", self.shared)
         self.shared += self.bytes(node)
-        return place
+        return found
 
     def take(self, size: int) -> int:
         """Take memory: the smallest hole that fits, or new memory at the end. Return its offset."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT, GroupKind, Mode, Place, Plan, Step
+from specc.ir.plan import ALIGNMENT, Allocation, GroupKind, Mode, Plan, Step
 from specc.ir.sharing import share
 from specc.ops.contract import Contract
 from specc.ops.leaf import Const, Input
@@ -66,7 +66,7 @@ class _Simulation:
     def bytes_of(self, node: Node) -> int:
         return BYTES.get(node.type.kind, self.item)
 
-    def space(self, place: Place, shard: int, size: int) -> _Memory:
+    def space(self, place: Allocation, shard: int, size: int) -> _Memory:
         """The memory that a place lies in: an arena is one of each shard, or of all shards."""
         plan = self.plan
         key = (place.space, shard) if place.space in ("arena", "slot") else (place.space, 0)
@@ -86,7 +86,7 @@ class _Simulation:
         lanes = self.plan.lanes if node.type.batched else 1
         return found[..., None] * lanes + np.arange(lanes)
 
-    def touch(self, root: Node, place: Place, elements: np.ndarray, shard: int):
+    def touch(self, root: Node, place: Allocation, elements: np.ndarray, shard: int):
         """The memory of some elements, and the first byte of each."""
         item = self.bytes_of(root)
         first = place.offset + elements.reshape(-1) * item
@@ -131,11 +131,11 @@ class _Simulation:
 
     def run(self) -> None:
         plan = self.plan
-        for node, place in plan.places.items():
+        for node, place in plan.allocations.items():
             shared = isinstance(node.op, Input) and node.op.role == "step"
             if place.space == "shared" and place.offset % ALIGNMENT and not shared:
                 raise Clash(f"{node} does not begin at a cache line: {place}")
-        for node in (*plan.graph.nodes, *plan.places):
+        for node in (*plan.graph.nodes, *plan.allocations):
             self.number.setdefault(node, len(self.number))
         for loop in (step.group.loop for step in plan.steps if step.group.loop):
             for carry, then in loop.carried.items():
@@ -159,7 +159,7 @@ class _Simulation:
 
     def inputs(self, shard: int) -> None:
         plan, is_shared = self.plan, self.plan.sharing.same_examples
-        for node, place in plan.places.items():
+        for node, place in plan.allocations.items():
             role = node.op.role if isinstance(node.op, Input) else "step"
             if role == "step":  # within a loop
                 continue
@@ -189,7 +189,7 @@ class _Simulation:
         Where its elements lie.
         """
         seen = self.plan.views[node]
-        place = self.plan.places[seen.root]
+        place = self.plan.allocations[seen.root]
         meant = self.elements_of_view(node)
         elements = meant
         if seen.root in self.plan.strides:
@@ -250,7 +250,7 @@ class _Simulation:
             count = plan.shards if by_rows else plan.arenas
             for arena in range(count) if of_all else (shard,):
                 at = self.load_view(value, rows, arena, shard, step.phase)
-                read.append(((plan.places[root].space, self.arena_of(root, arena)), at))
+                read.append(((plan.allocations[root].space, self.arena_of(root, arena)), at))
         for node, place in step.stores:
             shape = node.type.shape
             if isinstance(node.op, (Sum, Max)):
@@ -323,7 +323,7 @@ class _Simulation:
                 ):
                     own = self.part(step, each.type.shape[0], shard)
                 at = self.load_view(each, own, arena, shard, step.phase)
-                before.append(((plan.places[root].space, self.arena_of(root, arena)), at))
+                before.append(((plan.allocations[root].space, self.arena_of(root, arena)), at))
         if step.mode == Mode.SPLIT and by is None and not by_rows:
             by = SEVERAL if shard == 0 else None  # who computes what is the emitter's affair
             if by is None:
@@ -384,14 +384,14 @@ class _Simulation:
         for inner in step.steps:
             for node, place in inner.stores:
                 elements = self.elements(node, c_strides(node.type.shape), 0)
-                moved = Place(place.space, place.offset)
+                moved = Allocation(place.space, place.offset)
                 for iteration in range(loop.steps if place.stride else 1):
-                    moved = Place(place.space, place.offset + iteration * place.stride)
+                    moved = Allocation(place.space, place.offset + iteration * place.stride)
                     nothing = np.full(elements.shape, -1)
                     self.store(node, moved, elements, nothing, shard, shard, step.phase)
         for node in (*loop.carried, *step.group.stored):
             elements = self.elements(node, c_strides(node.type.shape), 0)
-            place = plan.places[node]
+            place = plan.allocations[node]
             self.store(node, place, elements, elements, shard, shard, step.phase)
         for node in step.group.stored:
             self.load_view(

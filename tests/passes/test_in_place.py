@@ -33,7 +33,7 @@ def compiled(threads: int):
 def test_an_activation_takes_the_place_of_its_product():
     plan = compiled(2).plan("predict")
     places = {}
-    for node, place in plan.places.items():
+    for node, place in plan.allocations.items():
         places.setdefault((place.space, place.offset), []).append(node)
     shared = [
         nodes for nodes in places.values() if any(isinstance(each.op, Contract) for each in nodes)
@@ -48,7 +48,7 @@ def test_gradients_and_outputs_are_the_same_without(threads, monkeypatch):
     net = compiled(threads)
     found = net.loss_and_gradients(**data)[1]
     output = net.forward(x=data["x"])["r"]
-    monkeypatch.setattr("specc.passes.plan.places._replaceable", lambda *_: [])
+    monkeypatch.setattr("specc.passes.plan.allocations._replaceable", lambda *_: [])
     apart = compiled(threads)
     _, wanted = apart.loss_and_gradients(**data)
     for path, gradient in found.items():

@@ -103,8 +103,8 @@ def test_a_short_text_costs_as_much_as_a_short_model(small):
         kept = [node for node in program.plan.graph.nodes if node.op.name == "SetRow"]
         assert {node.type.shape[0] for node in kept} == {room} == {parts.room}
         # a row is written where the others are
-        places = {program.plan.places[node] for node in kept}
-        assert places == {program.plan.places[node.inputs[0]] for node in kept}
+        places = {program.plan.allocations[node] for node in kept}
+        assert places == {program.plan.allocations[node.inputs[0]] for node in kept}
         assert {each.space for each in places} == {f"slot.{name}" for name in parts.buffers}
         assert len(places) == 4
 

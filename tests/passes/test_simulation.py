@@ -11,7 +11,7 @@ from generator.cases import case
 
 import specc
 from specc.backend.machine import this_machine
-from specc.ir.plan import GroupKind, Mode, Place, Plan
+from specc.ir.plan import Allocation, GroupKind, Mode, Plan
 from specc.passes import divide, tensor_parallel
 from specc.source import Source
 from tests.passes.simulation import Clash, is_simulated, simulate
@@ -177,12 +177,12 @@ def test_without_barriers_there_is_a_clash():
 
 def test_values_that_lie_over_each_other_clash():
     def all_at_the_start(plan: Plan) -> Plan:
-        def moved(place: Place) -> Place:
-            return Place("arena") if place.space == "arena" else place
+        def moved(place: Allocation) -> Allocation:
+            return Allocation("arena") if place.space == "arena" else place
 
         return replace(
             plan,
-            places={node: moved(place) for node, place in plan.places.items()},
+            allocations={node: moved(place) for node, place in plan.allocations.items()},
             steps=[
                 replace(each, stores=[(node, moved(place)) for node, place in each.stores])
                 for each in plan.steps

@@ -185,7 +185,9 @@ def test_it_predicts_as_one_thread_does(name, rows):
 def test_memory_is_given_out_again():
     net = compiled("back again", 2)
     plan = net.plan(Kind.TRAIN)
-    batched = sum(node.type.elements * plan.lanes * 8 for node in plan.places if node.type.batched)
+    batched = sum(
+        node.type.elements * plan.lanes * 8 for node in plan.allocations if node.type.batched
+    )
     assert plan.arena_bytes < batched
 
 

@@ -1,7 +1,7 @@
 """The body of a loop nest: its reads, formulas and stores, collected node by node.
 
 body = Body(shard, domain, batched=True)
-body.write(node, place, body.let(node.op.formula(body.read(x), body.read(y))))
+body.write(node, allocation, body.let(node.op.formula(body.read(x), body.read(y))))
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from specc.backend.emit.access import Access, AccessMode, Read
 from specc.backend.emit.shard import Shard
 from specc.ir import sizes
 from specc.ir.graph import Node
-from specc.ir.plan import Place
+from specc.ir.plan import Allocation
 from specc.ir.sizes import Size
 from specc.ops.broadcast import Sum
 from specc.ops.leaf import Const
@@ -55,8 +55,8 @@ class Body:
         self, root: Node, strides: tuple[int, ...], offset: int, shard: int | None = None
     ) -> Read:
         step, item = self.shard.lane_step(root), self.shard.item(root)
-        place = self.shard.plan.places[root]
-        address = self.shard.address(root, place, shard).moved(offset * step * item)
+        allocation = self.shard.plan.allocations[root]
+        address = self.shard.address(root, allocation, shard).moved(offset * step * item)
         steps = tuple(stride * step for stride in strides)
         if self.batched:
             steps += (1 if root.type.batched else 0,)
@@ -76,7 +76,7 @@ class Body:
         ]
         return self.let(reduce(add, parts)) if len(parts) > 1 else parts[0]
 
-    def write(self, node: Node, place: Place, value: Expression) -> None:
+    def write(self, node: Node, allocation: Allocation, value: Expression) -> None:
         op = node.op
         if isinstance(op, (Sum, Max)):
             inner = c_strides(node.type.bound_shape)
@@ -84,35 +84,35 @@ class Body:
             rank = node.inputs[0].type.rank
             strides = tuple(0 if axis in op.axes else next(left) for axis in range(rank))
             mode = AccessMode.SUM if isinstance(op, Sum) else AccessMode.MAX
-            self.store(node, place, value, strides, 0, mode)
+            self.store(node, allocation, value, strides, 0, mode)
         elif isinstance(op, Pad):
             strides = c_strides(node.type.bound_shape)
             offset = sizes.bound(op.start) * strides[op.axis]
             moved = strides[op.axis] * op.step
             strides = (*strides[: op.axis], moved, *strides[op.axis + 1 :])
-            self.store(node, place, value, strides, offset)
+            self.store(node, allocation, value, strides, offset)
             self.accesses[-1].fill = True
             self.accesses[-1].filling = literal(op.fill, "float")
         elif isinstance(op, Frame):
             strides = c_strides(node.type.bound_shape)
             offset = sum(a * b for a, b in zip(op.starts, strides, strict=True))
-            self.store(node, place, value, strides, offset)
+            self.store(node, allocation, value, strides, offset)
             # shared memory starts as zeros and is never reused
-            self.accesses[-1].fill = place.space != "shared"
+            self.accesses[-1].fill = allocation.space != "shared"
         else:
-            self.store(node, place, value, c_strides(node.type.bound_shape), 0)
+            self.store(node, allocation, value, c_strides(node.type.bound_shape), 0)
 
     def store(
         self,
         node: Node,
-        place: Place,
+        allocation: Allocation,
         value: Expression,
         strides: tuple[int, ...],
         offset: int,
         mode: AccessMode = AccessMode.STORE,
     ) -> None:
         step, item = self.shard.lane_step(node), self.shard.item(node)
-        address = self.shard.address(node, place)
+        address = self.shard.address(node, allocation)
         steps = tuple(stride * step for stride in strides)
         if self.batched:
             steps += (1 if node.type.batched else 0,)

@@ -21,7 +21,7 @@ from specc.backend.emit.shard import Common, Shard
 from specc.backend.machine import this_machine
 from specc.ir import sizes
 from specc.ir.graph import Node
-from specc.ir.plan import Group, GroupKind, Mode, Place, Plan, Repeated, Step
+from specc.ir.plan import Allocation, Group, GroupKind, Mode, Plan, Repeated, Step
 from specc.ops.broadcast import Sum
 from specc.ops.carry import Carry
 from specc.ops.contract import Contract, Map
@@ -129,7 +129,7 @@ class _Emitter(Shard):
     def loop(self, step: Step) -> Iterator[KernelCall]:
         """Yield the calls for the initial states, then those of one iteration, to be repeated."""
         leads = self.plan.sharing.leads(self.shard)
-        for node, place in step.stores if leads else ():
+        for node, allocation in step.stores if leads else ():
             (initial,) = node.inputs
             shape = tuple(map(sizes.bound, node.op_as(Carry).shape))
             body = Body(self, shape, True)
@@ -140,7 +140,7 @@ class _Emitter(Shard):
                 Access(
                     "out",
                     "float",
-                    self.address(node, place),
+                    self.address(node, allocation),
                     strides,
                     AccessMode.STORE,
                     value,
@@ -167,10 +167,10 @@ class _Emitter(Shard):
         read, and the reader's other operands are prefetched during the products.
         """
         (node,) = step.group.nodes
-        ((_, place),) = step.stores
+        ((_, allocation),) = step.stores
         start, count = self.part(node.type.bound_shape[0])
         if isinstance(node.op, Put):
-            yield from put_rows_calls(self, node, place, step.phase, start, count)
+            yield from put_rows_calls(self, node, allocation, step.phase, start, count)
             if reader is not None:
                 yield from self.step(reader)
             return
@@ -178,7 +178,7 @@ class _Emitter(Shard):
         # a piece is small enough to stay in the L2 cache until the weights are updated
         pieces = -(-count * row // self._cached) if reader is not None else 1
         piece = max(-(-count // max(pieces, 1) // 12) * 12, 1)
-        out = self.address(node, place)
+        out = self.address(node, allocation)
         packs: list[KernelCall] = []  # the packing calls of the previous piece
         for at in range(start, start + count, piece):
             rows = min(piece, start + count - at)
@@ -254,41 +254,41 @@ class _Emitter(Shard):
                 assert isinstance(node.op, Elementwise)
                 formula = node.op.formula(*operands)
                 members[node] = body.let(named(formula, operands, body.let))
-        for node, place in step.stores:
-            body.write(node, place, members[node])
+        for node, allocation in step.stores:
+            body.write(node, allocation, members[node])
         return Nest(title(group.nodes), body.extents, body.accesses, body.lines, reduced)
 
     def concat(self, step: Step) -> Iterator[KernelCall]:
         (node,) = step.group.nodes
         axis, start = node.op_as(Concat).axis, 0
         for each in node.inputs:
-            for _, place in step.stores if each not in self.plan.strides else ():
+            for _, allocation in step.stores if each not in self.plan.strides else ():
                 there = replace(
-                    place,
-                    offset=place.offset
+                    allocation,
+                    offset=allocation.offset
                     + start
                     * self.item(node)
                     * (c_strides(node.type.bound_shape)[axis] * self.lane_step(node)),
                 )
-                if axis == 0 and self.plan.places.get(each) == there:
+                if axis == 0 and self.plan.allocations.get(each) == there:
                     continue  # it was computed there
                 body = Body(self, each.type.shape, node.type.batched)
                 value = body.read(each)
                 strides = c_strides(node.type.bound_shape)
-                body.store(node, place, value, strides, start * strides[axis])
+                body.store(node, allocation, value, strides, start * strides[axis])
                 nest = Nest("concat", body.extents, body.accesses, body.lines)
                 yield self.nest(step, nest)
             start += each.type.bound_shape[axis]
 
     def contract(self, step: Step, loop: Repeated | None = None) -> Iterator[KernelCall]:
         (node,) = step.group.nodes
-        ((_, place),) = step.stores
+        ((_, allocation),) = step.stores
         if node.op.sums_own_rows:
-            yield from own_rows_calls(node, self, self.address(node, place), step.phase)
+            yield from own_rows_calls(node, self, self.address(node, allocation), step.phase)
             return
         divided = step.mode == Mode.SPLIT
         part = Part(self.shard, self.plan.shards, step.by_channels) if divided else WHOLE
-        calls = product_calls(node, self, self.address(node, place), step.phase, loop, part)
+        calls = product_calls(node, self, self.address(node, allocation), step.phase, loop, part)
         if calls and divided and not calls[-1].prefetches:
             yield from self.prefetching(
                 node, step.phase, PREFETCHED_FROM if loop is None else PREFETCHED_IN_LOOPS
@@ -296,11 +296,11 @@ class _Emitter(Shard):
         if calls:
             yield from calls
         elif part.number == 0:
-            whole, nest = replace(step, mode=Mode.SINGLE), self.product_nest(node, place)
+            whole, nest = replace(step, mode=Mode.SINGLE), self.product_nest(node, allocation)
             strides = self.plan.strides.get(node)
             if strides:  # the memory between its elements belongs to another value
                 body = Body(self, node.type.shape, node.type.batched)
-                body.store(node, place, Real(0.0), strides, 0)
+                body.store(node, allocation, Real(0.0), strides, 0)
                 yield self.nest(whole, Nest("zero", body.extents, body.accesses, body.lines))
                 nest.accesses[-1].elements = 0
             yield self.nest(whole, nest)
@@ -334,7 +334,7 @@ class _Emitter(Shard):
                     packs=True,
                 )
 
-    def product_nest(self, node: Node, place: Place) -> Nest:
+    def product_nest(self, node: Node, allocation: Allocation) -> Nest:
         """Return a contraction as a nest of plain loops, for products that no tile fits."""
         op = node.op_as(Contract)
         batched = any(each.type.batched for each in node.inputs)
@@ -358,7 +358,7 @@ class _Emitter(Shard):
         strides = self.plan.strides.get(node) or c_strides(node.type.bound_shape)
         steps, offset = strides_of(op.out, strides)
         left, right = (call("bfloat16", each) if op.rounded else each for each in operands)
-        body.store(node, place, left * right, steps, offset, mode=AccessMode.SUM)
+        body.store(node, allocation, left * right, steps, offset, mode=AccessMode.SUM)
         lane = (not node.type.batched,) if batched else ()
         reduced = tuple(i not in out_indices for i in order) + lane
         nest = Nest("product", body.extents, body.accesses, body.lines, reduced)

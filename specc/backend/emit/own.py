@@ -14,7 +14,7 @@ from specc.backend.machine import this_machine
 from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.op import WithKernel
-from specc.ir.plan import Mode, Place, Step
+from specc.ir.plan import Allocation, Mode, Step
 from specc.ops.kernels.gather import put_rows
 from specc.ops.leaf import REPEATED
 from specc.target import parse
@@ -22,7 +22,7 @@ from specc.target import parse
 
 def own_kernel(shard: Shard, step: Step) -> KernelCall:
     (node,) = step.group.nodes
-    ((_, place),) = step.stores
+    ((_, allocation),) = step.stores
     types = tuple(each.type for each in node.inputs)
     lanes = shard.plan.lanes if any(type_.batched for type_ in (node.type, *types)) else 1
     width = this_machine().lanes(shard.dtype) if lanes > 1 else 1  # lanes in a vector
@@ -34,7 +34,7 @@ def own_kernel(shard: Shard, step: Step) -> KernelCall:
     addresses = []
     for each in () if op.awaits_only else node.inputs:
         addresses.append(shard.viewed(each))
-    addresses.append(shard.address(node, place))
+    addresses.append(shard.address(node, allocation))
     numbers["first_example"] = shard.first_example
     if step.mode == Mode.SPLIT:  # the op treats every channel separately
         channels = numbers["channels"]
@@ -69,7 +69,7 @@ def own_kernel(shard: Shard, step: Step) -> KernelCall:
 
 
 def put_rows_calls(
-    shard: Shard, node: Node, place: Place, phase: int, start: int, rows: int
+    shard: Shard, node: Node, allocation: Allocation, phase: int, start: int, rows: int
 ) -> Iterator[KernelCall]:
     """Yield the calls that compute `rows` rows of a Put over all shards, one call per shard."""
     dy, index = node.inputs
@@ -82,7 +82,7 @@ def put_rows_calls(
         "lanes": shard.plan.lanes,
     }
     kernel = printer.written(put_rows, put_rows.__name__, shard.dtype)
-    out = shard.address(node, place).moved(start * rest * shard.item(node))
+    out = shard.address(node, allocation).moved(start * rest * shard.item(node))
     for number in range(shard.plan.arenas if rows else 0):
         known: dict[str, Value] = {
             **numbers,

@@ -28,11 +28,11 @@ _GATHER: dict[str, Kernel] = {
 
 def inputs(shard: Shard) -> Iterator[KernelCall]:
     plan = shard.plan
-    for node, place in plan.places.items():
+    for node, allocation in plan.allocations.items():
         if not isinstance(node.op, Input):
             continue
         role, label = node.op.role, node.op.label
-        out = shard.address(node, place)
+        out = shard.address(node, allocation)
         lanes = (("lanes", plan.lanes), ("examples", plan.examples))
         features = None
         if role in (Role.INPUT, Role.TARGET) and node.type.kind == "float":

@@ -48,14 +48,14 @@ def product_calls(
     that do not change within a `loop` are packed before the loop, into memory that nothing else
     uses. Weights that no run changes are packed before all runs.
     """
-    operands, places = _operands(node, shard)
+    operands, addresses = _operands(node, shard)
     step = shard.lane_step(node)
     strides = shard.plan.strides.get(node) or c_strides(node.type.bound_shape)
     result = Operand(tuple(stride * step for stride in strides), node.type.batched)
     ahead = loop is not None and all(
         each.type.batched
-        or (not place.stride and isinstance(shard.plan.views[each].root.op, Input))
-        for each, place in zip(node.inputs, places, strict=True)
+        or (not address.stride and isinstance(shard.plan.views[each].root.op, Input))
+        for each, address in zip(node.inputs, addresses, strict=True)
     )
     once = _is_kept(node, shard)
     left, right = operands
@@ -82,7 +82,7 @@ def product_calls(
         return []
     ahead = (ahead or once) and plan.packing is not None
     lasting = shard.lasting(plan.packed) if ahead else None
-    return _calls(plan, node, places, out, phase, lasting, once=once)
+    return _calls(plan, node, addresses, out, phase, lasting, once=once)
 
 
 def _of_weights(problem: Problem) -> ContractionPlan | None:
@@ -117,7 +117,7 @@ def _is_kept(node: Node, shard: Shard) -> bool:
 def _calls(
     plan: ContractionPlan,
     node: Node,
-    places: list[Address],
+    addresses: list[Address],
     out: Address,
     phase: int,
     ahead: Address | None = None,
@@ -133,14 +133,14 @@ def _calls(
     packed = ahead or Address("scratch")
     own = Address("scratch", 0 if ahead else -(-plan.packed // ALIGNMENT) * ALIGNMENT)
     known: dict[str, Value] = {
-        "left": places[0],
-        "right": places[1],
+        "left": addresses[0],
+        "right": addresses[1],
         "out": out,
         "scratch": own,
         "packed": packed,
         "prefetched_size": prefetched_size,
     }
-    prefetched = list(prefetched) or places[:1]
+    prefetched = list(prefetched) or addresses[:1]
     known |= {name: prefetched[n % len(prefetched)] for n, name in enumerate(PREFETCHED[:-1])}
     scratch = own.offset + plan.scratch
     lasting = packed.offset + plan.packed if ahead else 0
@@ -178,7 +178,7 @@ def rows_calls(
     For `prefetched` and `prefetched_size` see `_calls`.
     """
     op = node.op_as(Contract)
-    operands, places = _operands(node, shard, 0)
+    operands, addresses = _operands(node, shard, 0)
     size = shard.item(node)
     from_shard = shard.plan.arena_bytes // size
     ((row, _),) = op.out[0].terms
@@ -194,19 +194,19 @@ def rows_calls(
     )
     for n, (map_, name) in enumerate(((op.left, "left"), (op.right, "right"))):
         step = Linear(map_, operands[n], name).step(row)
-        places[n] = places[n].moved(start * step * size)
+        addresses[n] = addresses[n].moved(start * step * size)
         operands[n] = Operand((*operands[n].strides, from_shard), True)
     strides = c_strides(node.type.bound_shape)
     result = Operand(strides, False)
     plan = _planned(part, operands, result, shard)
     out = out.moved(start * strides[0] * size)
-    return _calls(plan, node, places, out, phase, None, prefetched, prefetched_size)
+    return _calls(plan, node, addresses, out, phase, None, prefetched, prefetched_size)
 
 
 def own_rows_calls(node: Node, shard: Shard, out: Address, phase: int) -> list[KernelCall]:
     """Return the calls that sum over the shard's own rows of the weights: a partial result."""
     op = node.op_as(Contract)
-    operands, places = _operands(node, shard)
+    operands, addresses = _operands(node, shard)
     i = op.summed_row(not node.inputs[0].type.batched)
     assert i is not None, "a product by rows sums over the rows of its weights"
     start, count = share(op.bound_extents[i], shard.shard, shard.plan.shards)
@@ -216,13 +216,13 @@ def own_rows_calls(node: Node, shard: Shard, out: Address, phase: int) -> list[K
         tuple(extents), op.out, op.left, op.right, op.shape, op.sum_batch, rounded=op.rounded
     )
     for n, (map_, name) in enumerate(((op.left, "left"), (op.right, "right"))):
-        places[n] = places[n].moved(
+        addresses[n] = addresses[n].moved(
             start * Linear(map_, operands[n], name).step(i) * shard.item(node)
         )
     strides = tuple(stride * shard.lane_step(node) for stride in c_strides(node.type.bound_shape))
     result = Operand(strides, True)
     plan = _planned(part, operands, result, shard)
-    return _calls(plan, node, places, out, phase)
+    return _calls(plan, node, addresses, out, phase)
 
 
 def _planned(
@@ -260,14 +260,14 @@ def _operands(
     node: Node, shard: Shard, number: int | None = None
 ) -> tuple[list[Operand], list[Address]]:
     """Return the strides and addresses of a node's inputs, in this shard or in shard `number`."""
-    operands, places = [], []
+    operands, addresses = [], []
     for each in node.inputs:
         seen = shard.plan.views[each]
         step = shard.lane_step(seen.root)
         operands.append(Operand(tuple(stride * step for stride in seen.strides), each.type.batched))
-        place = shard.address(seen.root, shard=number)
-        places.append(place.moved(seen.offset * step * shard.item(seen.root)))
-    return operands, places
+        address = shard.address(seen.root, shard=number)
+        addresses.append(address.moved(seen.offset * step * shard.item(seen.root)))
+    return operands, addresses
 
 
 def _arguments(plan: ContractionPlan, known: dict[str, Value]) -> tuple[tuple[str, Value], ...]:

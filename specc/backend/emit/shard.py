@@ -14,7 +14,7 @@ from specc.backend.emit.calls import Address, KernelCall, element_bytes
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine import this_machine
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT, GroupKind, Place, Plan, Step
+from specc.ir.plan import ALIGNMENT, Allocation, GroupKind, Plan, Step
 from specc.ops.views import parts_read
 from specc.system.lazy import cached_property
 from specc.system.records import dataclass
@@ -63,11 +63,15 @@ class Shard:
         """The number in the batch of this shard's first example."""
         return self.plan.sharing.first_example(self.shard, self.plan.examples)
 
-    def address(self, node: Node, place: Place | None = None, shard: int | None = None) -> Address:
-        place = place or self.plan.places[node]
+    def address(
+        self, node: Node, allocation: Allocation | None = None, shard: int | None = None
+    ) -> Address:
+        allocation = allocation or self.plan.allocations[node]
         if shard is None:
             shard = self.plan.sharing.holder(node.op.sums_own_rows)
-        return Address(place.space, place.offset, node.origin.name, shard, place.stride)
+        return Address(
+            allocation.space, allocation.offset, node.origin.name, shard, allocation.stride
+        )
 
     def viewed(self, node: Node, shard: int | None = None) -> Address:
         """Return the address of a value in C order, in the calling shard or in shard `shard`."""

@@ -49,16 +49,17 @@ def with_copies_of_a_thread(
     for thread in sorted({*threads}):
         own = [calls for calls, runs in zip(shards, threads, strict=True) if runs == thread]
         wanted = [{key: call.copied for call in calls if (key := _plain(call))} for calls in own]
-        places: dict[Key, Address] = {}
+        addresses: dict[Key, Address] = {}
         for n, keys in enumerate(wanted):
             again = {key for others in wanted[n + 1 :] for key in others}
             for key, size in keys.items():
-                if key in again and key not in places:
-                    places[key] = Address(SPACE, end)
+                if key in again and key not in addresses:
+                    addresses[key] = Address(SPACE, end)
                     end += -(-size // ALIGNMENT) * ALIGNMENT
         made: set[Key] = set()
         found += [
-            _rewritten(calls, places, _plain, _whole, made) if places else [*calls] for calls in own
+            _rewritten(calls, addresses, _plain, _whole, made) if addresses else [*calls]
+            for calls in own
         ]
     return found
 
@@ -84,23 +85,23 @@ def with_shared_copies(
         cycles = _LINE * size / 64 * (1 - 1 / len(given))
         saved[key[0]] = saved.get(key[0], 0.0) + cycles
     phases = sorted(phase for phase, cycles in saved.items() if cycles > 2 * barrier)
-    places: dict[Key, Address] = {}
+    addresses: dict[Key, Address] = {}
     end = shared_bytes(given)
     for key, size in sizes.items():
         if key[0] in phases:
-            places[key] = Address(SPACE, end)
+            addresses[key] = Address(SPACE, end)
             end += -(-size // ALIGNMENT) * ALIGNMENT
-    if not places:
+    if not addresses:
         return given
 
     def phase_of(phase: int) -> int:
         return phase + bisect_right(phases, phase)
 
-    def part(number: int, call: KernelCall, place: Address) -> list[KernelCall]:
-        return _part(replace(call, phase=phase_of(call.phase) - 1), place, number, len(given))
+    def part(number: int, call: KernelCall, address: Address) -> list[KernelCall]:
+        return _part(replace(call, phase=phase_of(call.phase) - 1), address, number, len(given))
 
     return [
-        _rewritten(calls, places, _rounded, partial(part, number), set(), phase_of)
+        _rewritten(calls, addresses, _rounded, partial(part, number), set(), phase_of)
         for number, calls in enumerate(given)
     ]
 
@@ -119,13 +120,13 @@ def shared_bytes(shards: Sequence[Sequence[KernelCall]]) -> int:
 
 def _rewritten(
     calls: Iterable[KernelCall],
-    places: dict[Key, Address],
+    addresses: dict[Key, Address],
     key_of: Keys,
     make: Makes,
     made: set[Key],
     phase_of: Callable[[int], int] = int,
 ) -> list[KernelCall]:
-    """Return one shard's calls with the copies in `places`, and products that read them there.
+    """Return one shard's calls with the copies at `addresses`, and products that read them there.
 
     `make` gives the calls for a copy; a copy that is in `made` already needs no call.
     """
@@ -138,12 +139,12 @@ def _rewritten(
             nodes = call.nodes
             moved = {own: all_ for own, all_ in moved.items() if own.space == "lasting"}
         key = key_of(call)
-        place = places.get(key) if key is not None else None
-        if key is not None and place is not None:
-            moved[_out(call)] = place
+        address = addresses.get(key) if key is not None else None
+        if key is not None and address is not None:
+            moved[_out(call)] = address
             if key not in made:
                 made.add(key)
-                found += make(call, place)
+                found += make(call, address)
             continue
         phase, arguments = phase_of(call.phase), call.arguments
         if moved:
@@ -157,9 +158,9 @@ def _rewritten(
     return found
 
 
-def _whole(call: KernelCall, place: Address) -> list[KernelCall]:
-    """Return the call that makes a whole copy at `place`."""
-    arguments = tuple((name, place if name == "out" else value) for name, value in call.arguments)
+def _whole(call: KernelCall, address: Address) -> list[KernelCall]:
+    """Return the call that makes a whole copy at `address`."""
+    arguments = tuple((name, address if name == "out" else value) for name, value in call.arguments)
     return [replace(call, arguments=arguments, lasting=0)]
 
 
@@ -200,7 +201,7 @@ def _out(call: KernelCall) -> Address:
     return value
 
 
-def _part(call: KernelCall, place: Address, number: int, shards: int) -> list[KernelCall]:
+def _part(call: KernelCall, address: Address, number: int, shards: int) -> list[KernelCall]:
     """Return the call that makes a shard's part of a copy: some runs, or a part of a single run."""
     numbers = dict(call.arguments)
     table, rows, run = numbers["table"], numbers["rows"], numbers["run"]
@@ -211,7 +212,7 @@ def _part(call: KernelCall, place: Address, number: int, shards: int) -> list[Ke
     changed: dict[str, Value] = {
         "table": ConstantArray(table.array[start : start + count]),
         "rows": count,
-        "out": place.moved(4 * start * row),
+        "out": address.moved(4 * start * row),
     }
     if rows == 1 and "out_row" in numbers and run == 2 * row:
         first, count = share(-(-run // 64), number, shards)
@@ -221,7 +222,7 @@ def _part(call: KernelCall, place: Address, number: int, shards: int) -> list[Ke
             "table": ConstantArray(table.array + first),
             "run": count,
             "out_row": count // 2,
-            "out": place.moved(2 * first),
+            "out": address.moved(2 * first),
         }
     if count <= 0:
         return []

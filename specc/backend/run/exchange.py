@@ -48,8 +48,8 @@ class Bundle:
         self._parts: list[np.ndarray] = []  # of each value [shards, bytes]
         self._rows: list[tuple[np.ndarray, int, int]] = []
         for node in (each.node for each in meetings):
-            if plan.places[node].space == "arena":
-                offset, size = plan.places[node].offset, shard_bytes(node, storage)
+            if plan.allocations[node].space == "arena":
+                offset, size = plan.allocations[node].offset, shard_bytes(node, storage)
                 self._parts.append(arenas[:, offset : offset + size])
             else:
                 self._rows.append(_rows_of(node, storage))
@@ -114,7 +114,7 @@ def shard_bytes(node: Node, storage: Storage) -> int:
 
 def _rows_of(node: Node, storage: Storage) -> tuple[np.ndarray, int, int]:
     """The bytes of a value with a row for each example, those of all, and of a shard's rows."""
-    plan, place = storage.plan, storage.plan.places[node]
+    plan, place = storage.plan, storage.plan.allocations[node]
     total = node.type.bound_elements * element_bytes(node.type.kind, storage.dtype)
     row = total // node.type.bound_shape[0]
     return storage.shared[place.offset : place.offset + total], total, row * plan.examples

@@ -3,7 +3,7 @@
 scheduled   a group that is being scheduled, and the values that it reads
 sharing     how the shards share the work: data parallelism, or tensor parallelism
 phases      the phase of each group, between barriers, and the order within a phase
-places      memory for each value
+allocation  memory for each value
 meetings    the values that travel if several processes share the work
 plan        the whole way
 """

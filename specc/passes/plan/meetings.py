@@ -56,8 +56,8 @@ def meetings(
 def _stays(s: Scheduled) -> bool:
     """Return whether a shard writes what it computes of its examples to memory of its own."""
     return s.mode != Mode.SHARD or all(
-        place.space == "arena"
-        or place.space.startswith(f"{Role.SLOT}.")
-        or (place.space == "shared" and isinstance(node.op, Peers))
-        for node, place in s.stores
+        allocation.space == "arena"
+        or allocation.space.startswith(f"{Role.SLOT}.")
+        or (allocation.space == "shared" and isinstance(node.op, Peers))
+        for node, allocation in s.stores
     )

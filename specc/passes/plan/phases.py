@@ -81,10 +81,10 @@ def _overwrites_after_reads(
     sharing: PlannedSharing,
 ) -> list[Edge]:
     overwritten: dict[tuple[str, str], Scheduled] = {}
-    for node, places in targets.items():
-        for place in places:
-            if kind_of(place.space) in OVERWRITING:
-                role, _, label = place.space.partition(".")
+    for node, allocations in targets.items():
+        for allocation in allocations:
+            if kind_of(allocation.space) in OVERWRITING:
+                role, _, label = allocation.space.partition(".")
                 overwritten[role, label] = maker[node]
     readers: dict[tuple[str, str], list[Scheduled]] = {}
     for s in scheduled:

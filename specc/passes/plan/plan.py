@@ -1,4 +1,4 @@
-"""Make the plan of a graph: its groups in order, phase by phase, and a place for every value.
+"""Make the plan of a graph: its groups in order, phase by phase, and memory for every value.
 
 plan(graph, groups=fuse(graph), division=division, bytes_of_float=4)
 """
@@ -9,14 +9,14 @@ from collections.abc import Collection
 
 from specc.ir.graph import Graph, Node
 from specc.ir.names import LEARNING, OVERWRITING, RECORDED, OutputKind, kind_of
-from specc.ir.plan import Group, Place, Plan, Step
+from specc.ir.plan import Allocation, Group, Plan, Step
 from specc.ops.shape import c_strides
 from specc.ops.views import view
 from specc.passes.division import Division
 from specc.passes.layout import Layout, Packed
+from specc.passes.plan.allocations import allocations_of, insides
 from specc.passes.plan.meetings import meetings
 from specc.passes.plan.phases import assign_phases, delay_rows, ordered
-from specc.passes.plan.places import insides, places_of
 from specc.passes.plan.scheduled import Scheduled, is_partial, reads, set_once
 from specc.passes.plan.sharing import sharing_of
 
@@ -45,11 +45,11 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
         return layout.bytes(root) if root.type.batched or is_partial(root) else 0
 
     order = ordered(scheduled, in_arena)
-    places = places_of(order, graph, views, targets, layout, sharing, inside)
+    allocations = allocations_of(order, graph, views, targets, layout, sharing, inside)
     packed = Packed(layout)
     if packed.arena < layout.arena:
         layout = packed
-        places = places_of(order, graph, views, targets, layout, sharing, inside)
+        allocations = allocations_of(order, graph, views, targets, layout, sharing, inside)
     emits = tuple(
         (name, node)
         for name, node in graph.outputs.items()
@@ -72,7 +72,7 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
             for s in order
         ),
         views=views,
-        places=places,
+        allocations=allocations,
         shards=division.shards,
         lanes=division.lanes,
         examples=division.examples,
@@ -89,17 +89,17 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
 
 def _targets(
     graph: Graph, records: Collection[str], bytes_of_float: int
-) -> dict[Node, list[Place]]:
-    """Return the places outside of the program's own memory that each node's value must reach."""
-    targets: dict[Node, list[Place]] = {}
+) -> dict[Node, list[Allocation]]:
+    """Return the memory outside of the program's own that each node's value must reach."""
+    targets: dict[Node, list[Allocation]] = {}
     recorded = 0
     for name, node in graph.outputs.items():
         if name in records:
-            place = Place("record", bytes_of_float * recorded)
+            allocation = Allocation("record", bytes_of_float * recorded)
             recorded += node.type.bound_elements
         elif kind_of(name) in OVERWRITING:
-            place = Place(name)
+            allocation = Allocation(name)
         else:
             continue
-        targets.setdefault(node, []).append(place)
+        targets.setdefault(node, []).append(allocation)
     return targets

@@ -9,14 +9,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field
 
 from specc.ir.graph import Node
-from specc.ir.plan import Group, GroupKind, Mode, Place, Step, View
+from specc.ir.plan import Allocation, Group, GroupKind, Mode, Step, View
 from specc.ops.leaf import Const, Input, Role
 from specc.ops.shape import Concat
 from specc.ops.views import root_of
 from specc.system.records import dataclass
 
-Targets = Mapping[Node, list[Place]]
-"""The places outside of the program's own memory that a node's value must reach."""
+Targets = Mapping[Node, list[Allocation]]
+"""The memory outside of the program's own that a node's value must reach."""
 
 
 @dataclass(eq=False)
@@ -25,7 +25,7 @@ class Scheduled:
 
     group: Group
     mode: Mode
-    stores: list[tuple[Node, Place]]
+    stores: list[tuple[Node, Allocation]]
     reads: set[Node]
     steps: list[Step] = field(default_factory=list)  # the steps of one iteration, if it is a loop
     before: set[int] = field(default_factory=set)  # numbers of the groups that must run before it

@@ -305,7 +305,7 @@ def _repeat_small_steps(scheduled: list[Scheduled], targets: Targets) -> None:
         if sizes.product(s.group.domain) >= SPLIT_FROM:
             continue
         needed = s.group.needed_for(read)
-        own = {place.space for node in s.group.stored for place in targets.get(node, ())}
+        own = {allocation.space for node in s.group.stored for allocation in targets.get(node, ())}
         leaves = {root_of(each) for node in needed for each in node.inputs}
         if any(
             isinstance(leaf.op, Input) and f"{leaf.op.role}.{leaf.op.label}" in own

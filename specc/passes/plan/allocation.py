@@ -11,7 +11,7 @@ from dataclasses import field, replace
 
 from specc.ir.graph import Graph, Node
 from specc.ir.names import OutputKind, kind_of
-from specc.ir.plan import Group, GroupKind, Mode, Place, Repeated, Step, View
+from specc.ir.plan import Allocation, Group, GroupKind, Mode, Repeated, Step, View
 from specc.ops.after import After
 from specc.ops.contract import Contract
 from specc.ops.elementwise import Elementwise
@@ -27,7 +27,7 @@ Inside = Mapping[Node, tuple[Node, int]]
 """Products that are computed as parts of another value: that value, and the first element."""
 
 
-def places_of(
+def allocations_of(
     order: Sequence[Scheduled],
     graph: Graph,
     views: dict[Node, View],
@@ -35,30 +35,30 @@ def places_of(
     layout: Layout,
     sharing: PlannedSharing,
     inside: Inside,
-) -> dict[Node, Place]:
-    """Return a place for every value in memory; set the steps' `stores` and `steps`."""
+) -> dict[Node, Allocation]:
+    """Return the allocation of every value in memory; set the steps' `stores` and `steps`."""
     for s in order:
         s.stores, s.steps = [], []
     end_of_phase = {s.phase: i for i, s in enumerate(order)}
     last = _last_reads(order, graph, views, end_of_phase, sharing)
-    placement = _Placement(order, views, targets, layout, sharing, inside, end_of_phase, last)
+    allocator = _Allocator(order, views, targets, layout, sharing, inside, end_of_phase, last)
     for node in graph.nodes:
         if isinstance(node.op, Input):
-            placement.place_leaf(node, node.op)
+            allocator.allocate_leaf(node, node.op)
     for i, s in enumerate(order):
         if s.group.kind == GroupKind.LOOP:
-            placement.place_loop(s, i)
+            allocator.allocate_loop(s, i)
         for node in s.group.stored if s.group.kind != GroupKind.LOOP else ():
-            placement.place(node, s, i)
+            allocator.allocate(node, s, i)
         if s.group.kind == GroupKind.CONCAT:
             assert isinstance(s.group.nodes[0].op, Concat)
-        placement.free_after(i)
-    return placement.places
+        allocator.free_after(i)
+    return allocator.allocations
 
 
 @dataclass(eq=False)
-class _Placement:
-    """The places given out so far, and the memory that becomes free after each group."""
+class _Allocator:
+    """The memory given out so far, and the memory that becomes free after each group."""
 
     order: Sequence[Scheduled]
     views: dict[Node, View]
@@ -68,44 +68,44 @@ class _Placement:
     inside: Inside
     end_of_phase: Mapping[int, int]
     last: Mapping[Node, int]
-    places: dict[Node, Place] = field(default_factory=dict)
+    allocations: dict[Node, Allocation] = field(default_factory=dict)
     _leaving: dict[int, list[tuple[int, int]]] = field(default_factory=dict)  # offsets and bytes
 
-    def place_leaf(self, node: Node, leaf: Input) -> None:
-        """Place an input: in an array of its own, in the arena or in shared memory."""
+    def allocate_leaf(self, node: Node, leaf: Input) -> None:
+        """Choose the memory of an input: an array of its own, the arena or shared memory."""
         if leaf.role in (Role.PARAM, Role.STATE, Role.SLOT, Role.GRADIENT):
-            self.places[node] = Place(f"{leaf.role}.{leaf.label}")
+            self.allocations[node] = Allocation(f"{leaf.role}.{leaf.label}")
         elif node.type.batched:
-            self.places[node] = self._in_arena(node, -1)
+            self.allocations[node] = self._in_arena(node, -1)
         else:
-            self.places[node] = self.layout.take_shared(node)
+            self.allocations[node] = self.layout.take_shared(node)
 
-    def place(self, node: Node, s: Scheduled, now: int) -> None:
-        """Place a value that the group `s`, which is number `now`, stores."""
+    def allocate(self, node: Node, s: Scheduled, now: int) -> None:
+        """Choose the memory of a value that the group `s`, which is number `now`, stores."""
         wanted = self.targets.get(node, [])
         if node in self.inside:
             whole, start = self.inside[node]
-            if whole not in self.places:
-                self.places[whole] = self._in_arena(whole, now)
-            offset = self.places[whole].offset + start * self.layout.step(whole)
-            self.places[node] = Place("arena", offset)
-            s.stores.append((node, self.places[node]))
-        elif node in self.places:  # its parts are there already
-            s.stores.append((node, self.places[node]))
+            if whole not in self.allocations:
+                self.allocations[whole] = self._in_arena(whole, now)
+            offset = self.allocations[whole].offset + start * self.layout.step(whole)
+            self.allocations[node] = Allocation("arena", offset)
+            s.stores.append((node, self.allocations[node]))
+        elif node in self.allocations:  # its parts are there already
+            s.stores.append((node, self.allocations[node]))
         else:
-            own = self._own_place(node, s, now, wanted)
+            own = self._own_allocation(node, s, now, wanted)
             if own is not None:
-                self.places[node] = own
+                self.allocations[node] = own
                 s.stores.append((node, own))
             else:
-                self.places[node] = _first_kept(wanted) or wanted[0]
-            s.stores.extend((node, place) for place in wanted)
+                self.allocations[node] = _first_kept(wanted) or wanted[0]
+            s.stores.extend((node, allocation) for allocation in wanted)
 
-    def _own_place(
-        self, node: Node, s: Scheduled, now: int, wanted: Sequence[Place]
-    ) -> Place | None:
+    def _own_allocation(
+        self, node: Node, s: Scheduled, now: int, wanted: Sequence[Allocation]
+    ) -> Allocation | None:
         """Take memory for a value; return None if readers can use the array that it goes to."""
-        if node.op.overwrites_first and self.places.get(node.inputs[0]) in wanted:
+        if node.op.overwrites_first and self.allocations.get(node.inputs[0]) in wanted:
             return None
         if isinstance(node.op, Frame) and self.layout.lanes == 1:
             return self.layout.take_shared(node)  # nothing ever writes to its border
@@ -118,16 +118,16 @@ class _Placement:
             return self.layout.take_shared(node)
         return None
 
-    def _in_arena(self, node: Node, now: int) -> Place:
+    def _in_arena(self, node: Node, now: int) -> Allocation:
         size = self.layout.bytes(node)
         offset = self.layout.take(size)
         is_kept = not self.sharing.reuses_within_phase and now >= 0
         unread = self.end_of_phase[self.order[now].phase] if is_kept else now
         if self.sharing.reuses(size):
             self._free(max(self.last.get(node, unread), now), offset, size)
-        return Place("arena", offset)
+        return Allocation("arena", offset)
 
-    def _over_another(self, node: Node, now: int) -> Place | None:
+    def _over_another(self, node: Node, now: int) -> Allocation | None:
         """Return the memory of a value that the group reads element by element and nothing after.
 
         None if all shards read the same values: another shard may still need them.
@@ -135,14 +135,14 @@ class _Placement:
         if not self.sharing.reuses_within_phase:
             return None
         for each in _replaceable(node, self.order[now].group):
-            place = self.places.get(each)
-            if place is None or place != Place("arena", place.offset):
+            allocation = self.allocations.get(each)
+            if allocation is None or allocation != Allocation("arena", allocation.offset):
                 continue
-            span = (place.offset, self.layout.bytes(each))
+            span = (allocation.offset, self.layout.bytes(each))
             if span in self._leaving.get(now, ()):
                 self._leaving[now].remove(span)
                 self._free(max(self.last.get(node, now), now), *span)
-                return place
+                return allocation
         return None
 
     def _free(self, group: int, offset: int, size: int) -> None:
@@ -156,33 +156,33 @@ class _Placement:
 
     # Loops.
 
-    def place_loop(self, s: Scheduled, now: int) -> None:
-        """Place what a loop computes, and make its steps.
+    def allocate_loop(self, s: Scheduled, now: int) -> None:
+        """Choose the memory of what a loop computes, and make its steps.
 
         An iteration moves along the sequences. A Carry and the value whose earlier steps it holds
         are in the same memory, one step apart.
         """
         loop = s.group.repeated
-        self._place_carried(s, loop, now)
+        self._allocate_carried(s, loop, now)
         for node in s.group.stored:
-            if node not in self.places:
+            if node not in self.allocations:
                 size, until = self.layout.bytes(node), self.last.get(node, now)
-                self.places[node] = Place("arena", self._take_for_loop(size, until, now))
-        self._place_reads(loop)
+                self.allocations[node] = Allocation("arena", self._take_for_loop(size, until, now))
+        self._allocate_reads(loop)
         # joined values come first, because their parts are stored within them
         own = sorted(loop.groups, key=lambda group: group.kind != GroupKind.CONCAT)
         for node in (node for group in own for node in group.stored):
             if node in loop.writes:
                 whole = loop.writes[node]
                 stride = self.layout.exact(whole) // loop.steps
-                self.places[node] = _of_first_iteration(self.places[whole], stride, loop)
-            elif node not in self.places:
+                self.allocations[node] = _of_first_iteration(self.allocations[whole], stride, loop)
+            elif node not in self.allocations:
                 offset = self._take_for_loop(self.layout.bytes(node), now, now)
-                self.places[node] = Place("arena", offset)
+                self.allocations[node] = Allocation("arena", offset)
             if isinstance(node.op, Concat) and node.op.axis == 0:
-                self._place_parts(node, loop)
+                self._allocate_parts(node, loop)
         for i, group in enumerate(loop.groups):
-            stores = tuple((node, self.places[node]) for node in group.stored)
+            stores = tuple((node, self.allocations[node]) for node in group.stored)
             mode = self.sharing.mode_in_loop(s, group)
             phase = s.phase + 1 + s.stages[i] if s.stages else s.phase
             # the rows of a product at a single position
@@ -194,7 +194,7 @@ class _Placement:
             self._free(max(until, now), offset, size)
         return offset
 
-    def _place_carried(self, s: Scheduled, loop: Repeated, now: int) -> None:
+    def _allocate_carried(self, s: Scheduled, loop: Repeated, now: int) -> None:
         for carry, then in loop.carried.items():
             whole = self.layout.exact(then)
             step = whole // loop.steps
@@ -206,52 +206,55 @@ class _Placement:
             earlier, later = offset, offset + step
             if loop.backward:
                 earlier, later = later, earlier
-            self.places[carry], self.places[then] = Place("arena", earlier), Place("arena", later)
+            self.allocations[carry], self.allocations[then] = (
+                Allocation("arena", earlier),
+                Allocation("arena", later),
+            )
             start = earlier + (loop.steps - 1) * step if loop.backward else earlier
-            s.stores.append((carry, Place("arena", start)))
+            s.stores.append((carry, Allocation("arena", start)))
 
-    def _place_reads(self, loop: Repeated) -> None:
-        """Place the leaves of one step: values from outside of the loop, or one step of them."""
+    def _allocate_reads(self, loop: Repeated) -> None:
+        """Find the leaves of one step: values from outside of the loop, or one step of them."""
         bases: dict[Node, tuple[int, ...]] = {}
         for leaf, value in loop.reads.items():
             seen = self.views[value]
             item = self.layout.step(seen.root)
-            place = self.places[seen.root]
-            place = replace(place, offset=place.offset + seen.offset * item)
+            allocation = self.allocations[seen.root]
+            allocation = replace(allocation, offset=allocation.offset + seen.offset * item)
             if leaf.type.rank == value.type.rank:
                 bases[leaf] = seen.strides
             else:
                 bases[leaf] = seen.strides[1:]
-                place = _of_first_iteration(place, seen.strides[0] * item, loop)
-            self.places[leaf] = place
+                allocation = _of_first_iteration(allocation, seen.strides[0] * item, loop)
+            self.allocations[leaf] = allocation
         self.views.update({node: view(node, bases) for node in loop.graph.nodes})
 
-    def _place_parts(self, joined: Node, loop: Repeated) -> None:
-        """Place values that are joined along the first axis directly where they are joined."""
+    def _allocate_parts(self, joined: Node, loop: Repeated) -> None:
+        """Put values that are joined along the first axis directly where they are joined."""
         nests = (group for group in loop.groups if group.kind == GroupKind.NEST)
         made = {node for group in nests for node in group.stored}
-        place, start = self.places[joined], 0
+        allocation, start = self.allocations[joined], 0
         for part in joined.inputs:
             if (
                 part in made
-                and part not in self.places
+                and part not in self.allocations
                 and part not in loop.writes
                 and part.type.batched == joined.type.batched
                 and isinstance(part.op, Elementwise)
             ):
-                self.places[part] = replace(place, offset=place.offset + start)
+                self.allocations[part] = replace(allocation, offset=allocation.offset + start)
             start += self.layout.exact(part)
 
 
-def _of_first_iteration(place: Place, stride: int, loop: Repeated) -> Place:
-    """Return the place of the step that a loop's first iteration reads or writes."""
+def _of_first_iteration(allocation: Allocation, stride: int, loop: Repeated) -> Allocation:
+    """Return the memory of the step that a loop's first iteration reads or writes."""
     if loop.backward:
-        return Place(place.space, place.offset + (loop.steps - 1) * stride, -stride)
-    return Place(place.space, place.offset, stride)
+        return Allocation(allocation.space, allocation.offset + (loop.steps - 1) * stride, -stride)
+    return Allocation(allocation.space, allocation.offset, stride)
 
 
-def _first_kept(wanted: Sequence[Place]) -> Place | None:
-    """Return the first of a value's target places that no later group overwrites."""
+def _first_kept(wanted: Sequence[Allocation]) -> Allocation | None:
+    """Return the first of a value's targets that no later group overwrites."""
     return next(
         (
             each
