@@ -145,7 +145,7 @@ def _shown(name: str, folder: Path) -> dict[str, Any]:
     found = summary(folder, name)
     told = {**asdict(found), "model": folder.parent.name}
     del told["folder"]
-    told["figures"] = {key: _number(each) for key, each in found.figures.items()}
+    told["figures"] = {key: _number(each) for key, each in found.metrics.items()}
     try:
         history = {} if found.problem else curves(folder)
     except (OSError, ValueError):  # a line is being written

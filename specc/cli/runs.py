@@ -67,7 +67,7 @@ def list_runs(
 
 def table(found: list[Summary]) -> list[str]:
     """Return the lines of the table."""
-    names = list(dict.fromkeys(name for each in found for name in each.figures))[:MOST_METRICS]
+    names = list(dict.fromkeys(name for each in found for name in each.metrics))[:MOST_METRICS]
     rows = [["run", "status", "epochs", "best", *names, "time", "spec"]]
     for each in found:
         if each.problem:
@@ -78,7 +78,7 @@ def table(found: list[Summary]) -> list[str]:
                 each.status,
                 f"{each.epochs}/{each.of_epochs}",
                 str(each.best_epoch or "-"),
-                *(f"{each.figures[name]:.4g}" if name in each.figures else "-" for name in names),
+                *(f"{each.metrics[name]:.4g}" if name in each.metrics else "-" for name in names),
                 duration(each.seconds),
                 each.spec,
             ]
@@ -148,8 +148,8 @@ def comparison(found: Comparison) -> list[str]:
     lines = aligned(
         [
             ["", first.name, second.name],
-            *(["metrics of the best epoch", "", ""] for _ in found.figures[:1]),
-            *([f"  {each.name}", each.first or "-", each.second or "-"] for each in found.figures),
+            *(["metrics of the best epoch", "", ""] for _ in found.metrics[:1]),
+            *([f"  {each.name}", each.first or "-", each.second or "-"] for each in found.metrics),
             ["best epoch", f"{first.best_epoch}", f"{second.best_epoch}"],
             ["time", duration(first.seconds), duration(second.seconds)],
             ["parameters", *(f"{count:,}" for count in found.parameters)],

@@ -129,7 +129,7 @@ def sweep(
     if not quiet:
         from specc.report.sweep import sweep_page
 
-        page = plan.place / "report.html"
+        page = plan.own_folder / "report.html"
         write_whole(page, sweep_page(result))
         click.echo(f"report: {page}")
     return 0

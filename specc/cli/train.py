@@ -219,10 +219,10 @@ def _all_folds(
         folders.append(training.run.folder)
         if status:
             return status
-    figures = summary(folders)
-    width = max(map(len, figures), default=0)
+    metrics = summary(folders)
+    width = max(map(len, metrics), default=0)
     click.echo(f"{len(folds)} folds: mean and standard deviation of the best epochs")
-    for name, (mean, deviation) in figures.items():
+    for name, (mean, deviation) in metrics.items():
         click.echo(f"  {name:<{width}}  {mean:.4g} ± {deviation:.2g}")
     return 0
 
@@ -387,14 +387,14 @@ def _next(run: RunFolder) -> str:
 
 def _result(run: RunFolder) -> str:
     """Return lines with the best epoch and the folder of the run."""
-    from specc.runs.display import figures
+    from specc.runs.display import metrics_line
     from specc.runtime.best import best_of
 
     best = best_of(run)
     if best is None:
         return f"{run.folder}: no epoch is complete"
     what = "validation" if best.part == "val" else "training"
-    return f"best {what} after {best}: {figures(best.figures)}\n{run.folder}"
+    return f"best {what} after {best}: {metrics_line(best.metrics)}\n{run.folder}"
 
 
 class Interruption:

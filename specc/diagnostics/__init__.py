@@ -88,15 +88,18 @@ class Diagnostic:
             "name": self.name,
             "severity": self.severity,
             "message": self.message,
-            **_place(self.span),
-            "labels": [{"message": label.message, **_place(label.span)} for label in self.labels],
+            **_location(self.span),
+            "labels": [
+                {"message": label.message, **_location(label.span)} for label in self.labels
+            ],
             "notes": list(self.notes),
             "help": self.help,
             "fixes": [
                 {
                     "message": fix.message,
                     "edits": [
-                        {**_place(edit.span), "replacement": edit.replacement} for edit in fix.edits
+                        {**_location(edit.span), "replacement": edit.replacement}
+                        for edit in fix.edits
                     ],
                 }
                 for fix in self.fixes
@@ -118,7 +121,7 @@ class Diagnostic:
         )
 
 
-def _place(span: Span) -> dict[str, Any]:
+def _location(span: Span) -> dict[str, Any]:
     (line, column), (end_line, end_column) = map(span.source.position, (span.start, span.end))
     return {
         "file": span.source.name,

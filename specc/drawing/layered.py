@@ -82,23 +82,23 @@ def layered(
 def _rows(keys: Sequence[Key], arrows: Sequence[tuple[Key, Key]]) -> dict[Key, int]:
     """Return the row of each key: below its sources, or just above its first user if none."""
     before: dict[Key, list[Key]] = {key: [] for key in keys}
-    behind: dict[Key, list[Key]] = {key: [] for key in keys}
+    after: dict[Key, list[Key]] = {key: [] for key in keys}
     for start, end in arrows:
         before[end].append(start)
-        behind[start].append(end)
+        after[start].append(end)
     rows = dict.fromkeys(keys, 0)
     waiting = [key for key in keys if not before[key]]
     left = {key: len(before[key]) for key in keys}
     for key in waiting:
-        for each in behind[key]:
+        for each in after[key]:
             rows[each] = max(rows[each], rows[key] + 1)
             left[each] -= 1
             if not left[each]:
                 waiting.append(each)
     assert len(waiting) == len(keys), "the arrows of a drawing go in a circle; please report this"
     for key in reversed(waiting):
-        if not before[key] and behind[key]:
-            rows[key] = min(rows[each] for each in behind[key]) - 1
+        if not before[key] and after[key]:
+            rows[key] = min(rows[each] for each in after[key]) - 1
     first = min(rows.values(), default=0)
     return {key: row - first for key, row in rows.items()}
 

@@ -229,7 +229,7 @@ def _state_within(loop: Loop, node: Node) -> tuple[int, int] | None:
 
 def _by_rows(loop: Loop, product: Node, matrix: Node, array: np.ndarray) -> np.ndarray | None:
     """Return the factor as [outputs, elements of the state]; None if it is not a matrix."""
-    stand_ins = [
+    substitutes = [
         leaf(
             Input(
                 Role.STEP,
@@ -239,7 +239,7 @@ def _by_rows(loop: Loop, product: Node, matrix: Node, array: np.ndarray) -> np.n
         )
         for k, each in enumerate(product.inputs)
     ]
-    op = one_step(product, stand_ins).op
+    op = one_step(product, substitutes).op
     assert isinstance(op, Contract), "a step of a matrix product is a matrix product"
     first = product.inputs[0] is matrix
     of_matrix, of_state = (op.left, op.right) if first else (op.right, op.left)

@@ -17,7 +17,7 @@ bucketing        batches of short examples, on programs over fewer steps
 rollback         copies of the weights, restored after a step that diverged
 inspection       time by kernel, flow of gradients, causes of divergence
 divergence       the first operation of a step that was not finite
-tables           predictions and figures from tables, by the names of columns
+tables           predictions and metrics from tables, by the names of columns
 answers          what outputs mean: classes' names and probabilities
 fitting          training in memory
 saving           a folder from which a model is opened again

@@ -101,7 +101,7 @@ class Net(RowNet):
         `data` and `validate` are what `evaluate` takes; `validate=0.2` keeps a fifth of the data
         for it. With validation the model ends with the weights of its best epoch. Each of
         `callbacks` is called with the `Epoch` after each epoch; one that returns True stops the
-        training. Returns the epochs, with their figures.
+        training. Returns the epochs, with their metrics.
 
         >>> net = specc.compile(specc.load("models/linear.dl"))
         >>> epochs = net.fit({"x": np.zeros((3, 64)), "label": [0, 1, 2]}, epochs=2)

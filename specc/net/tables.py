@@ -1,4 +1,4 @@
-"""Predictions and figures from tables: by the names of columns, a row for each row.
+"""Predictions and metrics from tables: by the names of columns, a row for each row.
 
     predict(net, frame)        # the same kind of frame: classes' names, probabilities
     evaluate(net, frame)       # {"loss": 0.31, "accuracy": 0.92}

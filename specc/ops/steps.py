@@ -142,7 +142,7 @@ def step_of(loop: Loop) -> OneStep:
     reads: dict[Node, tuple[Node, bool]] = {}
     known: dict[tuple[Node, bool], Node] = {}
 
-    def standing_for(node: Node, each_step: bool) -> Node:
+    def substitute_for(node: Node, each_step: bool) -> Node:
         if (node, each_step) not in known:
             type_ = replace(node.type, shape=node.type.shape[1:]) if each_step else node.type
             made = leaf(Input(Role.STEP, str(len(known)), type_), node.origin)
@@ -158,7 +158,7 @@ def step_of(loop: Loop) -> OneStep:
             own[node] = one_step(
                 node,
                 [
-                    own[each] if each in own else standing_for(each, node.op.reads_step(position))
+                    own[each] if each in own else substitute_for(each, node.op.reads_step(position))
                     for position, each in enumerate(node.inputs)
                 ],
             )

@@ -341,7 +341,7 @@ def _loop_group(loop: Loop, members: tuple[Node, ...], read_elsewhere: set[Node]
                 if node in one and not isinstance(node.op, Carry)
             }
         ),
-        own_place=True,
+        own_memory=True,
     )
     needed = set(graph.nodes)
     repeated = Repeated(

@@ -22,10 +22,10 @@ from specc.ops.shape import Concat, Reshape
 from specc.ops.views import in_c_order, root_of
 
 
-def prepare(graph: Graph, own_place: bool = False) -> Graph:
+def prepare(graph: Graph, own_memory: bool = False) -> Graph:
     """Return the graph with its sums over shards and its copies as nodes.
 
-    With `own_place` every output is computed into memory of its own, and is never only a view.
+    With `own_memory` every output is computed into memory of its own, and is never only a view.
     """
 
     def reduce_shards(node: Node) -> Node:
@@ -63,22 +63,22 @@ def prepare(graph: Graph, own_place: bool = False) -> Graph:
     ends = overwritten_by(graph)
     for name, node in graph.outputs.items():
         root = root_of(node)
-        lies_elsewhere = root is not node or node.op.form is Form.LEAF
-        lies_elsewhere |= own_place and node in outputs.values()
+        is_elsewhere = root is not node or node.op.form is Form.LEAF
+        is_elsewhere |= own_memory and node in outputs.values()
         # the state that a stream leaves is also written to an array outside of the arena
         is_slot = kind_of(name) == OutputKind.SLOT
-        own = own_place or is_slot
+        own = own_memory or is_slot
         # a kernel writes to one place, which is the slot if it overwrites what that holds
-        lies_elsewhere |= is_slot and node.op.form is Form.KERNEL and not node.op.overwrites_first
+        is_elsewhere |= is_slot and node.op.form is Form.KERNEL and not node.op.overwrites_first
         # a value that other nodes read cannot wait until every reader of the old value has run,
         # and only a formula reads each element of the old value before it writes the new one
-        lies_elsewhere |= kind_of(name) in (OutputKind.PARAM, OutputKind.STATE) and (
+        is_elsewhere |= kind_of(name) in (OutputKind.PARAM, OutputKind.STATE) and (
             node not in ends or node.op.form is not Form.ELEMENT
         )
-        if lies_elsewhere and (own or not (node.type.batched and in_c_order(node))):
+        if is_elsewhere and (own or not (node.type.batched and in_c_order(node))):
             node = apply(Copy(), node)
         outputs[name] = node
-    return Graph(outputs) if own_place else _prepare_loops(Graph(outputs))
+    return Graph(outputs) if own_memory else _prepare_loops(Graph(outputs))
 
 
 def _with_old_values(graph: Graph) -> Graph:

@@ -104,11 +104,11 @@ class _NotStepwise(Exception):
 class _Needs(Exception):
     """A value is needed that is not computed yet."""
 
-    def __init__(self, place: Place):
+    def __init__(self, place: AtStep):
         self.place = place
 
 
-Place = tuple[Node, int, int]
+AtStep = tuple[Node, int, int]
 """A node at a step along an axis: the current one, or 1 before it."""
 
 
@@ -125,7 +125,7 @@ class _Walk:
     dependences: dict[Node, Dependence]
     steps: int
     room: int
-    found: dict[Place, Node] = field(default_factory=dict)
+    found: dict[AtStep, Node] = field(default_factory=dict)
     wholes: dict[Node, Node] = field(default_factory=dict)
     kept: dict[tuple[Node, bool], Node] = field(default_factory=dict)
     slots: dict[str, Node | None] = field(

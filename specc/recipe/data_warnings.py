@@ -30,7 +30,7 @@ class Reach:
 
 def large_batch(recipe: Recipe, count: int) -> Diagnostic | None:
     """Return the warning about a batch with more room than there are examples."""
-    span = recipe.places.get("batch") or (recipe.data.span if recipe.data else None) or recipe.span
+    span = recipe.spans.get("batch") or (recipe.data.span if recipe.data else None) or recipe.span
     if recipe.examples_per_step <= count or span is None:
         return None
     return Diagnostic(

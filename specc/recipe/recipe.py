@@ -143,7 +143,7 @@ class Recipe:
     from disk during training. During training the model generates texts of `sample` symbols
     that start with `prompt`, at a `temperature`, and keeps about `snapshots` snapshots of the
     weights. `columns` are the formulas of columns, in order. `starts` are the weights that
-    training starts with. `places` has the values of the settings in the file.
+    training starts with. `spans` has the values of the settings in the file.
 
     A training step averages the gradients of `accumulate` batches of `batch` examples.
 
@@ -182,7 +182,7 @@ class Recipe:
     temperature: float = 1.0
     snapshots: int | None = None
     span: Span | None = None
-    places: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)
+    spans: dict[str, Span] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def examples_per_step(self) -> int:

@@ -70,7 +70,7 @@ def _facts(subject: Subject) -> list[tuple[str, str]]:
         }
         best = best_of(open_run(subject.folder)) if subject.folder is not None else None
         if best is not None and best.is_within:
-            found = best.figures
+            found = best.metrics
         facts += [(f"{known} {short}", written(value)) for short, value in found.items()]
         facts.append(("time", duration(rows["seconds"][-1])))
     size = sum(int(array.size) for array in subject.net.params.values())

@@ -38,11 +38,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs with their differences; `figures` has all metrics, also equal ones."""
+    """Two runs with their differences; `metrics` has all metrics, also equal ones."""
 
     runs: tuple[Summary, Summary]
     settings: list[Difference]
-    figures: list[Difference]
+    metrics: list[Difference]
     layers: list[Difference]
     parameters: tuple[int, int]
 
@@ -55,8 +55,8 @@ def compare(first: Path, second: Path, names: tuple[str, str], listener: Listene
         {**settings_of(*program), **run.overrides}
         for program, run in zip(programs, both, strict=True)
     ]
-    figures = [
-        {f"{run.part}_{name}": f"{value:.5g}" for name, value in run.figures.items()}
+    metrics = [
+        {f"{run.part}_{name}": f"{value:.5g}" for name, value in run.metrics.items()}
         for run in both
     ]
     layers = [layers_of(program) for program, _ in programs]
@@ -65,8 +65,8 @@ def compare(first: Path, second: Path, names: tuple[str, str], listener: Listene
         both,
         _differing(settings[0], settings[1]),
         [
-            Difference(name, figures[0].get(name), figures[1].get(name))
-            for name in dict.fromkeys([*figures[0], *figures[1]])
+            Difference(name, metrics[0].get(name), metrics[1].get(name))
+            for name in dict.fromkeys([*metrics[0], *metrics[1]])
         ],
         _differing(layers[0], layers[1]),
         (int(counts[0]), int(counts[1])),

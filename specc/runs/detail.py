@@ -135,11 +135,11 @@ def slices(
     found = {}
     for k in np.argsort(-counts, kind="stable")[:MOST_SLICES].tolist():
         rows = part.numbers[values.astype(str) == words[k]]
-        figures = net.evaluate_rows(part.columns, rows)
+        metrics = net.evaluate_rows(part.columns, rows)
         names = short_names(net.columns)
         found[str(words[k])] = (
             int(counts[k]),
-            {short: float(figures[name]) for name, short in names.items()},
+            {short: float(metrics[name]) for name, short in names.items()},
         )
     return found
 

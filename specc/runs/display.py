@@ -48,7 +48,7 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
     return "".join(BLOCKS[round((each - low) / span * (len(BLOCKS) - 1))] for each in means)
 
 
-def figures(values: dict[str, float]) -> str:
+def metrics_line(values: dict[str, float]) -> str:
     """Return values as text: `loss 0.0702 accuracy 0.9771`."""
     return " ".join(f"{name} {value:.4g}" for name, value in values.items())
 
@@ -95,7 +95,7 @@ class EpochColumns:
         return f"{place}{cells}{epoch.examples_per_second:>13,.0f}{star}"
 
     def line_within(self, evaluation: Evaluation) -> str:
-        """The figures of an evaluation within an epoch."""
+        """The metrics of an evaluation within an epoch."""
         cells = self._cells({"val": evaluation.validation})
         place = f"step {evaluation.step:,}"
         return f"{place:<{self.first}}{cells}{'':13}{' *' if evaluation.is_best else ''}".rstrip()

@@ -33,7 +33,7 @@ def summary(folders: Sequence[Path]) -> dict[str, tuple[float, float]]:
     found: dict[str, list[float]] = {}
     for folder in folders:
         best = best_of(open_run(folder))
-        for name, value in (best.figures if best is not None else {}).items():
+        for name, value in (best.metrics if best is not None else {}).items():
             found.setdefault(name, []).append(value)
     return {
         name: (fmean(each), stdev(each) if len(each) > 1 else 0.0) for name, each in found.items()

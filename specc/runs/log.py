@@ -69,7 +69,7 @@ class Jsonl(LogWatch):
 
     def epoch(self, epoch: Epoch) -> bool | None:
         named = {"event": "epoch", "epoch": epoch.epoch, "step": epoch.step}
-        self._write({**named, "seconds": epoch.seconds, **figures_of(epoch)})
+        self._write({**named, "seconds": epoch.seconds, **metrics_of(epoch)})
         return super().epoch(epoch)
 
     def _write(self, record: dict[str, Any]) -> None:
@@ -99,7 +99,7 @@ class TensorBoard(LogWatch):
         super().evaluation(evaluation)
 
     def epoch(self, epoch: Epoch) -> bool | None:
-        for name, value in figures_of(epoch).items():
+        for name, value in metrics_of(epoch).items():
             part, _, short = name.partition("_")
             self._writer.add_scalar(f"{short}/{part}", value, epoch.step)
         self._writer.add_scalar("examples_per_second", epoch.examples_per_second, epoch.step)
@@ -110,7 +110,7 @@ class TensorBoard(LogWatch):
         self._writer.close()
 
 
-def figures_of(epoch: Epoch) -> dict[str, float]:
+def metrics_of(epoch: Epoch) -> dict[str, float]:
     """Return the metrics of an epoch, with the names of metrics.csv."""
     found = {f"train_{name}": value for name, value in epoch.training.items()}
     return {**found, **{f"val_{name}": value for name, value in (epoch.validation or {}).items()}}

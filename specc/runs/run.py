@@ -147,8 +147,8 @@ class Run:
     def __repr__(self) -> str:
         found = self.summary
         part = "validation" if found.part == "val" else "training"
-        figures = " ".join(f"{name} {value:.4g}" for name, value in found.figures.items())
-        best = f", best epoch {found.best_epoch}: {part} {figures}" if found.best_epoch else ""
+        metrics = " ".join(f"{name} {value:.4g}" for name, value in found.metrics.items())
+        best = f", best epoch {found.best_epoch}: {part} {metrics}" if found.best_epoch else ""
         return f"<Run {self.folder}: {found.epochs} of {found.of_epochs} epochs{best}>"
 
     def _repr_html_(self) -> str:

@@ -141,10 +141,10 @@ class RunTraining:
         except (KeyError, LookupError) as error:
             what = f"the training data does not contain {error.args[0]!r}"
             message = what if isinstance(error, KeyError) else str(error.args[0])
-            places = program.recipe.places
-            place = places.get("prompt" if isinstance(error, KeyError) else "sample")
+            setting = "prompt" if isinstance(error, KeyError) else "sample"
+            span = program.recipe.spans.get(setting)
             raise data_error(
-                message, place, help="use only symbols of the training text in `prompt`"
+                message, span, help="use only symbols of the training text in `prompt`"
             ) from None
 
 
@@ -441,8 +441,8 @@ def _require_training(program: Program, source: Source) -> None:
         elif not program.updates and program.frozen:
             help = "remove one of them from `freeze`"
         message = f"`{program.name}` cannot be trained: {reason}"
-        place = program.recipe.span or start_of(source.name)
-        raise SpecError([diagnostic("no-train", message, place, help=help)])
+        span = program.recipe.span or start_of(source.name)
+        raise SpecError([diagnostic("no-train", message, span, help=help)])
 
 
 def _texts(source: Source) -> list[object]:

@@ -1,7 +1,7 @@
 """The status and results of a run, without loading its model: for tables and `@best`.
 
 found = summary(Path("runs/digits/3"))
-found.figures            # {"loss": 0.18, "accuracy": 0.958}: validation, of the best epoch
+found.metrics            # {"loss": 0.18, "accuracy": 0.958}: validation, of the best epoch
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SHOWN = 8  # hex digits of the hash of a file
 class Summary:
     """A run at a glance.
 
-    `figures` has the metrics of the best epoch, on the validation part (`part` is "val") or the
+    `metrics` has the metrics of the best epoch, on the validation part (`part` is "val") or the
     training part ("train"). `spec` is the beginning of the hash of model.dl. `overrides` has those
     of the command line and the values of a sweep's trial. `problem` says why a run cannot be read.
     """
@@ -32,7 +32,7 @@ class Summary:
     best_epoch: int = 0
     seconds: float = 0.0
     part: str = ""
-    figures: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
     spec: str = ""
     overrides: dict[str, str] = field(default_factory=dict)
     problem: str = ""
@@ -51,9 +51,9 @@ def summary(folder: Path, name: str) -> Summary:
         return Summary(name, folder, problem=error.diagnostics[0].message)
     record = run.record
     best = best_of(run)
-    part, figures = figures_of(rows[-1] if rows else {})
+    part, metrics = metrics_of(rows[-1] if rows else {})
     if best is not None:
-        part, figures = best.part, best.figures
+        part, metrics = best.part, best.metrics
     return Summary(
         name,
         folder,
@@ -63,7 +63,7 @@ def summary(folder: Path, name: str) -> Summary:
         best_epoch(folder),
         float(rows[-1]["seconds"]) if rows else 0.0,
         part,
-        figures,
+        metrics,
         record.pins.texts.get("model.dl", "")[:SHOWN] if record.pins else "",
         {**record.sweep, **record.overrides},
     )
@@ -102,7 +102,7 @@ def best_value(folder: Path) -> float | None:
     return -found.best if monitor is not None and monitor.is_max else found.best
 
 
-def figures_of(row: dict[str, str]) -> tuple[str, dict[str, float]]:
+def metrics_of(row: dict[str, str]) -> tuple[str, dict[str, float]]:
     """Return the part of a line of metrics.csv, "val" or "train", and its metrics by name."""
     part = "val" if row.get("val_loss") else "train"
     names = {name: name.removeprefix(f"{part}_") for name in row if name.startswith(f"{part}_")}

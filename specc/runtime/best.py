@@ -1,7 +1,7 @@
 """The best evaluation of a run: at the end of an epoch, or within one.
 
 best = best_of(run)
-best.figures         # {"loss": 0.18, "accuracy": 0.958}
+best.metrics         # {"loss": 0.18, "accuracy": 0.958}
 str(best)            # "epoch 3", or "step 250, in epoch 3"
 """
 
@@ -23,7 +23,7 @@ class Best:
     step: int
     is_within: bool
     part: str
-    figures: dict[str, float]
+    metrics: dict[str, float]
 
     def __str__(self) -> str:
         epoch = f"epoch {self.epoch}"
@@ -31,7 +31,7 @@ class Best:
 
 
 def best_of(run: RunFolder) -> Best | None:
-    """Return the best evaluation of a run; None if there was none, or its figures are gone."""
+    """Return the best evaluation of a run; None if there was none, or its metrics are gone."""
     progress = checkpoint.progress_of(run.best)
     if progress is None:
         return None

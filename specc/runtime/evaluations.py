@@ -39,7 +39,7 @@ class EvaluationsFile:
 
 
 def values_of(folder: Path, step: int) -> dict[str, float] | None:
-    """Return the figures of the evaluation after so many steps; None if there is none."""
+    """Return the metrics of the evaluation after so many steps; None if there is none."""
     path = folder / NAME
     if not path.is_file():
         return None

@@ -31,7 +31,7 @@ class Keeper(Protocol):
         ...
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The file or folder that a message names if the model has no source location."""
         ...
 
@@ -69,7 +69,7 @@ class InFolder(Checkpoints):
         self.metrics = MetricsFile(run.metrics, net.columns, epoch)
         self.evaluations = EvaluationsFile(run.folder, net.columns)
         super().__init__(run.last, run.best, net, before=self.metrics.sync)
-        self.name, self.place = f"`{run.last}`", str(run.folder)
+        self.name, self.location = f"`{run.last}`", str(run.folder)
 
     def append(self, epoch: Epoch) -> None:
         self.metrics.append(epoch)
@@ -89,7 +89,7 @@ class InMemory:
 
     def __init__(self, net: CompiledModel) -> None:
         self.net = net
-        self.name, self.place = "the model", net.name
+        self.name, self.location = "the model", net.name
         self.epochs: list[Epoch] = []
         self.evaluations: list[tuple[int, dict[str, float]]] = []
         self._last, self._best = Snapshot(), Snapshot()

@@ -297,11 +297,11 @@ class _Loop:
         if validation is not None:
             held_out, _ = self._timed(self._evaluated, validation)
         what = "loss" if held_out is None else "validation loss"
-        figures = training if held_out is None else held_out
-        if not np.isfinite(figures["loss"]):
-            self._diverged(f"the {what} is {figures['loss']}", done, old.records[-5:, 0])
+        metrics = training if held_out is None else held_out
+        if not np.isfinite(metrics["loss"]):
+            self._diverged(f"the {what} is {metrics['loss']}", done, old.records[-5:, 0])
         self._require_finite(done, old.records[-5:, 0])
-        watched = net.watched(figures)
+        watched = net.watched(metrics)
         is_best = is_better(watched, old.best, self.recipe)
         self.progress = replace(
             old,
@@ -391,7 +391,7 @@ class _Loop:
             notes.append(f"{self.keeper.name} holds the weights before step {step}")
         else:
             notes.append(f"{self.keeper.name} holds the state after epoch {self.progress.epoch}")
-        place, labels = self.recipe.span or start_of(self.keeper.place), []
+        place, labels = self.recipe.span or start_of(self.keeper.location), []
         if finding is not None and finding.span is not None:
             place, labels = finding.span, [Label(finding.span, finding.what)]
         found = diagnostic(

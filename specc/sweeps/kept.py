@@ -32,9 +32,9 @@ def keep(plan: SweepPlan) -> None:
     said["storage"] = "" if plan.storage == own or has_secret else plan.storage
     said["is_secret"] = has_secret
     content = (json.dumps(said, indent=1) + "\n").encode()
-    path = plan.place / FILE
+    path = plan.own_folder / FILE
     try:
-        make_folders(plan.place)
+        make_folders(plan.own_folder)
         is_there = path.is_file() and path.read_bytes() == content
     except OSError as error:
         raise run_error(f"cannot write `{path}`: {reason(error)}", path) from None

@@ -65,7 +65,7 @@ class SweepPlan:
         return Source(self.name, self.text)
 
     @property
-    def place(self) -> Path:
+    def own_folder(self) -> Path:
         """The folder for the sweep's own files, beside the model's runs."""
         return Path(self.runs) / self.study.rpartition("-")[0] / "sweeps" / self.study
 

@@ -109,7 +109,7 @@ def _training(plan: SweepPlan, trial: optuna.trial.Trial) -> RunTraining:
 
 def _run_of(plan: SweepPlan, mark: str) -> Path | None:
     """Return the run of a trial whose worker was killed before it recorded the run."""
-    for path in plan.place.parents[1].glob("*/run.json"):
+    for path in plan.own_folder.parents[1].glob("*/run.json"):
         try:
             if json.loads(path.read_bytes()).get("trial") == mark:
                 return path.parent

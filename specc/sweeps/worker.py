@@ -50,12 +50,12 @@ def work(
     each trial.
     """
     study = study_of(plan, number + len(study_of(plan).get_trials(deepcopy=False)))
-    place = plan.place / f"worker-{uuid4().hex[:12]}"
-    place.mkdir(parents=True)
-    lock = Lock.take(place)
+    folder = plan.own_folder / f"worker-{uuid4().hex[:12]}"
+    folder.mkdir(parents=True)
+    lock = Lock.take(folder)
     try:
         while not should_stop():
-            trial = _taken_over(plan, study, place) or _new(plan, study, place)
+            trial = _taken_over(plan, study, folder) or _new(plan, study, folder)
             if trial is None:
                 return "done" if _is_full(plan, study) else "empty"
             if carried_out(plan, study, trial, should_stop) == INTERRUPTED:
@@ -64,14 +64,14 @@ def work(
         return INTERRUPTED
     finally:
         lock.release()
-        rmtree(place, ignore_errors=True)
+        rmtree(folder, ignore_errors=True)
 
 
 def _is_full(plan: SweepPlan, study: optuna.Study) -> bool:
     return len(counted(study.get_trials(deepcopy=False))) >= plan.trials
 
 
-def _new(plan: SweepPlan, study: optuna.Study, place: Path) -> optuna.trial.Trial | None:
+def _new(plan: SweepPlan, study: optuna.Study, folder: Path) -> optuna.trial.Trial | None:
     """Start a trial with new values; return None if there are enough trials or no more values."""
     space = plan.space()
     for attempt in range(TRIES):
@@ -86,7 +86,7 @@ def _new(plan: SweepPlan, study: optuna.Study, place: Path) -> optuna.trial.Tria
             if every:
                 study.enqueue_trial(random.Random(plan.seed + attempt).choice(every))
         trial = study.ask()
-        trial.set_user_attr(WORKER, str(place.resolve()))
+        trial.set_user_attr(WORKER, str(folder.resolve()))
         trial.set_user_attr(HOST, socket.gethostname())
         values = drawn(space, trial)
         trial.set_user_attr(VALUES, key_of(values))
@@ -119,14 +119,14 @@ def _withdraw(study: optuna.Study, trial: optuna.trial.Trial) -> None:
     study.tell(trial, state=optuna_module().trial.TrialState.FAIL)
 
 
-def _taken_over(plan: SweepPlan, study: optuna.Study, place: Path) -> optuna.trial.Trial | None:
+def _taken_over(plan: SweepPlan, study: optuna.Study, folder: Path) -> optuna.trial.Trial | None:
     """Take over a trial whose worker is gone; None if there is none."""
     optuna = optuna_module()
     states = (optuna.trial.TrialState.RUNNING,)
     if not study.get_trials(deepcopy=False, states=states):
         return None
     with suppress(RunError):
-        lock = Lock.taken(plan.place)
+        lock = Lock.taken(plan.own_folder)
         if lock is None:
             return None  # another worker is looking for such trials
         try:
@@ -136,7 +136,7 @@ def _taken_over(plan: SweepPlan, study: optuna.Study, place: Path) -> optuna.tri
                 if not _is_orphan(each):
                     continue
                 trial = optuna.trial.Trial(study, each._trial_id)
-                trial.set_user_attr(WORKER, str(place.resolve()))
+                trial.set_user_attr(WORKER, str(folder.resolve()))
                 if VALUES in each.user_attrs:
                     return trial
                 _withdraw(study, trial)  # its worker died before it had drawn all values
@@ -150,12 +150,12 @@ def _is_orphan(trial: optuna.trial.FrozenTrial) -> bool:
 
     A worker on another machine is known only by its folder, if both machines can see it.
     """
-    place = trial.user_attrs.get(WORKER)
-    if place is None:
+    name = trial.user_attrs.get(WORKER)
+    if name is None:
         # the trial was just created, or its process was killed right afterwards
         begun = trial.datetime_start
         return begun is not None and time.time() - begun.timestamp() > 60
-    folder = Path(place)
+    folder = Path(name)
     if not folder.is_dir():
         return trial.user_attrs.get(HOST) == socket.gethostname()
     lock = Lock.taken(folder)

@@ -19,6 +19,7 @@ from typing import Any
 
 from specc.target.expressions import (
     Binary,
+    Boolean,
     Call,
     Choose,
     Compare,
@@ -28,7 +29,6 @@ from specc.target.expressions import (
     Logical,
     Name,
     Real,
-    Truth,
     Unary,
 )
 from specc.target.sharing import counted
@@ -77,7 +77,7 @@ def function(tree: Expression, names: tuple[str, ...]) -> Callable[[tuple[float,
         nonlocal slots
         if id(part) not in built:
             act = _step(part, names, of)
-            if uses[id(part)] > 1 and not isinstance(part, (Name, Real, Integer, Truth)):
+            if uses[id(part)] > 1 and not isinstance(part, (Name, Real, Integer, Boolean)):
                 act = _kept(act, slots)
                 slots += 1
             built[id(part)] = act
@@ -108,7 +108,7 @@ def _step(
     match tree:
         case Name(name):
             return operator.itemgetter(names.index(name))
-        case Real(value) | Integer(value) | Truth(value):
+        case Real(value) | Integer(value) | Boolean(value):
             return lambda values: value
         case Unary(sign, operand):
             act, x = operator.neg if sign == "-" else operator.not_, of(operand)
@@ -156,7 +156,7 @@ def _value(tree: Expression, names: Mapping[str, Any], kit: _Kit, known: dict[in
     match tree:
         case Name(name):
             return names[name]
-        case Real(value) | Integer(value) | Truth(value):
+        case Real(value) | Integer(value) | Boolean(value):
             return value
         case Unary("-", operand):
             return -of(operand)

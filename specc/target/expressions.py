@@ -121,7 +121,7 @@ class Real(Expression):
 
 
 @dataclass(eq=False, repr=False)
-class Truth(Expression):
+class Boolean(Expression):
     """True or False."""
 
     value: bool
@@ -217,7 +217,7 @@ def expression(value: Operand) -> Expression:
     if isinstance(value, Expression):
         return value
     if isinstance(value, bool):
-        return Truth(value)
+        return Boolean(value)
     return Integer(value) if isinstance(value, int) else Real(float(value))
 
 

@@ -27,6 +27,7 @@ from specc.target.expressions import (
     Arithmetic,
     ArrayView,
     Binary,
+    Boolean,
     Call,
     Choose,
     Compare,
@@ -40,7 +41,6 @@ from specc.target.expressions import (
     Name,
     Real,
     Stack,
-    Truth,
     Unary,
     replaced,
 )
@@ -312,7 +312,7 @@ def tree_of(node: ast.expr, names: Mapping[str, Expression | str] = {}) -> Expre
             assert isinstance(tree, Expression), f"{id} is a type of numbers"
             return tree
         case ast.Constant(bool() as value):
-            return Truth(value)
+            return Boolean(value)
         case ast.Constant(int() as value):
             return Integer(value)
         case ast.Constant(float() as value):

@@ -124,15 +124,15 @@ def test_a_sweep_without_a_complete_trial_has_a_page(folder):
 
 def test_a_password_is_not_kept(folder):
     plan = specc.sweep("line.dl", trials=1, epochs=1).plan
-    assert kept(plan.place).storage == plan.storage
+    assert kept(plan.own_folder).storage == plan.storage
     other = type(plan)(**{**plan.__dict__, "storage": "postgresql://me:hidden@there/sweeps"})
     keep(other)
-    assert "hidden" not in (plan.place / FILE).read_text()
+    assert "hidden" not in (plan.own_folder / FILE).read_text()
     with pytest.raises(specc.SpecError, match="has a password, which specc does not keep"):
-        kept(plan.place)
+        kept(plan.own_folder)
     open_ = type(plan)(**{**plan.__dict__, "storage": "postgresql://me@there/sweeps"})
     keep(open_)
-    assert kept(plan.place).storage == "postgresql://me@there/sweeps"
+    assert kept(plan.own_folder).storage == "postgresql://me@there/sweeps"
 
 
 def test_the_best_so_far_leaves_out_trials_that_were_stopped():

@@ -10,7 +10,7 @@ import pytest
 
 from specc.runs import display as shown
 from specc.runs.display import EpochColumns, Lines, Quiet, Terminal, display, sparkline
-from specc.runs.log import Jsonl, figures_of, logged
+from specc.runs.log import Jsonl, logged, metrics_of
 from specc.runtime.metrics import Epoch
 
 NET = SimpleNamespace(
@@ -132,6 +132,6 @@ def test_tensorboard_gets_the_figures_by_name(tmp_path):
     log.close()
     (written,) = (tmp_path / "tensorboard").iterdir()
     content = written.read_bytes()
-    for name in figures_of(EPOCH):
+    for name in metrics_of(EPOCH):
         part, _, short = name.partition("_")
         assert f"{short}/{part}".encode() in content

@@ -141,7 +141,7 @@ def test_a_comparison_tells_settings_and_layers_apart(work):
     assert {(each.name, each.kind) for each in other.layers} == {
         ("dense2", "changed"), ("dense3", "added"), ("relu1", "added"),
     }  # fmt: skip
-    assert {each.name for each in other.figures} == {"val_loss", "val_accuracy"}
+    assert {each.name for each in other.metrics} == {"val_loss", "val_accuracy"}
 
 
 def test_the_compare_command_prints_what_differs(work, specc):

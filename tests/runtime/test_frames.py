@@ -68,7 +68,7 @@ def test_arrays_keep_their_shapes_and_types():
     images = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     columns = table_of({"image": images, "label": np.array([0, 1])}).read()
     assert columns.raw["image"].array is images and columns.raw["image"].shape == (3, 4)
-    assert columns.place(1, "image", 5) == "the data, row 1, column `image`, value [1, 1]"
+    assert columns.location(1, "image", 5) == "the data, row 1, column `image`, value [1, 1]"
 
 
 def test_a_structured_array_is_a_table():

@@ -63,7 +63,7 @@ def test_the_best_weights_may_be_those_of_the_midst_of_an_epoch(train):
         best = best_of(open_run(run.folder))
         assert best.step == at and best.is_within == (at % 20 != 0)
         assert best.epoch == -(-at // 20) == run.summary.best_epoch
-        assert best.figures["loss"] == pytest.approx(losses[at]) == run.summary.figures["loss"]
+        assert best.metrics["loss"] == pytest.approx(losses[at]) == run.summary.metrics["loss"]
         held_out = {name: np.load("b.npz")[name] for name in ("x", "y")}
         assert run.net.evaluate(held_out)["loss"] == pytest.approx(losses[at], rel=1e-6)
 

@@ -153,7 +153,7 @@ def test_an_orphan_is_taken_over_once(folder, monkeypatch):
     program, _ = run.searched(source, {})
     plan = run.planned(source, program, folder, {}, runs=folder / "runs")
     study = study_of(plan)
-    gone, first, second = (plan.place / name for name in ("gone", "first", "second"))
+    gone, first, second = (plan.own_folder / name for name in ("gone", "first", "second"))
     for each in (gone, first, second):
         each.mkdir(parents=True)
     trial = study.ask()
@@ -163,7 +163,7 @@ def test_an_orphan_is_taken_over_once(folder, monkeypatch):
     taken = worker.Lock.taken.__func__
 
     def after_the_first(cls, place):
-        if place == plan.place:
+        if place == plan.own_folder:
             monkeypatch.undo()
             trial.set_user_attr(worker.WORKER, str(first))
         return taken(cls, place)

@@ -20,7 +20,7 @@ from specc.ops.broadcast import Sum
 from specc.ops.leaf import Const
 from specc.ops.reduce import Max
 from specc.ops.shape import Frame, Pad, c_strides
-from specc.target.expressions import Expression, Integer, Name, Real, Truth
+from specc.target.expressions import Boolean, Expression, Integer, Name, Real
 
 _Key = tuple[str, int, int, int | None, tuple[int, ...]]
 
@@ -141,7 +141,7 @@ def literal(value: float | int | bool, kind: str) -> Expression:
     """Return a constant of a kind of values as an expression."""
     if kind == "float":
         return Real(float(value))
-    return Truth(bool(value)) if kind == "bool" else Integer(int(value))
+    return Boolean(bool(value)) if kind == "bool" else Integer(int(value))
 
 
 def _letters(number: int) -> str:

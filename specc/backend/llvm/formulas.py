@@ -33,6 +33,7 @@ from specc.system.records import dataclass
 from specc.target.expressions import (
     ArrayView,
     Binary,
+    Boolean,
     Call,
     Choose,
     Compare,
@@ -44,7 +45,6 @@ from specc.target.expressions import (
     Name,
     Real,
     Stack,
-    Truth,
     Unary,
 )
 
@@ -119,8 +119,8 @@ class Formulas:
         extents = tuple(self.b.load(each) for each in found.extents)
         return Memory(found.element, self.b.load(found.data), extents)
 
-    def _constant(self, tree: Integer | Real | Truth) -> KernelValue:
-        kinds = {Integer: INT, Real: self.module.real, Truth: BOOL}
+    def _constant(self, tree: Integer | Real | Boolean) -> KernelValue:
+        kinds = {Integer: INT, Real: self.module.real, Boolean: BOOL}
         kind = kinds[type(tree)]
         return KernelValue(kind, ir.Constant(kind.ir, rounded(tree.value, kind)))
 
@@ -260,12 +260,12 @@ _OWN: Mapping[str, Callable[..., KernelValue | Memory]] = {
     "len": Formulas._length,
     "abs": Formulas._absolute,
 }
-_AT_HAND = (Name, Integer, Real, Truth)  # costs nothing to compute, whether needed or not
+_AT_HAND = (Name, Integer, Real, Boolean)  # costs nothing to compute, whether needed or not
 _EXPRESSIONS: Mapping[type[Expression], Callable[[Formulas, Any], KernelValue | Memory | None]] = {
     Name: Formulas._name,
     Integer: Formulas._constant,
     Real: Formulas._constant,
-    Truth: Formulas._constant,
+    Boolean: Formulas._constant,
     Unary: Formulas._unary,
     Binary: Formulas._binary,
     Compare: Formulas._compare,

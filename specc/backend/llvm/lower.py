@@ -39,9 +39,9 @@ from specc.backend.llvm.values import (
 from specc.target import parse
 from specc.target.expressions import (
     Binary,
+    Boolean,
     Expression,
     Name,
-    Truth,
     replaced,
 )
 from specc.target.statements import (
@@ -194,7 +194,7 @@ def _returns(block: Block) -> bool | None:
     for each in block:
         inner: Block = ()
         if isinstance(each, Return) and each.value is not None:
-            return isinstance(each.value, Truth)
+            return isinstance(each.value, Boolean)
         if isinstance(each, If):
             inner = (*each.body, *each.otherwise)
         elif isinstance(each, (For, While)):

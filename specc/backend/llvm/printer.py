@@ -19,6 +19,7 @@ from specc.target import language
 from specc.target.expressions import (
     ArrayView,
     Binary,
+    Boolean,
     Call,
     Choose,
     Compare,
@@ -30,7 +31,6 @@ from specc.target.expressions import (
     Name,
     Real,
     Stack,
-    Truth,
     Unary,
 )
 from specc.target.statements import (
@@ -240,7 +240,7 @@ class _Printer:
         text = "1e400" if math.isinf(tree.value) else repr(abs(tree.value))
         return (f"-{text}", _SIGN) if math.copysign(1.0, tree.value) < 0 else (text, _ATOM)
 
-    def _truth(self, tree: Truth) -> Text:
+    def _boolean(self, tree: Boolean) -> Text:
         return str(tree.value), _ATOM
 
     def _unary(self, tree: Unary) -> Text:
@@ -310,7 +310,7 @@ _EXPRESSIONS: dict[type[Expression], Callable[[_Printer, Any], Text]] = {
     Name: _Printer._name,
     Integer: _Printer._integer,
     Real: _Printer._real,
-    Truth: _Printer._truth,
+    Boolean: _Printer._boolean,
     Unary: _Printer._unary,
     Binary: _Printer._binary,
     Compare: _Printer._compare,

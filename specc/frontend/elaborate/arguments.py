@@ -64,8 +64,8 @@ def inputs(
         further = ", ".join(missing)
         help_, fixes = f"{word.name}{signature}", []
         if is_stage:
-            behind = "; ..." if signature.settings else ";"
-            help_ = f"a further input goes before a semicolon: `-> {word.name}({further}{behind})`"
+            after = "; ..." if signature.settings else ";"
+            help_ = f"a further input goes before a semicolon: `-> {word.name}({further}{after})`"
             if len(tree.settings) == len(missing) and not tree.has_semicolon:
                 end = tree.settings[-1].span
                 at = Span(end.source, end.end, end.end)
@@ -265,7 +265,7 @@ def setting_value(frame: BodyFrame, declared: Declared, expression: ast.Expressi
         else:
             return evaluate(frame, expression)
         if isinstance(word, Word) and word.named_at is None:
-            return replace(word, named_at=frame.place(expression.span))
+            return replace(word, named_at=frame.location(expression.span))
         return word
     return evaluate(frame, expression)
 

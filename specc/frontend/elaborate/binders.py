@@ -116,7 +116,7 @@ def axes_of(frame: BodyFrame, value: Tensor) -> list[tuple[Size, Sequence | None
 
 def affine(frame: BodyFrame, item: ast.Expression, names: Names) -> tuple[dict, Size]:
     """Return an item as factors of indices and an offset. Raises `NotAffine`."""
-    if not stands_in(item, names):
+    if not occurs_in(item, names):
         value = frame.known.get(item)
         if value is None:
             value = frame.known[item] = evaluate(frame, item)
@@ -149,7 +149,7 @@ def affine(frame: BodyFrame, item: ast.Expression, names: Names) -> tuple[dict, 
 def _part(frame: BodyFrame, item: ast.Binary, names: Names) -> IndexPart:
     """Return the index that `i // 2` or `i % 2` is; raises `NotAffine`."""
     sign = item.operator.text
-    if not isinstance(item.left, ast.Path) or not stands_in(item.left, names):
+    if not isinstance(item.left, ast.Path) or not occurs_in(item.left, names):
         raise NotAffine(f"it has `{sign}` of what is not a single index")
     terms, by = affine(frame, item.right, names)
     if terms or not isinstance(by, int) or by < 1:
@@ -166,7 +166,7 @@ def paths_in(node: ast.Node) -> Iterator[ast.Path]:
             yield each
 
 
-def stands_in(node: ast.Node, names: Names) -> bool:
+def occurs_in(node: ast.Node, names: Names) -> bool:
     return bool(names) and any(each.text in names for each in paths_in(node))
 
 

@@ -32,7 +32,7 @@ from specc.frontend.words.signatures import Signature, signature_of
 from specc.ir.sizes import Polynomial
 from specc.source import Span
 
-LARGEST_WHOLE = 10**12
+LARGEST_INTEGER = 10**12
 """The largest integer setting: products of a few settings must still be valid array offsets."""
 
 
@@ -160,7 +160,7 @@ def valid_settings(
         if declared.name not in callee.names:
             continue  # an input is wrong, so only given settings are checked
         value = callee.names[declared.name]
-        place = _setting_place(callee, declared, given, span)
+        place = _setting_span(callee, declared, given, span)
         if declared.kind == "value":
             good = _model_value(frame, declared, value, place) and good
         elif isinstance(value, Word | Sequence):
@@ -198,17 +198,17 @@ def valid_settings(
     for declared in [each for each in immense if each.name in given] or immense:
         good = False
         message = (
-            f"`{declared.name}` is an integer up to {LARGEST_WHOLE:,}, not"
+            f"`{declared.name}` is an integer up to {LARGEST_INTEGER:,}, not"
             f" {callee.names[declared.name]:,}"
         )
-        frame.error("bad-setting", message, _setting_place(callee, declared, given, span))
+        frame.error("bad-setting", message, _setting_span(callee, declared, given, span))
     bounds = _bound_values(callee, signature) if len(plain) == len(signature.settings) else {}
     found = violations(signature.settings, plain, bounds)
     for wrong in [each for each in found if each.setting in given] or found:
         good = False
         setting = signature.setting(wrong.setting)
         assert setting is not None, "a violation is of a setting; please report this"
-        place = _setting_place(callee, setting, given, span)
+        place = _setting_span(callee, setting, given, span)
         frame.error(
             "bad-setting",
             f"{wrong.message}",
@@ -219,10 +219,10 @@ def valid_settings(
 
 
 def _is_immense(value: Value | None) -> bool:
-    return isinstance(value, int) and abs(value) > LARGEST_WHOLE
+    return isinstance(value, int) and abs(value) > LARGEST_INTEGER
 
 
-def _setting_place(
+def _setting_span(
     callee: BodyFrame, declared: Declared, given: dict[str, Given], span: Span
 ) -> Span:
     """Return the span of a setting's value: in the call, or in the user's definition."""

@@ -53,7 +53,7 @@ def _report(use: BoundCall, error: OperandError) -> Value:
             if frame.call is not None:
                 break  # the other operands belong to the library
     labels, help_ = frame.open_labels(error.open_sizes)
-    fixes = _rounding(frame.place(span)) if error.name == "window-does-not-fit" else []
+    fixes = _rounding(frame.location(span)) if error.name == "window-does-not-fit" else []
     return frame.error(
         error.name,
         error.message,

@@ -260,7 +260,7 @@ def _use_layer(
         home.scope,
         home.kind,
         home.names,
-        home.places,
+        home.spans,
         Namer(layer.path, owner=layer),
         home.call,
         frame,
@@ -271,7 +271,7 @@ def _use_layer(
         frame.schedule,
         shared=layer,
     )
-    frame.context.first_uses.setdefault(layer.base, frame.place(tree.span))
+    frame.context.first_uses.setdefault(layer.base, frame.location(tree.span))
     if any(each.shared and each.shared.base is layer.base for each in callers(frame)):
         return frame.error(
             "recursive-definition", f"the layer `{layer.name}` uses itself", tree.span

@@ -226,7 +226,7 @@ def _state(frame: BodyFrame, caller: BodyFrame, statement: ast.State, walk: _Cel
         Tensor(
             node,
             provenance.Derivation(
-                frame.place(statement.span), name.text, type_.shape, hidden=hidden
+                frame.location(statement.span), name.text, type_.shape, hidden=hidden
             ),
         ),
     )
@@ -416,7 +416,7 @@ def _unrolled(
         last = apply(Slice(0, size - 1, 1), node, origin=replace(origin, name=name))
         final = apply(Reshape(state.type.shape), last, origin=replace(origin, name=name))
         finals.append(
-            Tensor(final, provenance.Derivation(caller.place(span), name, state.type.shape))
+            Tensor(final, provenance.Derivation(caller.location(span), name, state.type.shape))
         )
     for at, node in zip(inner, lifted[len(nexts) + len(returned) :], strict=True):
         layers[at] = replace(layers[at], node=node, sequence=sequence.name)

@@ -74,7 +74,7 @@ def broken(frame: BodyFrame, statement: ast.Broken) -> None:
     """Declare the names of a statement with a syntax error, so that their uses are not reported."""
     for name in statement.names:
         frame.names.setdefault(name.text, POISON)
-        frame.places.setdefault(name.text, name.span)
+        frame.spans.setdefault(name.text, name.span)
 
 
 def let(frame: BodyFrame, statement: ast.Let) -> None:
@@ -169,7 +169,7 @@ def param(frame: BodyFrame, statement: ast.Param) -> None:
         return
     context, path = frame.context, frame.naming.within(name.text)
     step = provenance.Derivation(
-        frame.place(statement.span), path, type_.shape, hidden=frame.call is not None
+        frame.location(statement.span), path, type_.shape, hidden=frame.call is not None
     )
     existing = context.parameters.get(path)
     if existing is not None:
@@ -192,7 +192,7 @@ def param(frame: BodyFrame, statement: ast.Param) -> None:
         return
     value, is_random = initial
     is_weight = (type_.rank >= 2 or is_random) and name.text not in NO_WEIGHTS
-    span = frame.place(statement.span)
+    span = frame.location(statement.span)
     context.parameters[path] = Parameter(path, type_, value, is_weight, span)
     context.paths.append(path)
     context.leaves[path] = node
@@ -275,7 +275,7 @@ def state(frame: BodyFrame, statement: ast.State) -> None:
     origin = frame.origin(statement.span)
     node = leaf(Input(Role.STATE, path, type_), origin)
     if (known := context.states.get(path)) is not None:
-        step = provenance.Derivation(frame.place(statement.span), path, type_.shape)
+        step = provenance.Derivation(frame.location(statement.span), path, type_.shape)
         if not _is_shared(frame, path, statement):
             frame.declare(name, POISON)
         elif known.type != type_:
@@ -286,10 +286,10 @@ def state(frame: BodyFrame, statement: ast.State) -> None:
         return
     initial = initial_value(frame, path, type_, node, name.text, statement.value)
     frame.declare(
-        name, Tensor(node, provenance.Derivation(frame.place(statement.span), path, type_.shape))
+        name, Tensor(node, provenance.Derivation(frame.location(statement.span), path, type_.shape))
     )
     if initial is not None:
-        context.states[path] = State(path, type_, initial[0], None, frame.place(statement.span))
+        context.states[path] = State(path, type_, initial[0], None, frame.location(statement.span))
         context.owners[path] = frame.naming.owner
 
 

@@ -13,8 +13,8 @@ from specc.frontend.elaborate.binders import (
     Occurrence,
     affine,
     axes_of,
+    occurs_in,
     paths_in,
-    stands_in,
 )
 from specc.frontend.elaborate.dispatch import evaluate
 from specc.frontend.elaborate.names import is_unbound
@@ -71,7 +71,7 @@ class FormulaWalk:
             self._compared(node, names)
             self.walk(node.left, names)
             self.walk(node.right, names)
-        elif isinstance(node, ast.Conditional) and not stands_in(node.condition, names):
+        elif isinstance(node, ast.Conditional) and not occurs_in(node.condition, names):
             condition = self.known(node.condition)
             if isinstance(condition, bool):
                 self.walk(node.value if condition else node.otherwise, names)
@@ -137,7 +137,7 @@ class FormulaWalk:
         parts = [node.value, *node.conditions]
         parts += [each for each in node.indices if not isinstance(each, ast.Bind)]
         for binder in own:
-            if not any(stands_in(each, {binder.name: binder}) for each in parts):
+            if not any(occurs_in(each, {binder.name: binder}) for each in parts):
                 self.index_error(
                     f"the index `{binder.name}` is not used in the formula of `{node.word.text}`",
                     binder.span,
@@ -170,7 +170,7 @@ class FormulaWalk:
     ) -> Binder:
         """Bind a new index; report an error if the name exists already."""
         frame = self.frame
-        place = frame.places.get(name)
+        place = frame.spans.get(name)
         known = frame.names.get(name)
         if name in names or (isinstance(known, Tensor) and known.counter is not None):
             other = names.get(name)
@@ -204,11 +204,11 @@ class FormulaWalk:
         self.frame.names = outer
         if not self.is_good:
             return
-        if stands_in(node.value, names):
+        if occurs_in(node.value, names):
             self.walk(node.value, names)
-            if any(stands_in(each, names) for each in node.items):
+            if any(occurs_in(each, names) for each in node.items):
                 self.waiting.append((node, names))
-        elif any(stands_in(each, names) for each in node.items):
+        elif any(occurs_in(each, names) for each in node.items):
             self._read(node, self.known(node.value), names)
 
     def _read(self, node: ast.Index, value: Value, names: Names) -> None:
@@ -230,7 +230,7 @@ class FormulaWalk:
             )
             return
         for axis, (item, (size, sequence)) in enumerate(zip(node.items, axes, strict=False)):
-            if isinstance(item, ast.Slice) or not stands_in(item, names):
+            if isinstance(item, ast.Slice) or not occurs_in(item, names):
                 continue
             try:
                 terms, constant = affine(self.frame, item, names)

@@ -16,7 +16,7 @@ from specc.frontend.elaborate.binders import (
     NotAffine,
     affine,
     bound_names,
-    stands_in,
+    occurs_in,
 )
 from specc.frontend.elaborate.dispatch import evaluate, evaluates
 from specc.frontend.elaborate.formula import KEEPING
@@ -130,7 +130,7 @@ def _finished(
         within = ()
     shape = node.type.shape[(sequence is not None) + len(outer) :]
     name = f"{statement.names[0]}[{', '.join(each.name for each in indices)}]"
-    step = provenance.Derivation(frame.place(statement.span), name, shape)
+    step = provenance.Derivation(frame.location(statement.span), name, shape)
     return Tensor(node, step, sequence, indices=outer, within=within)
 
 
@@ -250,7 +250,7 @@ def reads_indices(frame: BodyFrame, tree: ast.Index, value: Value) -> bool:
     names = frame.running
     if isinstance(value, Tensor) and value.within:
         return True
-    return any(stands_in(each, names) for each in tree.items)
+    return any(occurs_in(each, names) for each in tree.items)
 
 
 def read_with_indices(frame: BodyFrame, tree: ast.Index, value: Value) -> Value:
@@ -286,7 +286,7 @@ def _item(
         ends = tuple(evaluate(frame, part) if part else None for part in parts)
         return None if POISON in ends else ends
     try:
-        return positions.PlaceRead(*affine(frame, item, names))
+        return positions.AxisPosition(*affine(frame, item, names))
     except NotAffine:
         pass
     value = frame.known.get(item)

@@ -137,7 +137,7 @@ def _applied(frame: BodyFrame, word: Word, self: Tensor, span: Span) -> Value:
     else:
         given: list[Given | None] = [Given(None, self, span)]
         return calls.invoke(frame, word, given + [None] * (len(signature.inputs) - 1), {}, span)
-    place = word.named_at or frame.place(span)
+    place = word.named_at or frame.location(span)
     return frame.context.error(
         "wrong-kind",
         f"`{word.name}` cannot be used as an initial value: {reason}",

@@ -228,7 +228,7 @@ def parameter(frame: BodyFrame, expression: ast.Path) -> Value:
     found = context.parameters.get(namer.within(text)) if namer is not None else None
     if found is not None:
         node = context.leaves[found.path]
-        step = provenance.Derivation(frame.place(expression.span), text, found.type.shape)
+        step = provenance.Derivation(frame.location(expression.span), text, found.type.shape)
         return Tensor(node, step)
     first = expression.names[0]
     owner = frame.names.get(first.text)

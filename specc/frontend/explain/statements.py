@@ -23,7 +23,7 @@ from dataclasses import replace
 from functools import cache
 
 from specc.frontend.syntax import ast, grammar
-from specc.frontend.syntax.build import PLACES
+from specc.frontend.syntax.build import ALLOWED_IN
 from specc.system.records import dataclass
 
 PUNCTUATION = frozenset("(){}[],=.")
@@ -64,7 +64,7 @@ def documented(name: str, kind: str, node: type[ast.Node]) -> Documented:
         "\n\n".join(texts),
         tuple(rows),
         inspect.cleandoc(example) + "\n" if example else "",
-        PLACES.get(node, ()),
+        ALLOWED_IN.get(node, ()),
     )
 
 

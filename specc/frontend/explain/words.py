@@ -48,7 +48,7 @@ def doc_of(name: str) -> str:
     return unwrapped(doc) if isinstance(definition, Primitive) else doc
 
 
-def place_of(name: str) -> tuple[str, int]:
+def location_of(name: str) -> tuple[str, int]:
     """Return the file and line that define a name."""
     definition = definition_of(name)
     if isinstance(definition, Primitive):
@@ -68,7 +68,7 @@ def word_page(name: str) -> str:
     """Return the page about a definition of the library."""
     definition = definition_of(name)
     signature = signature_of(definition)
-    file, line = place_of(name)
+    file, line = location_of(name)
     parts = [head(name, signature), f"{kind_of(name)}, {file}:{line}", doc_of(name)]
     if signature.settings:
         parts.append("Settings\n" + _settings(signature.settings))

@@ -376,10 +376,10 @@ class _TextWriter:
             comments = each.get("comments", ())
             if place or record["kind"] == "Pipeline":
                 before = record["stages"][place - 1] if place else record
-                behind = f"  {before['comment']}" if "comment" in before else ""
-                is_broken = place in breaks or behind or comments
+                after = f"  {before['comment']}" if "comment" in before else ""
+                is_broken = place in breaks or after or comments
                 text += (
-                    behind
+                    after
                     + "".join(f"\n{line}" for line in comments)
                     + ("\n-> " if is_broken else " -> ")
                 )

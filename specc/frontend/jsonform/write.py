@@ -84,14 +84,14 @@ class _Reader:
                 opening += 1
             before += self._inner_comments(self.tokens[opening].start)
             self.end = self.tokens[opening].end
-            self._behind(record, "body_comment")
+            self._after(record, "body_comment")
             record["body"] = [self._commented(each) for each in body]
             if end := self._comments_before(node.span.end):
                 record["end_comments"] = end
         else:
             before += self._inner_comments(node.span.end)
         self.end = node.span.end
-        self._behind(record, "comment")
+        self._after(record, "comment")
         if before:
             record["comments"] = before
         return record
@@ -115,7 +115,7 @@ class _Reader:
             if comments[self.next_comment - 1] not in self.taken:
                 yield comments[self.next_comment - 1]
 
-    def _behind(self, record: dict[str, Any], name: str) -> None:
+    def _after(self, record: dict[str, Any], name: str) -> None:
         comments = self.tree.comments
         if self.next_comment < len(comments):
             comment = comments[self.next_comment]
@@ -186,9 +186,9 @@ class _Reader:
         if breaks:
             record["breaks"] = breaks
         for place, stage in stages:
-            behind, above = self._stage_comments(stage)
-            if behind:
-                (record["stages"][place - 1] if place else record)["comment"] = behind
+            after, above = self._stage_comments(stage)
+            if after:
+                (record["stages"][place - 1] if place else record)["comment"] = after
             if above:
                 record["stages"][place]["comments"] = above
 
@@ -196,15 +196,15 @@ class _Reader:
         """Return the comment at the end of the line before a stage's arrow, and those above it."""
         arrow = bisect_left(self.starts, stage.span.start) - 1
         end, start = self.tokens[arrow - 1].end, self.tokens[arrow].start
-        behind, above = None, []
+        after, above = None, []
         for comment in self.tree.comments if "#" in self.text[end:start] else ():
             if end <= comment.span.start < start:
                 self.taken.add(comment)
                 if "\n" in self.text[end : comment.span.start]:
                     above.append(comment.text.rstrip())
                 else:
-                    behind = comment.text.rstrip()
-        return behind, above
+                    after = comment.text.rstrip()
+        return after, above
 
     def _starts_line(self, stage: ast.Node) -> bool:
         at = bisect_left(self.starts, stage.span.start) - 1  # the arrow

@@ -115,13 +115,13 @@ def _filled(
     """Return the lines of parts: the first at `column`, the others filling lines or one each."""
     lines = lay(parts[0], column, indent)
     for number, part in enumerate(parts[1:], start=2):
-        behind = room if number == len(parts) else 0
+        after = room if number == len(parts) else 0
         at = len(lines[-1]) + (column if len(lines) == 1 else 0) + 1
         text = flat(part)
-        if not is_each_alone and at + len(text) + behind <= WIDTH:
+        if not is_each_alone and at + len(text) + after <= WIDTH:
             lines[-1] += f" {text}"
         else:
-            first, *rest = lay(part, indent, indent + STEP, behind)
+            first, *rest = lay(part, indent, indent + STEP, after)
             lines += [" " * indent + first, *rest]
     return lines
 
@@ -147,12 +147,12 @@ def fill(pieces: Sequence[Piece], indent: int, room: int = 0) -> list[str]:
     parts = _split(pieces, cuts) if cuts else [pieces]
     lines: list[str] = []
     for number, part in enumerate(parts, start=1):
-        behind = room if number == len(parts) else 0
+        after = room if number == len(parts) else 0
         text = flat(part)
-        if lines and len(lines[-1]) + 1 + len(text) + behind <= WIDTH:
+        if lines and len(lines[-1]) + 1 + len(text) + after <= WIDTH:
             lines[-1] += f" {text}"
         else:
-            first, *rest = lay(part, indent, indent + STEP, behind)
+            first, *rest = lay(part, indent, indent + STEP, after)
             lines += [" " * indent + first, *rest]
     return lines
 
@@ -175,11 +175,11 @@ def _pipeline(
         rows = [[parts[0]], list(parts[1:])]
     lines: list[str | list[Sequence[Piece]]] = []
     for number, row in enumerate(rows):
-        behind = room if number == len(rows) - 1 else 0
+        after = room if number == len(rows) - 1 else 0
         if number == 0:
-            lines += _first_row(row, column, indent, behind)
+            lines += _first_row(row, column, indent, after)
         else:
-            lines += _full_rows(row, indent, behind)
+            lines += _full_rows(row, indent, after)
     return _aligned(lines, indent)
 
 

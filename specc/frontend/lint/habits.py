@@ -201,7 +201,7 @@ def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
     needed = footprint(program)
     if needed.bytes <= there:
         return
-    batch, span = program.recipe.batch, program.recipe.places.get("batch")
+    batch, span = program.recipe.batch, program.recipe.spans.get("batch")
     head = Span(train.span.source, train.span.start, train.span.start + len("train"))
     labels = []
     help_ = "its weights, their gradients and the optimizer's states take the most: make it smaller"

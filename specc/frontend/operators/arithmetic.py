@@ -242,7 +242,7 @@ def arithmetic(
 def logical(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) -> Value:
     """Return `left and right` or `left or right`."""
     for position, each in enumerate((left, right)):
-        _check_truth(sign, each, position)
+        _check_boolean(sign, each, position)
     if isinstance(left, bool) and isinstance(right, bool):
         return left and right if sign == "and" else left or right
     for known, other in ((left, right), (right, left)):
@@ -257,7 +257,7 @@ def logical(frame: BodyFrame, sign: str, left: Value, right: Value, span: Span) 
 def negate(frame: BodyFrame, sign: str, operand: Value, span: Span) -> Value:
     """Return `-x` or `not x`."""
     if sign == "not":
-        _check_truth(sign, operand, 0)
+        _check_boolean(sign, operand, 0)
         if isinstance(operand, bool):
             return not operand
         assert isinstance(operand, Tensor), "a boolean is a tensor; please report this"
@@ -269,7 +269,7 @@ def negate(frame: BodyFrame, sign: str, operand: Value, span: Span) -> Value:
     return arithmetic(frame, ops.Neg(), "-", (operand,), span)
 
 
-def _check_truth(sign: str, value: Value, position: int) -> None:
+def _check_boolean(sign: str, value: Value, position: int) -> None:
     if isinstance(value, bool) or (isinstance(value, Tensor) and value.type.kind == "bool"):
         return
     raise OperandError(

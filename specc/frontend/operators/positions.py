@@ -26,7 +26,7 @@ from specc.system.records import dataclass
 
 
 @dataclass(frozen=True)
-class PlaceRead:
+class AxisPosition:
     """A position on an axis: a sum of indices with integer factors, and an offset."""
 
     terms: dict[RunningIndex | IndexPart, Size]
@@ -37,7 +37,7 @@ Positions: TypeAlias = dict[RunningIndex | IndexPart, tuple[tuple[int, int], ...
 """The axes, with factors, whose positions add up to that of an index."""
 
 
-Item: TypeAlias = PlaceRead | Tensor | tuple[Value | None, ...]
+Item: TypeAlias = AxisPosition | Tensor | tuple[Value | None, ...]
 """An item in brackets: a position, a class, or the start, stop and step of a slice."""
 
 
@@ -52,12 +52,12 @@ def read_at(frame: BodyFrame, value: Tensor, items: list[Item], span: Span) -> T
             f"{sizes.show(value.shape)} has {axes} axes, and here are {len(items)} indices",
             argument=axes,
         )
-    of_steps: PlaceRead | None = None
+    of_steps: AxisPosition | None = None
     if sees_steps and items:
         of_steps = _of_steps(items[0], sequence)
         items = items[1:]
     first = int(sees_steps)
-    entries: dict[int, PlaceRead] = {}
+    entries: dict[int, AxisPosition] = {}
     classes: list[tuple[int, Tensor]] = []
     for axis, item in enumerate(items):
         if isinstance(item, tuple):
@@ -78,13 +78,13 @@ def read_at(frame: BodyFrame, value: Tensor, items: list[Item], span: Span) -> T
     return _read(frame, value, of_steps, [entries.get(axis) for axis in left], span)
 
 
-def _indices(place: PlaceRead) -> set[RunningIndex]:
+def _indices(place: AxisPosition) -> set[RunningIndex]:
     return {each.of if isinstance(each, IndexPart) else each for each in place.terms}
 
 
-def _of_steps(item: Item, sequence: Sequence | None) -> PlaceRead | None:
+def _of_steps(item: Item, sequence: Sequence | None) -> AxisPosition | None:
     """Return the time steps of a sequence that are read; None for all of them."""
-    if isinstance(item, PlaceRead):
+    if isinstance(item, AxisPosition):
         return item
     if isinstance(item, tuple) and item == (None, None, None):
         return None
@@ -99,7 +99,7 @@ def _of_steps(item: Item, sequence: Sequence | None) -> PlaceRead | None:
 def _chosen(
     frame: BodyFrame,
     value: Tensor,
-    entries: dict[int, PlaceRead],
+    entries: dict[int, AxisPosition],
     left: list[int],
     axis: int,
     item: Tensor,
@@ -136,8 +136,8 @@ def _chosen(
 def _read(
     frame: BodyFrame,
     value: Tensor,
-    of_steps: PlaceRead | None,
-    entries: list[PlaceRead | None],
+    of_steps: AxisPosition | None,
+    entries: list[AxisPosition | None],
     span: Span,
 ) -> Tensor:
     """Return a value read at a position on each of its axes; axes with None are kept."""
@@ -189,7 +189,7 @@ def _read(
     )
 
 
-def _cut(places: list[PlaceRead]) -> dict[RunningIndex, int]:
+def _cut(places: list[AxisPosition]) -> dict[RunningIndex, int]:
     """Return the indices of which places have parts, such as `i // 2`, and the size of a part."""
     found: dict[RunningIndex, int] = {}
     for place in places:
@@ -200,7 +200,7 @@ def _cut(places: list[PlaceRead]) -> dict[RunningIndex, int]:
     return found
 
 
-def _affine(place: PlaceRead, at: Positions, size: Size) -> Affine:
+def _affine(place: AxisPosition, at: Positions, size: Size) -> Affine:
     """Return a position as an expression of axes: an index stands for start + axis position."""
     constant = place.constant
     for each, factor in place.terms.items():

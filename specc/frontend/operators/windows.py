@@ -22,7 +22,7 @@ from specc.ops.shape import Pad, Reshape, Slice
 from specc.ops.window import WindowMax
 from specc.source import Span
 
-PLACES = {1: ("width",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+SPATIAL_AXES = {1: ("width",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 """The names of the spatial axes, by their number."""
 
 Each = tuple[int, ...]
@@ -70,7 +70,7 @@ def joined(notes: list[str]) -> str:
 
 def placed(x: Value) -> Tensor:
     """Return `x` as a value [channels, positions ...] with one to three spatial axes."""
-    if not isinstance(x, Tensor) or x.type.kind != "float" or x.type.rank - 1 not in PLACES:
+    if not isinstance(x, Tensor) or x.type.kind != "float" or x.type.rank - 1 not in SPATIAL_AXES:
         help_ = None
         if isinstance(x, Tensor) and x.type.kind == "float" and x.type.rank == 1:
             help_ = "`-> reshape(channels, height, width)` makes an image of a vector"
@@ -85,7 +85,7 @@ def placed(x: Value) -> Tensor:
     return x
 
 
-def each_place(x: Tensor, name: str, base: int, width: int | None, depth: int | None) -> Each:
+def each_axis(x: Tensor, name: str, base: int, width: int | None, depth: int | None) -> Each:
     """Return a setting for each spatial axis: `base`, except where width or depth is given."""
     places = x.type.rank - 1
     if places < 3 and depth is not None and depth != base:
@@ -157,7 +157,7 @@ def _weight(weight: Value, name: str, first: str, places: int) -> Tensor:
     ):
         raise OperandError(
             "wrong-kind",
-            f"`{name}` takes a weight [{first}, {', '.join(PLACES[places])}], not"
+            f"`{name}` takes a weight [{first}, {', '.join(SPATIAL_AXES[places])}], not"
             f" {describe(weight)}",
             argument=1,
         )
@@ -211,7 +211,7 @@ def scatter(
         )
     full, results, notes = [], [], []
     for axis, size, kernel, step, margin in zip(
-        PLACES[places], lengths, kernels, stride, pad, strict=True
+        SPATIAL_AXES[places], lengths, kernels, stride, pad, strict=True
     ):
         whole = (size - 1) * step + kernel + extra
         result = whole - 2 * margin
@@ -297,7 +297,7 @@ def window_counts(
     x: Tensor, size: tuple[Size, ...], stride: Each, pad: Each, rounds: str
 ) -> tuple[tuple[Size, ...], str]:
     """Return the number of windows on each spatial axis, and the formulas as text."""
-    problems = zip(PLACES[len(size)], x.shape[1:], size, stride, pad, strict=True)
+    problems = zip(SPATIAL_AXES[len(size)], x.shape[1:], size, stride, pad, strict=True)
     found = [
         window_count(length, window, step, margin, rounds, axis)
         for axis, length, window, step, margin in problems

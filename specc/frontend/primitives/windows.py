@@ -8,7 +8,7 @@ from dataclasses import replace
 from specc.frontend.operators.windows import (
     Each,
     convolve,
-    each_place,
+    each_axis,
     placed,
     scatter,
     window_max,
@@ -50,8 +50,8 @@ def _convolve(
     Example: `convolve(x, w)` of `x: float[3, 8, 8]`, `w: float[4, 3, 3, 3]`.
     """
     x = placed(x)
-    step = each_place(x, "stride", stride, stride_width, stride_depth)
-    margin = each_place(x, "pad", pad, pad_width, pad_depth)
+    step = each_axis(x, "stride", stride, stride_width, stride_depth)
+    margin = each_axis(x, "pad", pad, pad_width, pad_depth)
     result, note = convolve(frame, x, weight, step, margin, dilation, groups, round, span)
     return _noted(result, span, "convolve", note)
 
@@ -79,8 +79,8 @@ def _convolve_transpose(
     Example: `convolve_transpose(x, w; 2)` of `x: float[3, 8, 8]`, `w: float[3, 4, 2, 2]`.
     """
     x = placed(x)
-    step = each_place(x, "stride", stride, stride_width, stride_depth)
-    margin = each_place(x, "pad", pad, pad_width, pad_depth)
+    step = each_axis(x, "stride", stride, stride_width, stride_depth)
+    margin = each_axis(x, "pad", pad, pad_width, pad_depth)
     result, note = scatter(frame, x, weight, step, margin, extra, span)
     return _noted(result, span, "convolve_transpose", note)
 
@@ -109,9 +109,9 @@ def _window_max(
     Example: `window_max(x; 2, stride=2)` of `x: float[3, 8, 8]`.
     """
     x = placed(x)
-    box = each_place(x, "window", size, size_width, size_depth)
-    step = each_place(x, "stride", stride, stride_width, stride_depth)
-    margin = each_place(x, "pad", pad, pad_width, pad_depth)
+    box = each_axis(x, "window", size, size_width, size_depth)
+    step = each_axis(x, "stride", stride, stride_width, stride_depth)
+    margin = each_axis(x, "pad", pad, pad_width, pad_depth)
     _check_padding(box, margin)
     most = max(math.prod(box[-2:]), *box)
     if most > 256:  # the position of a maximum is stored in a byte
@@ -147,9 +147,9 @@ def _window_sum(
     Example: `window_sum(x; 2, stride=2)` of `x: float[3, 8, 8]`.
     """
     x = placed(x)
-    box = each_place(x, "window", size, size_width, size_depth)
-    step = each_place(x, "stride", stride, stride_width, stride_depth)
-    margin = each_place(x, "pad", pad, pad_width, pad_depth)
+    box = each_axis(x, "window", size, size_width, size_depth)
+    step = each_axis(x, "stride", stride, stride_width, stride_depth)
+    margin = each_axis(x, "pad", pad, pad_width, pad_depth)
     _check_padding(box, margin)
     result, note = window_sum(frame, x, box, step, margin, round, span)
     return _noted(result, span, "window_sum", note)
@@ -174,7 +174,7 @@ def _window(
     `x: float[3, 8, 8]`.
     """
     x = placed(x)
-    box = each_place(x, "window", size, width, depth)
+    box = each_axis(x, "window", size, width, depth)
     return box[0] if len(box) == 1 else Several(box)
 
 

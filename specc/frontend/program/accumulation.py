@@ -42,6 +42,6 @@ def check_turns(frame: BodyFrame, recipe: Recipe, objectives: Sequence[Objective
     frame.error(
         "misplaced",
         "optimizers with losses of their own take turns, so a step cannot add up gradients",
-        recipe.places["batch"],
+        recipe.spans["batch"],
         help=f"use `batch = {recipe.examples_per_step}`; `recompute = true` takes less memory",
     )

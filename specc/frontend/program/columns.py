@@ -38,19 +38,19 @@ def column_rules(
 ) -> tuple[ColumnRule, ...]:
     """Return the column rules of a block, and report their errors."""
     found: list[ColumnRule] = []
-    places: dict[str, Span] = {}
+    spans: dict[str, Span] = {}
     is_good = True
     for statement in statements:
         name = statement.name
-        if name.text in places:
+        if name.text in spans:
             frame.error(
                 "duplicate-name",
                 f"`{name.text}` is already a column",
                 name.span,
-                labels=[Label(places[name.text], "first defined here")],
+                labels=[Label(spans[name.text], "first defined here")],
             )
             continue
-        places[name.text] = name.span
+        spans[name.text] = name.span
         builder = _Builder(frame, [each.name for each in found])
         try:
             formula = builder.formula(statement.value)
@@ -63,14 +63,14 @@ def column_rules(
         if port is not None:
             _check_port(frame, rule, port, statement)
     if is_good and not frame.context.report.errors:
-        _check_used(frame, found, places, ports)
+        _check_used(frame, found, spans, ports)
     return tuple(found)
 
 
 def _check_used(
     frame: BodyFrame,
     rules: Sequence[ColumnRule],
-    places: dict[str, Span],
+    spans: dict[str, Span],
     ports: Sequence[Port],
 ) -> None:
     """Report columns that no input, target or later column uses."""
@@ -85,7 +85,7 @@ def _check_used(
         if rule.name in names or rule.name in later:
             continue
         near = closest(rule.name, names)
-        span = places[rule.name]
+        span = spans[rule.name]
         frame.error(
             "unknown-name",
             f"the model has no input or target `{rule.name}`, and no later column uses it",

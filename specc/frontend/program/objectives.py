@@ -33,7 +33,7 @@ def objectives(
             frame.error(
                 "no-loss",
                 "all losses belong to other optimizers, and this one names none",
-                rule.place,
+                rule.location,
                 help=f"name a loss: `{rule.definition.name.text}({losses[0]}; ...)`",
             )
         found.append(names or rest)
@@ -41,7 +41,7 @@ def objectives(
         frame.error(
             "no-optimizer",
             f"no optimizer minimizes the loss `{rest[0]}`",
-            rules[0].place,
+            rules[0].location,
             help=f"name it, too: `{rules[0].definition.name.text}({losses[0]}, {rest[0]}; ...)`,"
             " or make it a `metric`",
         )

@@ -55,7 +55,7 @@ class UpdateRule:
     does_not_fit: bool = False  # some parameter has a wrong type
 
     @property
-    def place(self) -> Span:
+    def location(self) -> Span:
         """Return the location of the optimizer in the `train` block."""
         return self.frame.called_at or self.definition.name.span
 
@@ -73,7 +73,7 @@ class UpdateRule:
 
     def _written_out(self, path: str) -> Update | None:
         context, definition = self.frame.context, self.definition
-        frame = replace(self.frame, names=dict(self.frame.names), places={})
+        frame = replace(self.frame, names=dict(self.frame.names), spans={})
         parameter = context.parameters[path]
         names = [each.name for each in definition.signature.inputs]
         before = len(context.report)
@@ -133,7 +133,7 @@ class UpdateRule:
     def _when_due(self, frame: BodyFrame, name: str, node: Node) -> Node:
         """Return the next value in the last of `every` steps, and the old value in the others."""
         now = frame.names[name]
-        step = (self.frame.caller and schedule(self.frame.caller, self.place)) or {}
+        step = (self.frame.caller and schedule(self.frame.caller, self.location)) or {}
         span = self.definition.name.span
         rest = arithmetic.binary(frame, "%", step["step"], self.every, span)
         due = arithmetic.binary(frame, "==", rest, self.every - 1, span)
@@ -169,7 +169,7 @@ class UpdateRule:
         initial = initial_value(frame, full, type_, node, name.text, statement.value)
         frame.declare(name, POISON if frame.context.has_unknown_inputs else Tensor(node))
         if initial is not None:
-            states[name.text] = State(full, type_, initial[0], None, frame.place(statement.span))
+            states[name.text] = State(full, type_, initial[0], None, frame.location(statement.span))
 
     def _own_type(self, frame: BodyFrame, tree: ast.Type) -> Type | None:
         """Return the declared type of a state, `state r: float[n] = 0`; None after an error."""

@@ -45,7 +45,7 @@ class Override:
     prefix: str
     name: str
     value: ast.Expression
-    place: Span  # of the key
+    location: Span  # of the key
     path: str = ""  # of the layer, in `start.tower.dense1`
 
     @property
@@ -73,8 +73,8 @@ def parsed(context: Context, overrides: Mapping[str, str | int | float]) -> list
         file, diagnostics = parse(source)
         definitions = file.definitions
         if not diagnostics and len(definitions) == 1 and isinstance(definitions[0], ast.Const):
-            place = Span(source, len(start), len(start) + len(name))
-            found.append(Override(prefix, name, definitions[0].value, place, path))
+            location = Span(source, len(start), len(start) + len(name))
+            found.append(Override(prefix, name, definitions[0].value, location, path))
             continue
         _report_unreadable(context, source, key, name, text)
     return found
@@ -171,7 +171,7 @@ def _with_setting(body: tuple, given: Override) -> tuple:
     """Return the statements with `epochs=20`, which replaces the file's setting or is added."""
     if given.path:
         return _with_start(body, given)
-    new = ast.Setting(ast.Name(given.name, given.place), given.value, given.value.span)
+    new = ast.Setting(ast.Name(given.name, given.location), given.value, given.value.span)
     found = [
         new if isinstance(each, ast.Setting) and each.name.text == given.name else each
         for each in body
@@ -181,7 +181,7 @@ def _with_setting(body: tuple, given: Override) -> tuple:
 
 def _with_start(body: tuple, given: Override) -> tuple:
     """`start.tower=runs/teacher/1`: in the place of what the file says of this path."""
-    names = tuple(ast.Name(each, given.place) for each in given.path.split("."))
+    names = tuple(ast.Name(each, given.location) for each in given.path.split("."))
     kept: list[ast.Statement] = []
     for each in body:
         if isinstance(each, ast.Start):
@@ -190,7 +190,7 @@ def _with_start(body: tuple, given: Override) -> tuple:
                 continue
             each = ast.Start(paths, each.value, each.span, each.doc)
         kept.append(each)
-    new = ast.Start((ast.Path(names, given.place),), given.value, given.value.span)
+    new = ast.Start((ast.Path(names, given.location),), given.value, given.value.span)
     return (*kept, new)
 
 
@@ -228,8 +228,8 @@ def _with_optimizer(scope: Scope, statement: ast.Statement, given: Override) -> 
         for each in old.settings
         if each.name is not None and each.name.text in known and each.name.text not in own
     ]
-    is_by_place = any(each.name is None for each in own_settings)
-    settings = own_settings if is_by_place else (*own_settings, *kept)
+    is_positional = any(each.name is None for each in own_settings)
+    settings = own_settings if is_positional else (*own_settings, *kept)
     call = ast.Call(value.word, inputs, settings, value.has_semicolon, value.span)
     return ast.TrainOptimizer(call, statement.paths, statement.span, statement.doc)
 
@@ -245,7 +245,7 @@ def _with_optimizer_setting(
     if given.name not in names:
         return statement
     place = names.index(given.name)
-    new = ast.Argument(ast.Name(given.name, given.place), given.value, given.value.span)
+    new = ast.Argument(ast.Name(given.name, given.location), given.value, given.value.span)
     settings = list(call.settings)
     for number, each in enumerate(settings):
         name = each.name.text if each.name is not None else None
@@ -286,7 +286,7 @@ def check_known(
                 context.error(
                     "unknown-override",
                     "the file has several optimizers, each for some of the parameters",
-                    each.place,
+                    each.location,
                     help="change the optimizers in the file",
                 )
 
@@ -306,4 +306,4 @@ def _report_unknown(
     message = f"the file has no dimension, constant or setting `{given.name}`"
     if given.prefix == "optimizer":
         message = f"the optimizer of the file has no setting `{given.name}`"
-    context.error("unknown-override", message, given.place, help=help_)
+    context.error("unknown-override", message, given.location, help=help_)

@@ -41,25 +41,25 @@ def limits(frame: BodyFrame, rule: UpdateRule, call: ast.Call, epochs: int) -> l
         value = rule.frame.names.get(declared.name)
         if not isinstance(value, Tensor):
             continue
-        place = _place(rule, call, position, declared)
+        location = _location(rule, call, position, declared)
         bounds = _bounds(rule.frame, declared)
-        found.append(Limit(declared.name, value.node, bounds, place))
+        found.append(Limit(declared.name, value.node, bounds, location))
         wrong = _first_wrong(value.node, bounds, epochs)
         if wrong is not None:
-            frame.error("bad-setting", f"`{declared.name}` {wrong}", place)
+            frame.error("bad-setting", f"`{declared.name}` {wrong}", location)
     return found
 
 
-def _place(rule: UpdateRule, call: ast.Call, position: int, declared: Declared) -> Span:
+def _location(rule: UpdateRule, call: ast.Call, position: int, declared: Declared) -> Span:
     """Return the location of a setting's value: in the call, or its default."""
-    behind = 0
+    after = 0
     for argument in call.settings:
-        if (argument.name is None and behind == position) or (
+        if (argument.name is None and after == position) or (
             argument.name is not None and argument.name.text == declared.name
         ):
             return argument.value.span
-        behind += argument.name is None
-    return rule.frame.place(declared.default.span)
+        after += argument.name is None
+    return rule.frame.location(declared.default.span)
 
 
 def _bounds(frame: BodyFrame, declared: Declared) -> tuple[tuple[str, float], ...]:

@@ -1,7 +1,7 @@
 """The settings of a `train` block for data splits: `stratify`, `group`, `time`, `folds`.
 
 column_name(frame, name, tree)       # "patient": a name, or a string
-divided(frame, known, places)        # the fields of a `Recipe`
+divided(frame, known, spans)        # the fields of a `Recipe`
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def column_name(frame: BodyFrame, name: ast.Name, tree: ast.Expression) -> str |
 def divided(
     frame: BodyFrame,
     known: dict[str, Any],
-    places: Mapping[str, Span],
+    spans: Mapping[str, Span],
     ports: Sequence[Port],
 ) -> dict[str, Any]:
     """Return the fields of the recipe with its split rule. Report conflicting settings."""
@@ -49,36 +49,36 @@ def divided(
         frame.error(
             "duplicate-name",
             f"a split can use only one of `{given[0]}` and `{given[1]}`",
-            places[given[1]],
-            labels=[Label(places[given[0]], "first defined here")],
+            spans[given[1]],
+            labels=[Label(spans[given[0]], "first defined here")],
         )
     elif given:
-        found["split"] = Split(given[0], known[given[0]], places[given[0]])
+        found["split"] = Split(given[0], known[given[0]], spans[given[0]])
     shares = [name for name in ("validate", "test") if isinstance(known.get(name), float)]
-    _check_shares(frame, known, places, shares)
-    _check_folds(frame, known, places, given)
+    _check_shares(frame, known, spans, shares)
+    _check_folds(frame, known, spans, given)
     has_parts = shares or known.get("folds")
     has_own = any(isinstance(known.get(name), DataCall) for name in ("validate", "test"))
     if given and not has_parts and not (has_own and given[0] in ("group", "time")):
         frame.error(
             "misplaced",
             f"`{given[0]}` needs a split",
-            places[given[0]],
+            spans[given[0]],
             help="add `validate split = 0.8`, `test split = 0.9` or `folds = 5`",
         )
-    _check_balance(frame, known, places, ports)
+    _check_balance(frame, known, spans, ports)
     return found
 
 
 def _check_shares(
-    frame: BodyFrame, known: Mapping[str, Any], places: Mapping[str, Span], shares: Sequence[str]
+    frame: BodyFrame, known: Mapping[str, Any], spans: Mapping[str, Span], shares: Sequence[str]
 ) -> None:
     if len(shares) == 2 and known["validate"] + known["test"] >= 1:
         frame.error(
             "bad-setting",
             "the validation and the test part leave no training data",
-            places["test"],
-            labels=[Label(places["validate"], "the validation part")],
+            spans["test"],
+            labels=[Label(spans["validate"], "the validation part")],
             help="each is a share of all examples: `validate split = 0.8` and `test split = 0.9`"
             " train on 70%",
         )
@@ -86,23 +86,23 @@ def _check_shares(
     is_text = isinstance(data, DataCall) and data.word == "text"
     for name in ("test", "folds", *RULES):
         is_share = name in shares if name == "test" else known.get(name) is not None
-        if is_text and is_share and name in places:
+        if is_text and is_share and name in spans:
             frame.error(
                 "misplaced",
                 "a text can only be split at its end",
-                places[name],
+                spans[name],
                 help="`validate split = 0.9` validates on the last 10%",
             )
 
 
 def _check_folds(
-    frame: BodyFrame, known: Mapping[str, Any], places: Mapping[str, Span], given: Sequence[str]
+    frame: BodyFrame, known: Mapping[str, Any], spans: Mapping[str, Span], given: Sequence[str]
 ) -> None:
     folds, fold = known.get("folds"), known.get("fold")
     if folds is None:
         if fold is not None:
             frame.error(
-                "misplaced", "`fold` needs the setting `folds`", places["fold"],
+                "misplaced", "`fold` needs the setting `folds`", spans["fold"],
                 help="add `folds = 5`",
             )  # fmt: skip
         return
@@ -110,31 +110,31 @@ def _check_folds(
         frame.error(
             "misplaced",
             "`folds` already provides the validation data: each run validates on one fold",
-            places["validate"],
-            labels=[Label(places["folds"], "the folds")],
+            spans["validate"],
+            labels=[Label(spans["folds"], "the folds")],
             help="remove `validate`",
         )
     if "time" in given:
         frame.error(
             "misplaced",
             "`time` is not possible with `folds`",
-            places["time"],
-            labels=[Label(places["folds"], "the folds")],
+            spans["time"],
+            labels=[Label(spans["folds"], "the folds")],
             help="use `validate split = 0.8` with `time`",
         )
     if fold is not None and fold > folds:
-        frame.error("bad-setting", f"`fold` must be at most {folds}, not {fold}", places["fold"])
+        frame.error("bad-setting", f"`fold` must be at most {folds}, not {fold}", spans["fold"])
 
 
 def _check_balance(
-    frame: BodyFrame, known: Mapping[str, Any], places: Mapping[str, Span], ports: Sequence[Port]
+    frame: BodyFrame, known: Mapping[str, Any], spans: Mapping[str, Span], ports: Sequence[Port]
 ) -> None:
     name = known.get("balance")
     if name is None:
         if "balance_by" in known:
             message = "`balance_by` needs the setting `balance`"
             help_ = "name the target: `balance = label`"
-            frame.error("misplaced", message, places["balance_by"], help=help_)
+            frame.error("misplaced", message, spans["balance_by"], help=help_)
         return
     port = next((each for each in ports if each.name == name), None)
     if port is not None and port.kind in ("class", "bool") and not port.shape:
@@ -145,6 +145,6 @@ def _check_balance(
     frame.error(
         "bad-setting",
         f"`balance` must name an input or target of classes, not `{name}`",
-        places["balance"],
+        spans["balance"],
         help=f"there is {listed}" if listed else "this model has none",
     )

@@ -65,7 +65,7 @@ def train(
     """Elaborate the block; `ports` are the model's inputs and targets."""
     frame = BodyFrame(context, scope, "train")
     known: dict[str, Any] = {}
-    places: dict[str, Span] = {}
+    spans: dict[str, Span] = {}
     values: dict[str, Span] = {}
     optimizers = _all(ast.TrainOptimizer, block)
     freezes = _all(ast.Freeze, block)
@@ -84,11 +84,11 @@ def train(
     for statement in block.body:
         match statement:
             case ast.Setting():
-                _once(frame, places, statement.name.text, statement.name.span)
+                _once(frame, spans, statement.name.text, statement.name.span)
                 set_to(statement.name, statement.value)
             case ast.Data() | ast.Validate() | ast.Test():
                 what = type(statement).__name__.lower()
-                _once(frame, places, what, statement.span)
+                _once(frame, spans, what, statement.span)
                 known[what] = _source_or_share(frame, statement, ports)
             case ast.Augment() | ast.Broken():
                 pass  # part of the model, or reported
@@ -98,15 +98,15 @@ def train(
                 word = statement.span.text.split(maxsplit=1)[0]
                 frame.error("misplaced", f"`{word}` is not allowed in `train`", statement.span)
     if not is_broken:
-        _check_has_data(frame, known, places)
+        _check_has_data(frame, known, spans)
     known["columns"] = column_rules(frame, _all(ast.Column, block), ports)
-    known = divided(frame, known, places | values, ports)
+    known = divided(frame, known, spans | values, ports)
     _check_sample(frame, known, values, ports)
     if "validate_every" in known and known.get("data") is not None:
         _check_validated(frame, known, values)
     begun = known.pop("start", None), values.get("start")
     known["starts"] = starts(frame, _all(ast.Start, block), *begun, _parameters)
-    result = TrainBlock(Recipe(**known, span=block.span, places=values))
+    result = TrainBlock(Recipe(**known, span=block.span, spans=values))
     result.frozen = _frozen(frame, freezes)
     if not is_broken:
         result.updates = _updates(frame, block, optimizers, result, losses)
@@ -189,15 +189,15 @@ def _keyword(block: ast.Train) -> Span:
     return Span(block.span.source, block.span.start, block.span.start + len("train"))
 
 
-def _once(frame: BodyFrame, places: dict[str, Span], what: str, span: Span) -> None:
-    if what in places:
+def _once(frame: BodyFrame, spans: dict[str, Span], what: str, span: Span) -> None:
+    if what in spans:
         frame.error(
             "duplicate-name",
             f"`{what}` is already defined",
             span,
-            labels=[Label(places[what], "first defined here")],
+            labels=[Label(spans[what], "first defined here")],
         )
-    places.setdefault(what, span)
+    spans.setdefault(what, span)
 
 
 def _setting(frame: BodyFrame, name: ast.Name, tree: ast.Expression, known: dict[str, Any]) -> None:
@@ -258,14 +258,14 @@ def _unknown_setting(frame: BodyFrame, name: ast.Name) -> None:
     )
 
 
-def _check_has_data(frame: BodyFrame, known: dict[str, Any], places: dict[str, Span]) -> None:
+def _check_has_data(frame: BodyFrame, known: dict[str, Any], spans: dict[str, Span]) -> None:
     """Report parts that are split off without data."""
     for what, part in (("validate", "validation"), ("test", "test")):
         if isinstance(known.get(what), float) and "data" not in known:
             frame.error(
                 "misplaced",
                 f"`split` needs `data`, from which the {part} part is taken",
-                places[what],
+                spans[what],
                 help='name the data, as in `data csv("train.csv")`; in Python,'
                 f" `specc.train(FILE, data=frame, {what}=0.2)` needs no `{what}` here",
             )

@@ -49,7 +49,7 @@ class BodyFrame:
     scope: Scope
     kind: str  # "file", "model", "fn", "block", "optimizer", "train"
     names: dict[str, Value | None] = field(default_factory=dict)
-    places: dict[str, Span] = field(default_factory=dict)
+    spans: dict[str, Span] = field(default_factory=dict)
     namer: Namer | None = None
     call: Span | None = None
     caller: BodyFrame | None = None
@@ -75,12 +75,12 @@ class BodyFrame:
         assert self.namer is not None, f"a {self.kind} names no layers; please report this"
         return self.namer
 
-    def place(self, span: Span) -> Span:
+    def location(self, span: Span) -> Span:
         """Return where an error at `span` is shown."""
         return self.call or span
 
     def index_error(self, message: str, span: Span, **more) -> Poison:
-        """Report an error about an index, which covers the names within its place."""
+        """Report an error about an index, which covers the names within its location."""
         return self.error("bad-index", message, span, about=About.INDEX, **more)
 
     def error(self, name: str, message: str, span: Span, **more) -> Poison:
@@ -97,16 +97,16 @@ class BodyFrame:
         frame: BodyFrame | None = self
         while frame is not None:
             if frame.call is None and frame.called_at is not None and frame.caller is not None:
-                where = frame.caller.place(frame.called_at)
-                if where != self.place(span) and isinstance(frame.definition, WORDS):
+                where = frame.caller.location(frame.called_at)
+                if where != self.location(span) and isinstance(frame.definition, WORDS):
                     labels.append(Label(where, f"in this use of `{frame.definition.name.text}`"))
                 break
             frame = frame.caller
-        return self.context.error(name, message, self.place(span), labels=labels, **more)
+        return self.context.error(name, message, self.location(span), labels=labels, **more)
 
     def declare(self, name: ast.Name, value: Value) -> None:
         """Give `name` its value; report a name that is already defined."""
-        earlier = self.places.get(name.text)
+        earlier = self.spans.get(name.text)
         if earlier is None and self.kind == "model":
             definition, _ = self.scope.definitions.get(name.text, (None, None))
             if isinstance(definition, NUMBERS):
@@ -121,7 +121,7 @@ class BodyFrame:
             )
             return
         self.names[name.text] = value
-        self.places[name.text] = name.span
+        self.spans[name.text] = name.span
 
     def known_names(self) -> set[str]:
         """Return all names of values that are visible here."""
@@ -146,7 +146,7 @@ class BodyFrame:
         return None
 
     def origin(self, span: Span) -> Origin:
-        return Origin("", self.place(span), self.word)
+        return Origin("", self.location(span), self.word)
 
     def uses(self, definition: Any) -> bool:
         """Return whether this body is part of a use of `definition`."""
@@ -175,7 +175,7 @@ class BodyFrame:
         indices = common_indices(operands)
         try:
             if indices:
-                return self._at_each_place(op, operands, sequence, indices, span)
+                return self._at_each_index(op, operands, sequence, indices, span)
             if sequence is None:
                 node = apply(op, *(each.node for each in operands), origin=self.origin(span))
             else:
@@ -188,7 +188,7 @@ class BodyFrame:
             raise OperandError("too-large", wrong)
         return Tensor(node, flowing(operands), sequence)
 
-    def _at_each_place(
+    def _at_each_index(
         self,
         op: Op,
         operands: tuple[Tensor, ...],

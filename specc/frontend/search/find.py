@@ -60,7 +60,7 @@ def searches(
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Location:
     """The location of a node: the name of a search there, and its conditions."""
 
     name: str
@@ -81,17 +81,17 @@ class _Finder:
         if isinstance(definition, ast.Dim | ast.Seq | ast.Const):
             if definition.value is not None:
                 name = definition.name.text
-                self.visit(definition.value, _Place(name, name, parent=definition))
+                self.visit(definition.value, _Location(name, name, parent=definition))
             return
         name = definition.name.text if isinstance(definition, ast.Named) else "train"
         for each in ast.children(definition):
-            self.visit(each, _Place(name, parent=definition))
+            self.visit(each, _Location(name, parent=definition))
 
-    def visit(self, node: ast.Node, place: _Place) -> None:
+    def visit(self, node: ast.Node, location: _Location) -> None:
         if isinstance(node, ast.Call) and node.word.text == WORD:
-            self.search(node, place)
+            self.search(node, location)
             return
-        own = replace(place, is_word=False)
+        own = replace(location, is_word=False)
         if isinstance(node, ast.Setting):
             own = replace(own, name=node.name.text, key=node.name.text)
         elif isinstance(node, ast.TrainOptimizer):
@@ -114,30 +114,30 @@ class _Finder:
         for each in ast.children(node):
             self.visit(each, replace(own, parent=node))
 
-    def _named(self, node: ast.Node, place: _Place) -> _Place:
-        """Return the place inside a statement that declares a name."""
+    def _named(self, node: ast.Node, location: _Location) -> _Location:
+        """Return the location inside a statement that declares a name."""
         if isinstance(node, ast.Let):
-            return replace(place, name=node.names[0].text)
+            return replace(location, name=node.names[0].text)
         name = getattr(node, "name", None)
-        return replace(place, name=name.text) if isinstance(name, ast.Name) else place
+        return replace(location, name=name.text) if isinstance(name, ast.Name) else location
 
-    def conditional(self, node: ast.Conditional, place: _Place) -> None:
-        own = replace(place, parent=node)
+    def conditional(self, node: ast.Conditional, location: _Location) -> None:
+        own = replace(location, parent=node)
         self.visit(node.condition, own)
         for value, holds in ((node.value, True), (node.otherwise, False)):
             branch = Branch(node.condition, holds)
-            self.visit(value, replace(own, conditions=(*place.conditions, branch)))
+            self.visit(value, replace(own, conditions=(*location.conditions, branch)))
 
-    def arguments(self, node: ast.Call, place: _Place) -> None:
-        is_optimizer = isinstance(place.parent, ast.TrainOptimizer)
+    def arguments(self, node: ast.Call, location: _Location) -> None:
+        is_optimizer = isinstance(location.parent, ast.TrainOptimizer)
         word = node.word.text
         for number, each in enumerate((*node.inputs, *node.settings)):
             name = each.name.text if each.name is not None else None
             if name is None and is_optimizer:
                 name = self._setting_name(word, number)
-            shown = f"{place.prefix}{name}" if name else place.name
-            key = name if is_optimizer and not place.prefix else place.key
-            self.visit(each.value, replace(place, name=shown, key=key, parent=each, prefix=""))
+            shown = f"{location.prefix}{name}" if name else location.name
+            key = name if is_optimizer and not location.prefix else location.key
+            self.visit(each.value, replace(location, name=shown, key=key, parent=each, prefix=""))
 
     def _setting_name(self, word: str, number: int) -> str | None:
         """Return the name of an optimizer's setting that is given by position."""
@@ -147,15 +147,15 @@ class _Finder:
         settings = signature_of(found.definition).settings
         return settings[number].name if number < len(settings) else None
 
-    def search(self, call: ast.Call, place: _Place) -> None:
+    def search(self, call: ast.Call, location: _Location) -> None:
         """Record a search, and those in its options and settings."""
         options = call.options or (
-            call.inputs if call.has_semicolon or not place.is_word else call.settings
+            call.inputs if call.has_semicolon or not location.is_word else call.settings
         )
         ways = call.settings if call.has_semicolon and not call.options else ()
-        if not self._is_well_formed(call, options, ways, place):
+        if not self._is_well_formed(call, options, ways, location):
             return
-        name = self._free(place.name)
+        name = self._free(location.name)
         values = tuple(each.value for each in options)
         found = self._range(call, values, ways) if ways else None
         if ways and found is None:
@@ -166,18 +166,18 @@ class _Finder:
                 call,
                 () if ways else values,
                 found,
-                place.conditions,
-                "optimizer" if isinstance(place.parent, ast.TrainOptimizer) else place.key,
-                isinstance(place.parent, ALONE),
+                location.conditions,
+                "optimizer" if isinstance(location.parent, ast.TrainOptimizer) else location.key,
+                isinstance(location.parent, ALONE),
             )
         )
         for each in values:
             option = Option(name, each.span.text)
-            conditions = (*place.conditions, option)
+            conditions = (*location.conditions, option)
             head = each.word.text if isinstance(each, ast.Call) and each.word.text != WORD else name
-            self.visit(each, replace(place, conditions=conditions, prefix=f"{head}."))
+            self.visit(each, replace(location, conditions=conditions, prefix=f"{head}."))
         if call.options:
-            self.arguments(call, replace(place, is_word=False))
+            self.arguments(call, replace(location, is_word=False))
 
     def _free(self, name: str) -> str:
         taken = {each.name for each in self.searches}
@@ -192,13 +192,13 @@ class _Finder:
         call: ast.Call,
         options: tuple[ast.Argument, ...],
         ways: tuple[ast.Argument, ...],
-        place: _Place,
+        location: _Location,
     ) -> bool:
         before = len(self.report.errors)
         for each in options:
             if each.name is not None:
                 self._error(f"the values of a `{WORD}` have no names", each.span)
-            elif place.is_word and not isinstance(each.value, ast.Path | ast.Call):
+            elif location.is_word and not isinstance(each.value, ast.Path | ast.Call):
                 self._error("a function is needed here, not a value", each.span)
             elif call.options and not isinstance(each.value, ast.Path):
                 self._error(
@@ -214,7 +214,7 @@ class _Finder:
                 call.span,
                 help=f"such as `{WORD}(64, 128, 256)`, or a range: `{WORD}(1e-4, 0.1; log)`",
             )
-        if ways and place.is_word:
+        if ways and location.is_word:
             self._error("a range consists of numbers, but a function is needed here", call.span)
         return len(self.report.errors) == before
 

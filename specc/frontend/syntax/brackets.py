@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from specc.diagnostics import About, Label
 from specc.frontend.syntax import ast
-from specc.frontend.syntax.build import PLACES, keyword_of
+from specc.frontend.syntax.build import ALLOWED_IN, keyword_of
 from specc.frontend.syntax.build_indices import Token, is_name, listed
 from specc.frontend.syntax.recovery import Recovery
 from specc.source import Span
 
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 # The definitions whose bodies allow the statement that starts with a keyword.
-PLACE = {keyword_of(cls): places for cls, places in PLACES.items() if cls is not ast.Setting}
+KEYWORD_ALLOWED_IN = {
+    keyword_of(cls): places for cls, places in ALLOWED_IN.items() if cls is not ast.Setting
+}
 
 
 def bracket_not_closed(recovery: Recovery, at: int) -> int | None:
@@ -108,7 +110,7 @@ def bracket_not_opened(recovery: Recovery, at: int) -> int | None:
 def statement_outside(recovery: Recovery, at: int) -> int | None:
     token = recovery.tokens[at]
     if (
-        token.kind not in PLACE
+        token.kind not in KEYWORD_ALLOWED_IN
         or recovery.is_within_body
         or len(recovery.parser.states) > recovery.height
     ):
@@ -124,6 +126,6 @@ def statement_outside(recovery: Recovery, at: int) -> int | None:
         at,
         f"`{token.text}` is not inside a definition",
         labels=labels,
-        help=f"`{token.text}` belongs in {listed(PLACE[token.kind], 'or')}",
+        help=f"`{token.text}` belongs in {listed(KEYWORD_ALLOWED_IN[token.kind], 'or')}",
     )
     return recovery.leave_out(at)

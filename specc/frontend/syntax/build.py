@@ -32,7 +32,7 @@ DEEPEST = 200
 """The maximum depth of brackets, and of the nodes of one statement."""
 
 # The definitions whose bodies allow a statement.
-PLACES: dict[type[ast.Node], tuple[str, ...]] = {
+ALLOWED_IN: dict[type[ast.Node], tuple[str, ...]] = {
     ast.Input: ("model",),
     ast.Stream: ("model",),
     ast.Target: ("model",),
@@ -170,7 +170,7 @@ class Builder(IndexBuilder):
         return tuple(
             (
                 node
-                if type(node) is ast.Broken or keyword in PLACES[type(node)]
+                if type(node) is ast.Broken or keyword in ALLOWED_IN[type(node)]
                 else self._misplaced(keyword, node)
             )
             for node in statements
@@ -193,7 +193,7 @@ class Builder(IndexBuilder):
                 "syntax",
                 f"`{word}` is not allowed in a `{keyword}`",
                 Span(self.source, node.span.start, node.span.start + len(word)),
-                help=f"use `{word}` in {listed(PLACES[type(node)], 'and')}",
+                help=f"use `{word}` in {listed(ALLOWED_IN[type(node)], 'and')}",
             )
         return broken(node)
 

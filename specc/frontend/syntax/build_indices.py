@@ -55,17 +55,17 @@ def has_semicolon(parts: Iterable[Any]) -> bool:
 
 def around_semicolon(parts: Iterable[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     before: tuple[Any, ...] = ()
-    behind: tuple[Any, ...] = ()
-    is_behind = False
+    after: tuple[Any, ...] = ()
+    is_after = False
     for part in parts:
         if type(part) is list:
-            if is_behind:
-                behind = nodes(part)
+            if is_after:
+                after = nodes(part)
             else:
                 before = nodes(part)
         elif part.kind == ";":
-            is_behind = True
-    return before, behind
+            is_after = True
+    return before, after
 
 
 def listed(words: Iterable[str], joint: str) -> str:

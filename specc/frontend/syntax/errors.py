@@ -35,8 +35,8 @@ def after(recovery: Recovery, at: int) -> int:
     if len(parser.report) > MOST:
         return recovery.give_up(at)
     before = parser.values[-1]
-    is_behind_body = type(before) is Token and before.kind == "}"
-    if is_behind_body or (recovery.is_first(at) and not recovery.is_within_body):
+    is_after_body = type(before) is Token and before.kind == "}"
+    if is_after_body or (recovery.is_first(at) and not recovery.is_within_body):
         parser.reduce("dim")  # ends the definition before this token, if it is complete
     if recovery.tries <= DEEPEST:  # guards against a repair that makes no progress
         for repair in REPAIRS:
@@ -77,7 +77,7 @@ def unexpected(recovery: Recovery, at: int) -> int:
     labels = (
         [Label(recovery.span(opened), f"this `{opened.kind}` is not closed yet")] if opened else []
     )
-    recovery.report(at, wanted + found, recovery.place(at), labels=labels, help=help)
+    recovery.report(at, wanted + found, recovery.location(at), labels=labels, help=help)
     return recovery.leave_out(at)
 
 
@@ -124,7 +124,7 @@ REPAIRS = (
     repairs.else_if,
     repairs.comment_sign,
     repairs.share_without_name,
-    repairs.equals_behind_keyword,
+    repairs.equals_after_keyword,
     repairs.end_sign,
     repairs.several_values,
     repairs.chained_comparison,

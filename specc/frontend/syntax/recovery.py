@@ -26,7 +26,7 @@ COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
 BINARY = COMPARISONS | frozenset(["+", "-", "*", "/", "//", "%", "^", "@", "and", "or"])
 OPERANDS = frozenset(("NAME", "NUMBER", "STRING", "(", "-", "true", "false", "if", "not"))
 # A reserved word before one of these is meant as a name: no statement continues like that.
-BEHIND_NAMES = (
+AFTER_NAMES = (
     frozenset(
         [
             "=",
@@ -155,11 +155,11 @@ class Recovery:
             return False
         if kind not in STARTS:
             return self.before(at).kind in NAMING and not is_first
-        behind = self.following(at).kind
+        after = self.following(at).kind
         starts_line = is_first and (
-            behind == ":" or (behind == "=" and self.before(at).kind not in ("(", ",", ";"))
+            after == ":" or (after == "=" and self.before(at).kind not in ("(", ",", ";"))
         )
-        if behind in BEHIND_NAMES and not starts_line:
+        if after in AFTER_NAMES and not starts_line:
             return True
         return self.before(at).kind in BEFORE_NAMES and not is_first
 
@@ -188,7 +188,7 @@ class Recovery:
     def span(self, token: Token) -> Span:
         return Span(self.source, token.start, token.end)
 
-    def place(self, at: int) -> Span:
+    def location(self, at: int) -> Span:
         """Return the span of the token, or, if it starts a line, that after the previous token."""
         token = self.tokens[at]
         if at and (token.kind == "$END" or self.is_first(at)):

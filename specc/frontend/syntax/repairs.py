@@ -72,11 +72,11 @@ def missing_comma(recovery: Recovery, at: int) -> int | None:
         return None
     if not recovery.parser.accepts(",", token.kind):
         return None
-    behind = Span(recovery.source, before.end, before.end)
+    after = Span(recovery.source, before.end, before.end)
     recovery.report(
         at,
         f"a `,` is missing between {recovery.shown(before)} and {recovery.shown(token)}",
-        fix=("add a comma", Edit(behind, ",")),
+        fix=("add a comma", Edit(after, ",")),
         about=About.MISSING_BETWEEN,
     )
     recovery.parser.feed(Token(",", ",", before.end, before.end))
@@ -235,7 +235,7 @@ def colon_for_equals(recovery: Recovery, at: int) -> int | None:
     return at + 1
 
 
-def equals_behind_keyword(recovery: Recovery, at: int) -> int | None:
+def equals_after_keyword(recovery: Recovery, at: int) -> int | None:
     before = recovery.before(at)
     if recovery.tokens[at].kind != "=" or before.kind not in BEFORE_VALUES or recovery.is_first(at):
         return None
@@ -343,6 +343,9 @@ def missing_else(recovery: Recovery, at: int) -> int | None:
     start = next((v for v in reversed(values) if type(v) is Token and v.kind == "if"), None)
     labels = [Label(recovery.span(start), "of this `if`")] if start else []
     recovery.report(
-        at, "the `else` is missing: an `if` always has a value", recovery.place(at), labels=labels
+        at,
+        "the `else` is missing: an `if` always has a value",
+        recovery.location(at),
+        labels=labels,
     )
     return recovery.leave_out(at)

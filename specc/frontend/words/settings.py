@@ -112,8 +112,8 @@ def property_schema(setting: Declared, bounds: Mapping[int, Any] = {}) -> dict[s
             rule = {"type": "string"}
         case _:
             default = setting.default
-            is_truth = isinstance(default, (bool, ast.Boolean))
-            rule = {"type": "boolean" if is_truth else "number"}
+            is_boolean = isinstance(default, (bool, ast.Boolean))
+            rule = {"type": "boolean" if is_boolean else "number"}
     for position, (sign, value) in enumerate(setting.bounds):
         if isinstance(value, ast.Number):
             value = value.value

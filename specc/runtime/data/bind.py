@@ -49,7 +49,7 @@ def column(
     if port.kind == "float":
         return Column(_floats(request, port, field, array), float(field.scale), float(field.shift))
     if port.kind == "bool":
-        return Column(_truth(request, port, field, array))
+        return Column(_boolean(request, port, field, array))
     if field.words is not None:
         array = _numbered(request, port, field, array, vocabulary)
     elif vocabulary is not None and port.kind == "class" and field.classes is None:
@@ -136,7 +136,7 @@ def _whole_steps(request: Request, port: Port, field: Field) -> Field:
             request,
             port,
             field,
-            f"{field.place(row, 0)}: {own[row]} steps, but `{port.name}` has {most}",
+            f"{field.location(row, 0)}: {own[row]} steps, but `{port.name}` has {most}",
             f"`seq {port.sequence} = {own.max()}` holds the longest"
             if can_vary
             else f"`[<= {port.sequence}]` is a variable-length sequence",
@@ -176,7 +176,7 @@ def _padded(
                 request,
                 port,
                 field,
-                f"{field.place(row, 0)}: {len(parts)} {what}, but"
+                f"{field.location(row, 0)}: {len(parts)} {what}, but"
                 f" `{port.name}` has at most {steps} steps",
                 f"`seq {port.sequence} = {max(map(len, texts.parts))}` holds the longest",
             )
@@ -186,7 +186,7 @@ def _padded(
                 request,
                 port,
                 field,
-                f"{field.place(row, 0)}: {parts[int(np.argmin(ids))]!r} does not occur in"
+                f"{field.location(row, 0)}: {parts[int(np.argmin(ids))]!r} does not occur in"
                 f" the training part",
                 '`unknown = "?"` replaces such symbols by a question mark',
             )
@@ -255,7 +255,7 @@ def _all_finite(array: np.ndarray) -> bool:
     return all(bool(np.isfinite(each).all()) for each in pieces)
 
 
-def _truth(request: Request, port: Port, field: Field, array: np.ndarray) -> np.ndarray:
+def _boolean(request: Request, port: Port, field: Field, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "bui":
         raise _error(
             request,
@@ -372,7 +372,9 @@ def _require(
     count = int(good.size - good.sum())
     more = f" (the first of {count:,} such values)" if count > 1 else ""
     value = array.reshape(len(array), -1)[row, element]
-    raise _error(request, port, field, f"{field.place(row, element)}: `{value}` {what}{more}", help)
+    raise _error(
+        request, port, field, f"{field.location(row, element)}: `{value}` {what}{more}", help
+    )
 
 
 def _held(array: np.ndarray) -> str:

@@ -74,7 +74,7 @@ def _check_equal(
         row = int(np.argmax(wrong))
         found.extend(
             request.error(
-                f"{field.place(row, 0)}: `{other.name}` has {own[row]} steps there, but"
+                f"{field.location(row, 0)}: `{other.name}` has {own[row]} steps there, but"
                 f" `{first.name}` has {lengths[row]}",
                 argument=0,
                 help=f"both run over `{first.sequence}`: declare another `seq` for one of them",
@@ -94,7 +94,7 @@ def _check_lengths(request: Request, port: Port, field: Field) -> None:
     if wrong.any():
         row = int(np.argmax(wrong))
         raise request.error(
-            f"{field.place(row, 0)}: `{port.name}` has {lengths[row]} steps there"
+            f"{field.location(row, 0)}: `{port.name}` has {lengths[row]} steps there"
             + ("" if varies else f", and not {port.shape[0]}"),
             argument=0,
             port=port,

@@ -1,6 +1,6 @@
 """Checks and converts the cells of a column for its port: numbers, booleans or classes.
 
-    Cells(request, port, raw, place, name).values(missing=None)     # a Raw without gaps
+    Cells(request, port, raw, location, name).values(missing=None)     # a Raw without gaps
 
 Words that mean yes and no become booleans for a "float" or "bool" port. Anything else that does not
 fit raises a `DataError` at the first such cell.
@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from specc.recipe import Port
-from specc.runtime.data.columns.values import truth_of
+from specc.runtime.data.columns.values import boolean_of
 from specc.runtime.data.field import is_sequence
 from specc.runtime.data.request import Request
 from specc.runtime.data.table import Raw
@@ -29,7 +29,7 @@ class Cells:
     request: Request
     port: Port
     raw: Raw
-    place: Callable[[int, int], str]
+    location: Callable[[int, int], str]
     name: str
     is_made: bool = False
     noun: str = "column"
@@ -40,7 +40,7 @@ class Cells:
 
         Raises `DataError` at the first cell that is missing or does not fit.
         """
-        raw = {"float": self._floats, "bool": self._truth}.get(self.port.kind, self._classes)()
+        raw = {"float": self._floats, "bool": self._boolean}.get(self.port.kind, self._classes)()
         gaps = raw.missing
         if gaps is None and raw.array.dtype.kind == "f" and self.is_made:
             gaps = np.isnan(raw.array.reshape(len(raw.array), -1)).any(axis=1)
@@ -63,7 +63,7 @@ class Cells:
     def error(self, row: int, message: str, help: str | None = None, element: int = 0) -> DataError:
         """Return the error of a cell."""
         return self.request.error(
-            f"{self.place(row, element)}: {message}",
+            f"{self.location(row, element)}: {message}",
             argument=self.raw.argument,
             port=self.port,
             help=help,
@@ -95,24 +95,24 @@ class Cells:
             )
         if raw.words is None:
             return raw
-        truth = truth_of(raw.words.tolist())[raw.array]
-        if (truth[~raw.gaps()] >= 0).all():
-            return replace(raw, array=truth > 0, words=None)
+        boolean = boolean_of(raw.words.tolist())[raw.array]
+        if (boolean[~raw.gaps()] >= 0).all():
+            return replace(raw, array=boolean > 0, words=None)
         if all(map(is_number, raw.words[np.unique(raw.array[~raw.gaps()])].tolist())):
             numbers = np.array([float(each) if is_number(each) else 0.0 for each in raw.words])
             return replace(raw, array=numbers[raw.array], words=None)
         return self._bad(lambda cell: is_number(cell), "a number")
 
-    def _truth(self) -> Raw:
+    def _boolean(self) -> Raw:
         raw = self.raw
         if raw.kind == "dates":
             raise self.error(0, "this is a date, neither yes nor no")
         if raw.words is None:
             return raw
-        truth = truth_of(raw.words.tolist())[raw.array]
-        if (truth[~raw.gaps()] >= 0).all():
-            return replace(raw, array=truth > 0, words=None)
-        return self._bad(lambda cell: truth_of([cell])[0] >= 0, "true, false, yes, no, 1 or 0")
+        boolean = boolean_of(raw.words.tolist())[raw.array]
+        if (boolean[~raw.gaps()] >= 0).all():
+            return replace(raw, array=boolean > 0, words=None)
+        return self._bad(lambda cell: boolean_of([cell])[0] >= 0, "true, false, yes, no, 1 or 0")
 
     def _classes(self) -> Raw:
         raw = self.raw

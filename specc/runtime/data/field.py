@@ -1,6 +1,6 @@
 """A column as it was read from a file, before it is checked against a port.
 
-Field("the labels of `t10k-labels`", labels, place=lambda row, element: f"label {row + 1}")
+Field("the labels of `t10k-labels`", labels, location=lambda row, element: f"label {row + 1}")
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class Rows:
 class Field:
     """Values of all examples, `[N, *shape]`: numbers, booleans, or indices into `words`.
 
-    `name` names it in messages. `place(row, element)` describes the location of a value in its
+    `name` names it in messages. `location(row, element)` describes the location of a value in its
     file; both arguments count from 0. An image may be flattened to fit a port of rank 1.
     """
 
     name: str
     array: np.ndarray
-    place: Callable[[int, int], str]
+    location: Callable[[int, int], str]
     scale: float = 1.0
     shift: float = 0.0
     is_image: bool = False

@@ -103,11 +103,11 @@ class Examples:
         origins = value.origins or (port.name,)
         title = f"`{port.name}`, made of {listed(dict.fromkeys(origins), 3)},"
 
-        def place(row: int, element: int) -> str:
+        def location(row: int, element: int) -> str:
             at = element if len(origins) > element else 0
             if origins[at] not in self.columns.raw:
                 return f"{self.table.title}, row {row}"
-            return f"{self.columns.place(row, origins[at])}: `{port.name}`"
+            return f"{self.columns.location(row, origins[at])}: `{port.name}`"
 
         request = replace(self.request, call=replace(self.request.call, span=rule.span))
         made = _Maker(request, self.table, self.columns)
@@ -116,8 +116,8 @@ class Examples:
             raw = cells.whole(raw)
         if value.kind == "symbols":
             assert value.texts is not None, "symbols have texts; please report this"
-            return made.texts(port, value.texts, title, place)
-        found = made.field(port, [raw], [origins[0]], place, True, origins)
+            return made.texts(port, value.texts, title, location)
+        found = made.field(port, [raw], [origins[0]], location, True, origins)
         is_numbered = value.kind == "classes" and value.words is not None
         return replace(found, classes=value.count, is_numbered=is_numbered)
 
@@ -185,9 +185,9 @@ def read(
         try:
             if takes_texts(port) and len(raws) == 1 and _are_texts(raws[0]):
                 cut = _symbols(raws[0], settings)
-                direct[port.name] = maker.texts(port, cut, raws[0].title, maker.places(each))
+                direct[port.name] = maker.texts(port, cut, raws[0].title, maker.locations(each))
             else:
-                direct[port.name] = maker.field(port, raws, each, maker.places(each))
+                direct[port.name] = maker.field(port, raws, each, maker.locations(each))
         except DataError as error:
             wrong.append(error)
     if wrong:
@@ -263,25 +263,25 @@ class _Maker:
     table: Table
     columns: Columns
 
-    def places(self, names: Sequence[str]) -> Callable[[int, int], str]:
+    def locations(self, names: Sequence[str]) -> Callable[[int, int], str]:
         """Return a function that describes the location of a port's value (row, element)."""
         if len(names) == 1:
-            return lambda row, element: self.columns.place(row, names[0], element)
-        return lambda row, element: self.columns.place(row, names[element])
+            return lambda row, element: self.columns.location(row, names[0], element)
+        return lambda row, element: self.columns.location(row, names[element])
 
     def texts(
-        self, port: Port, texts: Texts, title: str, place: Callable[[int, int], str]
+        self, port: Port, texts: Texts, title: str, location: Callable[[int, int], str]
     ) -> Field:
         """Return the field of a port that is a sequence of classes."""
         array = np.zeros(self.columns.examples)
-        return Field(title, array, place, texts=texts, count=self.columns.count)
+        return Field(title, array, location, texts=texts, count=self.columns.count)
 
     def field(
         self,
         port: Port,
         raws: Sequence[Raw],
         names: Sequence[str],
-        place: Callable[[int, int], str],
+        location: Callable[[int, int], str],
         is_made: bool = False,
         origins: Sequence[str] = (),
     ) -> Field:
@@ -290,11 +290,10 @@ class _Maker:
         self._check_count(port, raws, names)
         missing = settings.get("missing")
         checked = []
-        for place_of, (raw, name) in enumerate(zip(raws, names, strict=True)):
-            at = place if is_made or len(raws) == 1 else self.places([name])
+        for raw, name in zip(raws, names, strict=True):
+            at = location if is_made or len(raws) == 1 else self.locations([name])
             cell = cells.Cells(self.request, port, raw, at, name, is_made, self.table.noun, origins)
             checked.append(cell.values(None if isinstance(missing, str) else missing))
-            del place_of
         words = None
         if any(each.words is not None for each in checked):
             checked, words = cells.with_one_vocabulary(checked)
@@ -311,7 +310,7 @@ class _Maker:
         return Field(
             raws[0].title if len(raws) == 1 else self.table.title,
             array,
-            place,
+            location,
             settings.get("scale", 1.0) if scaled else 1.0,
             settings.get("shift", 0.0) if scaled else 0.0,
             is_image=raws[0].is_image,

@@ -51,7 +51,9 @@ def table_of(data: object, title: str = "the data") -> Table:
 
     def read(names: Sequence[str], texts: Collection[str]) -> Columns:
         found = {name: _as_text(raw[name]) if name in texts else raw[name] for name in names}
-        return Columns(found, rows, lambda row, name, at=0: _place(title, raw[name], row, name, at))
+        return Columns(
+            found, rows, lambda row, name, at=0: _location(title, raw[name], row, name, at)
+        )
 
     return Table(title, list(raw), read)
 
@@ -63,7 +65,7 @@ def table(request: Request) -> Table:
     return table_of(request.call.arguments[0])
 
 
-def _place(title: str, raw: Raw, row: int, name: str, at: int) -> str:
+def _location(title: str, raw: Raw, row: int, name: str, at: int) -> str:
     inner = ""
     if raw.shape:
         inner = ", value [" + ", ".join(str(int(i)) for i in np.unravel_index(at, raw.shape)) + "]"

@@ -81,11 +81,11 @@ def joined(request: Request, table_of: Callable[[Request], Table]) -> Table:
             parts = [table.read(names, {*texts, *mixed}) for table in tables]
         ends = np.cumsum([each.examples for each in parts])
 
-        def place(row: int, *rest: object) -> str:
+        def location(row: int, *rest: object) -> str:
             at = int(np.searchsorted(ends, row, side="right"))
-            return parts[at].place(row - (int(ends[at - 1]) if at else 0), *rest)
+            return parts[at].location(row - (int(ends[at - 1]) if at else 0), *rest)
 
         raw = {name: joined_column([each.raw[name] for each in parts]) for name in names}
-        return Columns(raw, int(ends[-1]), place)
+        return Columns(raw, int(ends[-1]), location)
 
     return Table(listed((path.name for path in request.files()), 3), first.names, read)

@@ -155,8 +155,8 @@ def _scale(recipe: Recipe, part: DataPart, port: Port) -> Diagnostic | None:
         worst = int(np.argmax(np.abs(values).max(axis=1)))
         element = int(np.argmax(np.abs(values[worst])))
         value = float(values[worst, element])
-        place = part.fields[port.name].place(int(rows[worst]), element)
-        return unscaled(recipe, port, f"reaches {value:g}", (f"{place}: {value:g}",))
+        location = part.fields[port.name].location(int(rows[worst]), element)
+        return unscaled(recipe, port, f"reaches {value:g}", (f"{location}: {value:g}",))
     deviations = values.std(axis=0)
     if port.shape and len(port.shape) == 1 and len(values) > 1:
         deviations = np.where(deviations > 0, deviations, np.nan)
@@ -165,7 +165,7 @@ def _scale(recipe: Recipe, part: DataPart, port: Port) -> Diagnostic | None:
         low, high = int(np.nanargmin(deviations)), int(np.nanargmax(deviations))
         ratio = deviations[high] / deviations[low]
         if ratio > RATIO:
-            where = part.fields[port.name].place
+            where = part.fields[port.name].location
             notes = tuple(
                 f"the standard deviation is {deviations[each]:.3g}: {where(int(rows[0]), each)}"
                 for each in (low, high)
@@ -206,5 +206,5 @@ def _reach(part: DataPart, port: Port, reach: Reach | None) -> Diagnostic | None
         return None
     row = int(np.argmax(wrong.reshape(len(wrong), -1).any(axis=1)))
     element = int(np.argmax(wrong[row].reshape(-1)))
-    place = part.fields[port.name].place(row, element)
-    return unreachable(port, reach, place, values[row].reshape(-1)[element].item())
+    location = part.fields[port.name].location(row, element)
+    return unreachable(port, reach, location, values[row].reshape(-1)[element].item())

@@ -4,7 +4,7 @@
     columns = table.read(["city", "age"])
     columns.raw["age"].array                      # float64 [N]
     columns.raw["city"].words                     # ["Bern", "Ulm"]; `array` has indices into it
-    columns.place(3, "age")                       # "`houses.csv`, line 5, column `age`"
+    columns.location(3, "age")                    # "`houses.csv`, line 5, column `age`"
 
 Every source provides a `Table`: a file of rows, an archive of arrays, a folder of images, a frame
 of pandas. `fields` makes the fields of ports from it and evaluates `column` formulas.
@@ -80,23 +80,24 @@ class Raw:
 class Columns:
     """Columns that were read, each with `examples` rows.
 
-    `place` says where a value is, by its row, its column and its position in the row's array, all
-    from 0. `count` is the number of rows in the source if only a sample was read, -1 if unknown.
+    `location` says where a value is, by its row, its column and its position in the row's array,
+    all from 0. `count` is the number of rows in the source if only a sample was read, -1 if
+    unknown.
     """
 
     raw: dict[str, Raw]
     examples: int
-    place: Callable[..., str]
+    location: Callable[..., str]
     count: int | None = None
 
     def rows(self, rows: np.ndarray) -> Columns:
         """Return some of the rows; locations in messages still refer to the source."""
-        place = self.place
+        location = self.location
         return replace(
             self,
             raw={name: each.rows(rows) for name, each in self.raw.items()},
             examples=len(rows),
-            place=lambda row, *rest: place(int(rows[row]), *rest),
+            location=lambda row, *rest: location(int(rows[row]), *rest),
         )
 
 

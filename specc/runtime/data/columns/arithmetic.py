@@ -62,12 +62,12 @@ def negated(x: Value) -> Value:
 
 def inverted(x: Value) -> Value:
     """Return `not x`."""
-    return Value("truth", ~_truth(x), None, x.missing, origins=x.origins)
+    return Value("truth", ~_boolean(x), None, x.missing, origins=x.origins)
 
 
 def choice(condition: Value, a: Value, b: Value) -> Value:
     """Return `if condition then a else b`."""
-    test = _truth(condition)
+    test = _boolean(condition)
     left, right = _fitted(a.numbers(), b.numbers(), "if")
     test = test.reshape(-1, *[1] * (left.ndim - 1)) if test.ndim < left.ndim else test
     found = np.where(test, left, right)
@@ -76,14 +76,14 @@ def choice(condition: Value, a: Value, b: Value) -> Value:
     return Value("numbers", found, origins=origins)
 
 
-def _truth(x: Value) -> np.ndarray:
+def _boolean(x: Value) -> np.ndarray:
     if x.kind != "truth":
         raise StepError(f"a condition is needed here, not {x.kind}", help="such as `age > 30`")
     return x.array
 
 
 def _logic(sign: str, a: Value, b: Value) -> Value:
-    left, right = _truth(a), _truth(b)
+    left, right = _boolean(a), _boolean(b)
     found = left & right if sign == "and" else left | right
     gaps = a.gaps() | b.gaps()
     return Value("truth", found, None, gaps if gaps.any() else None,

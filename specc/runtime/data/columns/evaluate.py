@@ -22,7 +22,7 @@ from specc.recipe.words import WORDS
 from specc.runtime.data.columns import arithmetic, whole
 from specc.runtime.data.columns.numerals import form_of
 from specc.runtime.data.columns.steps import STEPS, ColumnStep, StepError
-from specc.runtime.data.columns.values import Value, as_numbers, as_truth, is_number, value_of
+from specc.runtime.data.columns.values import Value, as_boolean, as_numbers, is_number, value_of
 from specc.runtime.data.match import no_columns
 from specc.runtime.data.request import Request, listed
 from specc.runtime.data.table import Columns, Table
@@ -323,7 +323,7 @@ class _Walker:
         Raises `StepError` for values that the function cannot take.
         """
         if x.kind == "words" and x.words is not None and "words" not in takes:
-            if (found := as_truth(x)) is not None:
+            if (found := as_boolean(x)) is not None:
                 return found
             if (numbers := as_numbers(x)) is not None:
                 return numbers
@@ -374,7 +374,7 @@ class _Walker:
         if error.row is not None and error.value is not None and error.value.origins:
             origins = error.value.origins
             at = error.element if len(origins) > error.element else 0
-            message = f"{self.columns.place(error.row, origins[at])}: {message}"
+            message = f"{self.columns.location(error.row, origins[at])}: {message}"
         return data_error(
             message,
             formula.span or self.request.call.span,

@@ -19,7 +19,7 @@ from specc.recipe import Formula
 from specc.runtime.data import tokens
 from specc.runtime.data.columns import dates
 from specc.runtime.data.columns.numerals import NumberForm
-from specc.runtime.data.columns.values import Value, truth_of
+from specc.runtime.data.columns.values import Value, boolean_of
 from specc.runtime.data.field import Texts
 from specc.system.records import dataclass
 
@@ -243,11 +243,11 @@ def hashed(step: ColumnStep, x: Value) -> Value:
     return Value("classes", numbers[x.array], None, x.missing, count, None, x.origins)
 
 
-def truth(step: ColumnStep, x: Value) -> Value:
+def boolean(step: ColumnStep, x: Value) -> Value:
     """Return true for words that mean yes, and false for words that mean no."""
     x = x.as_words()
     assert x.words is not None, "words have words; please report this"
-    found = truth_of(x.words.tolist())[x.array]
+    found = boolean_of(x.words.tolist())[x.array]
     wrong = (found < 0) & ~x.gaps()
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -353,7 +353,7 @@ def _kind(x: Value) -> str:
 
 STEPS: dict[str, Callable[[ColumnStep, Value], Value]] = {
     "standardize": standardize, "scale": scale, "fill": fill, "missing": missing, "class": classes,
-    "onehot": onehot, "bucket": bucket, "hash": hashed, "number": number, "truth": truth,
+    "onehot": onehot, "bucket": bucket, "hash": hashed, "number": number, "truth": boolean,
     "symbols": symbols, "clip": clip, "days": date_part, "year": date_part, "month": date_part,
     "weekday": date_part, "hour": date_part,
 }  # fmt: skip

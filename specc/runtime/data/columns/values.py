@@ -94,10 +94,10 @@ def value_of(raw: Raw, name: str) -> Value:
     return Value("numbers", array, origins=(name,))
 
 
-def as_truth(x: Value) -> Value | None:
+def as_boolean(x: Value) -> Value | None:
     """Convert words to booleans; None unless every word means yes or no."""
     assert x.words is not None, "only words can mean yes; please report this"
-    found, gaps = truth_of(x.words.tolist())[x.array], x.gaps()
+    found, gaps = boolean_of(x.words.tolist())[x.array], x.gaps()
     if (found[~gaps] < 0).any() or gaps.all():
         return None
     return replace(x, kind="truth", array=found > 0, words=None)
@@ -126,7 +126,7 @@ def is_number(text: str) -> bool:
     return True
 
 
-def truth_of(words: Sequence[str]) -> np.ndarray:
+def boolean_of(words: Sequence[str]) -> np.ndarray:
     """Return 1 for words that mean yes, 0 for those that mean no, and -1 for others: int8."""
     meanings = [TRUTH.get(each.strip().lower()) for each in words]
     return np.array([-1 if each is None else int(each) for each in meanings], np.int8)

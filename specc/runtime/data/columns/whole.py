@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from specc.runtime.data.columns.steps import ColumnStep, StepError, as_dates, truth
-from specc.runtime.data.columns.values import Value, as_truth
+from specc.runtime.data.columns.steps import ColumnStep, StepError, as_dates, boolean
+from specc.runtime.data.columns.values import Value, as_boolean
 from specc.runtime.data.table import coded
 
 MOST_WORDS = 64  # size limit of the one-hot vectors that `rest` makes
@@ -67,8 +67,8 @@ def _learned(step: ColumnStep, x: Value) -> dict[str, Any] | None:
         assert x.words is not None, "words have words; please report this"
         if _are_dates(x):
             return _numbers(step, as_dates(x)) | {"kind": "dates"}
-        if (found_truth := as_truth(x)) is not None:
-            return _numbers(step, found_truth) | {"kind": "truth"}
+        if (found_boolean := as_boolean(x)) is not None:
+            return _numbers(step, found_boolean) | {"kind": "truth"}
         codes = step.training(x.array)[~step.training(x.gaps())]
         counts = np.bincount(codes, minlength=len(x.words))
         found = [str(word) for word, count in zip(x.words, counts, strict=True) if count]
@@ -88,8 +88,8 @@ def of_counts(name: str, counts: Mapping[str, int], rows: int) -> dict[str, Any]
     kind, values = "words", x
     if _are_dates(x):
         kind, values = "dates", as_dates(x)
-    elif (found_truth := as_truth(x)) is not None:
-        kind, values = "truth", found_truth
+    elif (found_boolean := as_boolean(x)) is not None:
+        kind, values = "truth", found_boolean
     if kind != "words":
         numbers = plain(values)[:, 0]
         mean = float(weights @ numbers / weights.sum())
@@ -145,7 +145,7 @@ def _part(step: ColumnStep, x: Value, learned: Mapping[str, Any]) -> np.ndarray:
         found[rows, places[rows]] = 1.0
         return found
     if x.kind == "words" and learned["kind"] == "truth":
-        x = truth(step, x)
+        x = boolean(step, x)
     elif x.kind == "words" and learned["kind"] == "dates":
         x = as_dates(x)
     elif x.kind == "words":

@@ -45,10 +45,10 @@ def table(request: Request) -> Table:
                 count, found = count or found.num_rows, found.slice(0, rows)
         columns = table_of(found, f"`{path.name}`").read(wanted, texts)
 
-        def place(row: int, name: str, element: int = 0) -> str:
+        def location(row: int, name: str, element: int = 0) -> str:
             return f"`{path.name}`, row {row + 1}, column `{name}`"
 
-        return Columns(columns.raw, columns.examples, place, count)
+        return Columns(columns.raw, columns.examples, location, count)
 
     return Table(f"`{path.name}`", names, read)
 

@@ -103,8 +103,8 @@ class Delimited:
             )
             if found is not None:
                 rows = len(next(iter(found.values())))
-                places = _Places(self)
-                return Columns(found, rows, places.place)
+                locations = _Locations(self)
+                return Columns(found, rows, locations.location)
         return self._read_lines(names, texts)
 
     def _read_lines(self, names: Sequence[str], texts: Collection[str]) -> Columns:
@@ -192,12 +192,12 @@ class TableLines:
         raw = {name: _joined(parts[name], title) for name in names if parts[name]}
         numbers = np.array(lines, np.int64)
 
-        def place(row: int, name: str, element: int = 0) -> str:
+        def location(row: int, name: str, element: int = 0) -> str:
             return f"{title}, line {numbers[row]}, column `{name}`"
 
-        return Columns(raw, len(numbers), place)
+        return Columns(raw, len(numbers), location)
 
-    def place(self, row: int, name: str) -> str:
+    def location(self, row: int, name: str) -> str:
         """Return the location of a value for messages."""
         line = next(islice(self._rows(), row, None))[0]
         return f"`{self.file.path.name}`, line {line}, column `{name}`"
@@ -226,13 +226,13 @@ class TableLines:
 
 
 @dataclass
-class _Places:
+class _Locations:
     """Locations in a file read with pyarrow: its lines are counted only if an error needs them."""
 
     file: Delimited
     numbers: list[int] | None = None
 
-    def place(self, row: int, name: str, element: int = 0) -> str:
+    def location(self, row: int, name: str, element: int = 0) -> str:
         if self.numbers is None:
             text = self.file.text_of(self.file.request)
             self.numbers = [line for line, _ in self.file.lines(text)][1:]

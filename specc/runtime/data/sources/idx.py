@@ -47,8 +47,10 @@ def table(request: Request) -> Table:
             )
         rows = min(map(len, raw.values()))
         raw = {name: each.rows(slice(rows)) for name, each in raw.items()}
-        places = {name: _place(paths[names.index(name)], each.array) for name, each in raw.items()}
-        return Columns(raw, rows, lambda row, name, element=0: places[name](row, element), count)
+        locations = {
+            name: _location(paths[names.index(name)], each.array) for name, each in raw.items()
+        }
+        return Columns(raw, rows, lambda row, name, element=0: locations[name](row, element), count)
 
     return Table(f"`{paths[0].name}`", names, read, by_kind=True, noun="array")
 
@@ -109,14 +111,14 @@ def array(request: Request, path: Path, argument: int) -> tuple[np.ndarray, int 
     return values.astype(dtype.newbyteorder("="), copy=False), None
 
 
-def _place(path: Path, values: np.ndarray) -> Callable[[int, int], str]:
+def _location(path: Path, values: np.ndarray) -> Callable[[int, int], str]:
     what = "image" if values.ndim > 2 else "row"
 
-    def place(row: int, element: int) -> str:
+    def location(row: int, element: int) -> str:
         if values.ndim == 1:
             return f"`{path.name}`, row {row + 1}"
         at = np.unravel_index(element, values.shape[1:])
         inner = ", ".join(str(int(i) + 1) for i in at)
         return f"`{path.name}`, {what} {row + 1}, value [{inner}]"
 
-    return place
+    return location

@@ -110,7 +110,7 @@ def _listed(request: Request, path: Path) -> Table:
         for row, each in enumerate(paths):
             if not each.is_file():
                 raise request.error(
-                    f"{columns.place(row, column)}: there is no file `{each}`", argument=0
+                    f"{columns.location(row, column)}: there is no file `{each}`", argument=0
                 )
         return replace(columns, raw=columns.raw | {name: _pictures(request, path, paths)})
 

@@ -61,7 +61,7 @@ def table_of(
         lines.append(number)
     names = list(dict.fromkeys(name for record in records for name in record))
 
-    def place(row: int, name: str, element: int = 0) -> str:
+    def location(row: int, name: str, element: int = 0) -> str:
         return f"`{path.name}`, line {lines[row]}, column `{name}`"
 
     def read(wanted: Sequence[str], texts: Collection[str]) -> Columns:
@@ -71,7 +71,7 @@ def table_of(
             for row, value in enumerate(values):
                 if not isinstance(value, TAKEN) and not _is_vector(value):
                     raise request.error(
-                        f"{place(row, name)}: an input cannot be {type(value).__name__}",
+                        f"{location(row, name)}: an input cannot be {type(value).__name__}",
                         argument=0,
                         help="use numbers, strings or lists of numbers",
                     )
@@ -84,7 +84,7 @@ def table_of(
                 raw[name] = column_of(values, name)
             except (TypeError, ValueError) as error:
                 raise request.error(f"`{path.name}`: {error}", argument=0) from None
-        return Columns(raw, len(records), place, -1 if is_part else None)
+        return Columns(raw, len(records), location, -1 if is_part else None)
 
     if not records:
         raise request.error(f"`{path.name}` has no examples", argument=0)

@@ -138,7 +138,7 @@ def _columns(
     }
     shapes = {name: each.shape for name, each in raw.items()}
 
-    def place_of(row: int, name: str, element: int = 0) -> str:
+    def location_of(row: int, name: str, element: int = 0) -> str:
         inner = ""
         if shapes[name]:
             at = np.unravel_index(element, shapes[name])
@@ -146,7 +146,7 @@ def _columns(
         return f"`{shown}`, array `{name}`, row {row + 1}{inner}"
 
     is_part = any(count is not None for _, count in arrays.values())
-    return Columns(raw, rows, place_of, total if is_part else None)
+    return Columns(raw, rows, location_of, total if is_part else None)
 
 
 def _raw(array: np.ndarray, title: str) -> Raw:

@@ -206,7 +206,7 @@ class _Lesson:
 def example_of(port: Port, shape: SeenPort) -> Field:
     """Return a field with one example from which a port's symbolic dimensions can be read."""
 
-    def place(row: int, element: int) -> str:
+    def location(row: int, element: int) -> str:
         return f"row {row + 1}"
 
     if shape.is_text:
@@ -214,11 +214,11 @@ def example_of(port: Port, shape: SeenPort) -> Field:
         step = max(1, shape.longest)
         parts = [symbols[at : at + step] for at in range(0, len(symbols), step)]
         texts = Texts([*parts, symbols[:1] * step], "word")
-        return Field(port.name, np.zeros(len(texts.parts)), place, texts=texts)
+        return Field(port.name, np.zeros(len(texts.parts)), location, texts=texts)
     kind = np.int64 if port.kind == "class" else np.float64
     array = np.full((1, *shape.shape), max(shape.classes - 1, 0), kind)
     classes = shape.classes or None
-    return Field(port.name, array, place, is_image=shape.is_image, classes=classes)
+    return Field(port.name, array, location, is_image=shape.is_image, classes=classes)
 
 
 def _key(request: Request, recipe: Recipe, is_whole: bool) -> str:

@@ -141,12 +141,12 @@ class _Text:
             )
             if found is not None:
                 rows = len(next(iter(found.values()))) if found else 0
-                return Columns(found, rows, self._place)
+                return Columns(found, rows, self._location)
         lines = csv.TableLines(self.whole, self.content, self.first)
         return lines.read(names, texts, self.words)
 
-    def _place(self, row: int, name: str, element: int = 0) -> str:
-        return csv.TableLines(self.whole, self.content, self.first).place(row, name)
+    def _location(self, row: int, name: str, element: int = 0) -> str:
+        return csv.TableLines(self.whole, self.content, self.first).location(row, name)
 
 
 def _json_lines(request: Request, words: Collection[str]) -> Iterator[Table]:
@@ -194,27 +194,27 @@ class _Batches:
         self.file = file
         self.names: list[str] | None = None
         self.at = -1
-        self.place = -1
+        self.number = -1
         self.batch: Any = None
         self.left: Iterator[Any] = iter(())
 
     def next_piece(self) -> Callable[[Sequence[str]], Any]:
         """Advance to the next batch and return a function that reads columns of it."""
-        self.place += 1
-        place = self.place
-        return lambda names: self._read(place, list(names))
+        self.number += 1
+        number = self.number
+        return lambda names: self._read(number, list(names))
 
     def rows_of(self, piece: Callable[[Sequence[str]], Any]) -> int:
         """Return the number of rows of the current batch."""
-        if self.at != self.place:
-            self._read(self.place, self.names or [])
+        if self.at != self.number:
+            self._read(self.number, self.names or [])
         return int(self.batch.num_rows)
 
-    def _read(self, place: int, names: list[str]) -> Any:
-        if names != self.names or place < self.at:
+    def _read(self, number: int, names: list[str]) -> Any:
+        if names != self.names or number < self.at:
             self.names, self.at = names, -1
             self.left = self.file.iter_batches(batch_size=ROWS, columns=names)
-        while self.at < place:
+        while self.at < number:
             self.batch = next(self.left)
             self.at += 1
         return self.batch
@@ -254,10 +254,10 @@ def _typed(
         found = pa.Table.from_batches([select(list(wanted))])
         columns = frames.table_of(found, f"`{path.name}`").read(wanted, texts)
 
-        def place(row: int, name: str, element: int = 0) -> str:
+        def location(row: int, name: str, element: int = 0) -> str:
             return f"`{path.name}`, row {first + row + 1}, column `{name}`"
 
-        return Columns(columns.raw, columns.examples, place)
+        return Columns(columns.raw, columns.examples, location)
 
     return Table(f"`{path.name}`", names, read)
 
@@ -276,10 +276,10 @@ def _slice(whole: Table, columns: Columns, start: int, stop: int) -> Table:
     def read(wanted: Sequence[str], texts: Collection[str]) -> Columns:
         raw = {name: _copied(columns.raw[name].rows(slice(start, stop))) for name in wanted}
 
-        def place(row: int, *rest: Any) -> str:
-            return columns.place(start + row, *rest)
+        def location(row: int, *rest: Any) -> str:
+            return columns.location(start + row, *rest)
 
-        return Columns(raw, stop - start, place)
+        return Columns(raw, stop - start, location)
 
     return replace(whole, reader=read)
 

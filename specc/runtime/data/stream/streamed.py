@@ -88,12 +88,12 @@ def streamed(
 
 def _require_streamable(recipe: Recipe) -> None:
     """Raise `DataError` for settings that need all examples at once."""
-    place = recipe.places.get("memory")
+    place = recipe.spans.get("memory")
     if recipe.balance is not None and recipe.balance_by == "oversampling":
         raise data_error(
             "`balance_by = oversampling` cannot be used with `memory`, because it repeats examples"
             " of the whole data",
-            recipe.places.get("balance_by") or place,
+            recipe.spans.get("balance_by") or place,
             help="use `balance_by = weights`, which weights the loss instead",
         )
     has_own = any(isinstance(each, DataCall) for each in (recipe.validate, recipe.test))
