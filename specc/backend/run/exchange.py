@@ -114,10 +114,10 @@ def shard_bytes(node: Node, storage: Storage) -> int:
 
 def _rows_of(node: Node, storage: Storage) -> tuple[np.ndarray, int, int]:
     """The bytes of a value with a row for each example, those of all, and of a shard's rows."""
-    plan, place = storage.plan, storage.plan.allocations[node]
+    plan, memory = storage.plan, storage.plan.allocations[node]
     total = node.type.bound_elements * element_bytes(node.type.kind, storage.dtype)
     row = total // node.type.bound_shape[0]
-    return storage.shared[place.offset : place.offset + total], total, row * plan.examples
+    return storage.shared[memory.offset : memory.offset + total], total, row * plan.examples
 
 
 def bundles(linked: Linked, code: Code, storage: Storage, ranks: Ranks) -> list[Bundle]:

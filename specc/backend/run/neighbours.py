@@ -37,16 +37,25 @@ class Neighbours:
         self._gate = executor.StepCalls([[[]]] * self.count, self.count, crowd=own)
 
     def array(self, size: int) -> np.ndarray:
-        """Return `size` zero bytes that all processes have in common: all must ask for them."""
+        """Return `size` zero bytes, uint8 [size], that all processes have in common.
+
+        All must ask for them. Raises `SpecError` if there is too little shared memory.
+        """
         return self._memory.array(size)
 
     def meeting(self) -> int:
-        """Return the address of words at which threads of all processes meet."""
+        """Return the address of the words, int64, at which threads of all processes meet.
+
+        All must ask for them. Raises `SpecError` if there is too little shared memory.
+        """
         self._words = [*getattr(self, "_words", ()), self._memory.array(executor.MEETING)]
         return int(self._words[-1].ctypes.data)
 
     def told(self, value: Any) -> list[Any]:
-        """Return the value that each process gives."""
+        """Return the values that the processes give, by their numbers. All must give one.
+
+        `value` must be picklable.
+        """
         return self._memory.told(value)
 
     def wait(self) -> None:

@@ -5,8 +5,8 @@
     spread.run(steps)
 
 **Of one machine.** Ranks that have memory in common are one thread pool: their threads share
-the shards, and meet at barriers, as the threads of one process do. They share tensor parallelism,
-too.
+the shards, and meet at barriers, as the threads of one process do. They also divide the work of
+tensor parallelism.
 
 **Of several machines.** A machine runs what belongs to examples for its own shards, which are
 neighbours, and whatever is one for all examples (sums over the shards, updates of weights) as a
@@ -41,7 +41,10 @@ class Ranks:
     """The processes that train together; `comm` is a communicator of mpi4py.
 
     `neighbours` are those of this machine, if they have memory in common. Without it, each process
-    counts as a machine of its own.
+    counts as a machine of its own. `rank` is this process's number and `count` that of all
+    processes; `host` is this machine's number and `hosts` that of all machines. All processes must
+    make the collective calls (`agreed`, `any`, `meet`, `allocate`, `wait`) in the same order. They
+    raise mpi4py's exception if the network fails.
     """
 
     def __init__(self, comm: Any, neighbours: Neighbours | None = None) -> None:
@@ -62,7 +65,7 @@ class Ranks:
         return self.rank == 0
 
     def agreed(self, value: Any) -> Any:
-        """Return the value of the first rank."""
+        """Return the first rank's value, on every rank. `value` must be picklable."""
         return self.comm.bcast(value, root=0)
 
     def any(self, flag: bool) -> bool:
@@ -70,7 +73,7 @@ class Ranks:
         return any(self.comm.allgather(flag))
 
     def meet(self, threads: int) -> None:
-        """Tell the neighbours how many threads this process has."""
+        """Tell the neighbours how many threads this process has, at least 1, for `threads`."""
         self._threads = [threads] if self.neighbours is None else self.neighbours.told(threads)
 
     def shares(self, plan: Plan) -> bool:
@@ -82,14 +85,20 @@ class Ranks:
         return self.hosts > 1 and plan.meetings is not None
 
     def own(self, plan: Plan, host: int | None = None) -> range:
-        """The shards of a machine: neighbours, and as many as those of any other, or one less."""
+        """Return the consecutive shards of machine number `host`, by default of this machine.
+
+        Any two machines have equally many, or one more. If they do not divide the plan, every
+        machine has all shards.
+        """
         if not self.divides(plan):
             return range(plan.shards)
         host = self.host if host is None else host
         return range(plan.shards * host // self.hosts, plan.shards * (host + 1) // self.hosts)
 
     def threads(self, shards: int) -> tuple[int, range]:
-        """The threads of this machine that work on so many shards, and those of this process."""
+        """Return how many threads of this machine work on so many shards, and which are this
+        process's: a range of their numbers, which is empty if there are more processes than shards.
+        """
         left, counts = min(shards, sum(self._threads)), [0] * len(self._threads)
         while left:
             for process, most in enumerate(self._threads):
@@ -101,7 +110,10 @@ class Ranks:
         return sum(counts), range(first, first + counts[number])
 
     def allocate(self, size: int) -> np.ndarray:
-        """Return zero bytes, which all processes of the machine have in common."""
+        """Return `size` zero bytes, uint8 [size], that all processes of the machine have in common.
+
+        Raises `SpecError` if the machine has too little shared memory.
+        """
         if self.neighbours is None:
             from specc.backend.run.storage import aligned
 
@@ -141,7 +153,11 @@ class Spread:
         return executor.StepCalls(ordered, self._threads, self._order, self._crowd)
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """Return an array that all processes of the machine write their parts of results to."""
+        """Return an array that all processes of the machine write their parts of results to.
+
+        It is valid until the next call with this name and a larger shape. Its content is arbitrary.
+        All processes of the machine must ask for it, with the same shape.
+        """
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         found = self._buffers.get(name, np.empty(0, np.uint8))
         if name not in self._buffers or len(found) < size:
@@ -149,7 +165,10 @@ class Spread:
         return found[:size].view(dtype).reshape(shape)
 
     def run(self, steps: int, buffers: Buffers, batch: int) -> None:
-        """Run the steps, and leave the results of all ranks in `buffers`."""
+        """Run `steps` steps of up to `batch` examples each, and leave the results in `buffers`.
+
+        Afterwards an output, [examples, *shape], has the rows of all ranks, on every rank.
+        """
         ranks = self._ranks
         ranks.wait()  # until all have written what they bring in
         if self._packing is not None:
@@ -217,7 +236,11 @@ def _stretches(
 def gather_examples(
     plan: Plan, storage: Storage, outputs: Mapping[str, np.ndarray], batch: int, ranks: Ranks
 ) -> None:
-    """Exchange what a run leaves for each example: rows of outputs, and slots of streams."""
+    """Exchange what a run leaves for each example: rows of outputs, and slots of streams.
+
+    The first rank of each machine calls it. An output, [examples, *shape], has the `batch` examples
+    of each step after those of the step before; afterwards it has the rows of all machines.
+    """
     for array in storage.slots.values():
         parts = array.view(np.uint8).reshape(plan.shards, -1)
         counts = [parts.shape[1] * len(ranks.own(plan, host)) for host in range(ranks.hosts)]
