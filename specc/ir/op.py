@@ -19,7 +19,7 @@ from dataclasses import fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from specc.ir.sizes import Shape, Size
+from specc.ir.sizes import Shape, Size, same
 from specc.ir.types import Type
 from specc.system.records import dataclass
 
@@ -138,11 +138,26 @@ class Op:
         """
 
     @abstractmethod
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        """Return the op of a single entry along an axis of `node`, without that axis.
+
+        Its inputs lack the axes that are cut as well. None if an entry is not a value of its own.
+        """
+
     def one_step(self, node: Node) -> Op | None:
         """Return the op of one step of `node`, whose first axis counts steps: undoes `over_steps`.
 
         None unless each step of the result follows from the inputs at that step alone.
         """
+        found = self.one_at(node, 0) if node.type.rank else None
+        if found is None:
+            return None
+        for position, (axis, each) in enumerate(zip(found.axes, node.inputs, strict=True)):
+            if axis != (0 if self.reads_step(position) else None):
+                return None
+            if axis == 0 and not same(each.type.shape[0], node.type.shape[0]):
+                return None
+        return found.op
 
     def first_steps(self, node: Node, result: Type) -> Op | None:
         """Return the op that gives the first steps of `node`, of type `result`.
@@ -158,18 +173,6 @@ class Op:
         The default holds for every op whose inputs are treated alike.
         """
         return True
-
-    def one_at(self, node: Node, axis: int) -> Cut | None:
-        """Return the op of a single entry along an axis of `node`, without that axis.
-
-        Its inputs lack the axes that are cut as well. None if an entry is not a value of its own.
-        The default knows the first axis, of steps.
-        """
-        op = None if axis else self.one_step(node)
-        if op is None:
-            return None
-        reads = (self.reads_step(position) for position in range(len(node.inputs)))
-        return Cut(op, tuple(0 if each else None for each in reads))
 
     overwrites_first: ClassVar[bool] = False
     """Whether the result may be stored where the first input is.
@@ -330,7 +333,7 @@ class WithoutSteps(Op):
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op | None:
         return None
 
-    def one_step(self, node: Node) -> Op | None:
+    def one_at(self, node: Node, axis: int) -> Cut | None:
         return None
 
 

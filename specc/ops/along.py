@@ -60,9 +60,6 @@ class RunningSum(WithKernel):
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return replace(self, axis=self.axis + 1)
 
-    def one_step(self, node: Node) -> Op | None:
-        return replace(self, axis=self.axis - 1) if self.axis else None
-
     def one_at(self, node: Node, axis: int) -> Cut | None:
         if axis == self.axis:
             return None
@@ -103,9 +100,6 @@ class Order(WithKernel, WithoutArithmetic):
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return self
-
-    def one_step(self, node: Node) -> Op | None:
-        return self if node.type.rank > 1 else None
 
     def one_at(self, node: Node, axis: int) -> Cut | None:
         return Cut(self, (axis,)) if axis < node.type.rank - 1 else None

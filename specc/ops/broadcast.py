@@ -65,11 +65,6 @@ class Broadcast(WithoutArithmetic):
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return Broadcast((steps, *self.shape), (0, *(axis + 1 for axis in self.axes)))
 
-    def one_step(self, node: Node) -> Op | None:
-        if self.axes[:1] != (0,):
-            return None
-        return Broadcast(self.shape[1:], tuple(axis - 1 for axis in self.axes[1:]))
-
     def one_at(self, node: Node, axis: int) -> Cut:
         shape = (*self.shape[:axis], *self.shape[axis + 1 :])
         read = self.axes.index(axis) if axis in self.axes else None
@@ -122,11 +117,6 @@ class Sum(Op):
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op | None:
         return None if self.batch else Sum(tuple(axis + 1 for axis in self.axes))
-
-    def one_step(self, node: Node) -> Op | None:
-        if self.batch or 0 in self.axes:
-            return None
-        return Sum(tuple(axis - 1 for axis in self.axes))
 
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
         return Cut(self, (kept_axes(node.inputs[0].type.rank, self.axes)[axis],))

@@ -189,10 +189,6 @@ class Contract(Op):
             (steps, *self.shape),
         )
 
-    def one_step(self, node: Node) -> Op | None:
-        found = None if self._index_of_steps() is None else self.one_at(node, 0)
-        return None if found is None else found[0]
-
     def one_at(self, node: Node, axis: int) -> Cut | None:
         found = self._index_at(axis)
         if found is None or self.sum_batch:

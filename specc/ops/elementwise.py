@@ -96,9 +96,6 @@ class Elementwise(Op):
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return self
 
-    def one_step(self, node: Node) -> Op:
-        return self
-
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
         return Cut(self, (axis,) * len(node.inputs))
 

@@ -86,9 +86,6 @@ class Take(WithKernel, WithoutArithmetic):
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return Take(self.lead + 1) if moving[0] or self.lead else self
 
-    def one_step(self, node: Node) -> Op | None:
-        return Take(self.lead - 1) if self.lead else self
-
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
         rank = node.inputs[1].type.rank
         if axis < self.lead:
@@ -192,8 +189,10 @@ class Put(WithKernel, WithoutArithmetic):
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op | None:
         return None if self.sum_batch else replace(self, lead=self.lead + 1)
 
-    def one_step(self, node: Node) -> Op | None:
-        return None if self.sum_batch or not self.lead else replace(self, lead=self.lead - 1)
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        if self.sum_batch or axis >= self.lead:
+            return None
+        return Cut(replace(self, lead=self.lead - 1), (axis, axis))
 
     def summand(self, node: Node, position: int, axis: int, count: int) -> Cut | None:
         is_summed = self.lead <= axis < node.inputs[1].type.rank

@@ -55,7 +55,7 @@ class Uniform(WithKernel, WithoutArithmetic):
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return replace(self, shape=(steps, *self.shape))
 
-    def one_step(self, node: Node) -> Op | None:
+    def one_at(self, node: Node, axis: int) -> Cut | None:
         return None  # one step would draw the same numbers at every time step
 
     def first_steps(self, node: Node, result: Type) -> Op:

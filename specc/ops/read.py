@@ -95,11 +95,6 @@ class ReadAt(WithoutArithmetic):
             (steps, *self.extents), (index(0), *(_moved(each, 1) for each in self.positions))
         )
 
-    def one_step(self, node: Node) -> Op | None:
-        if not self._goes_through_steps(node):
-            return None
-        return ReadAt(self.extents[1:], tuple(_moved(each, -1) for each in self.positions[1:]))
-
     def one_at(self, node: Node, axis: int) -> Cut | None:
         read = [k for k, each in enumerate(self.positions) if axis in dict(each.terms)]
         if len(read) != 1 or self.positions[read[0]] != index(axis):

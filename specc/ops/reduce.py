@@ -63,9 +63,6 @@ class Max(Op):
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return Max(tuple(axis + 1 for axis in self.axes))
 
-    def one_step(self, node: Node) -> Op | None:
-        return None if 0 in self.axes else Max(tuple(axis - 1 for axis in self.axes))
-
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
         return Cut(self, (kept_axes(node.inputs[0].type.rank, self.axes)[axis],))
 
@@ -154,8 +151,8 @@ class ArgMax(WithKernel, WithoutArithmetic):
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return self
 
-    def one_step(self, node: Node) -> Op | None:
-        return self if node.inputs[0].type.rank > 1 else None
+    def one_at(self, node: Node, axis: int) -> Cut:
+        return Cut(self, (axis,))
 
     def suits_tensor_parallel(self, node: Node) -> bool:
         return True

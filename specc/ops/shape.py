@@ -62,10 +62,6 @@ class Reshape(WithoutArithmetic):
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return Reshape((steps, *self.shape))
 
-    def one_step(self, node: Node) -> Op | None:
-        same_steps = node.inputs[0].type.shape[:1] == self.shape[:1]
-        return Reshape(self.shape[1:]) if same_steps else None
-
     def one_at(self, node: Node, axis: int) -> Cut | None:
         kept = axes_kept(node.inputs[0].type.shape, self.shape)
         read = next((old for old, new in kept.items() if new == axis), None)
@@ -120,11 +116,6 @@ class Transpose(WithoutArithmetic):
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return Transpose((0, *(axis + 1 for axis in self.order)))
 
-    def one_step(self, node: Node) -> Op | None:
-        if self.order[0] != 0:
-            return None
-        return Transpose(tuple(axis - 1 for axis in self.order[1:]))
-
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut:
         return Cut(self, (self.order[axis],))
 
@@ -176,9 +167,6 @@ class Slice(WithoutArithmetic):
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return replace(self, axis=self.axis + 1)
-
-    def one_step(self, node: Node) -> Op | None:
-        return replace(self, axis=self.axis - 1) if self.axis else None
 
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
         return None if axis == self.axis else Cut(self, (axis,) * len(node.inputs))
@@ -237,9 +225,6 @@ class Pad(WithoutArithmetic):
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return replace(self, axis=self.axis + 1)
-
-    def one_step(self, node: Node) -> Op | None:
-        return replace(self, axis=self.axis - 1) if self.axis else None
 
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
         return None if axis == self.axis else Cut(self, (axis,) * len(node.inputs))
@@ -337,9 +322,6 @@ class Concat(WithoutArithmetic):
 
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return replace(self, axis=self.axis + 1)
-
-    def one_step(self, node: Node) -> Op | None:
-        return replace(self, axis=self.axis - 1) if self.axis else None
 
     def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
         return None if axis == self.axis else Cut(self, (axis,) * len(node.inputs))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
-from specc.ir.op import Gradients, Kernel, Op, ShapeError, Types, WithKernel, WithoutArithmetic
+from specc.ir.op import Cut, Gradients, Kernel, Op, ShapeError, Types, WithKernel, WithoutArithmetic
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
 from specc.ops.kernels import window as kernels
@@ -31,8 +31,8 @@ class _Windowed(WithKernel):
     def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
         return self
 
-    def one_step(self, node: Node) -> Op | None:
-        return self if node.type.rank > 3 else None
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        return Cut(self, (axis,) * len(node.inputs)) if axis < node.type.rank - 3 else None
 
     def suits_tensor_parallel(self, node: Node) -> bool:
         return False

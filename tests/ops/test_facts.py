@@ -28,7 +28,7 @@ def states(op: type[Op], fact: str) -> bool:
 
 @pytest.mark.parametrize("op", REGISTRY.values(), ids=lambda op: op.__name__)
 def test_an_op_states_every_fact(op):
-    assert {"form", "infer", "vjp", "flops", "one_step", "over_steps"} <= set(stated_facts(op))
+    assert {"form", "infer", "vjp", "flops", "one_at", "over_steps"} <= set(stated_facts(op))
     assert [fact for fact in stated_facts(op) if not states(op, fact)] == []
 
 
