@@ -5,8 +5,9 @@ executor      the threads, and the program that they run: phases of calls, separ
 code          the calls of a program with the addresses of their kernels
 storage       the memory of a program and the addresses in it
 neighbours    memory that the processes of one machine share
-exchange      the values that travel between machines in a step
 ranks         several processes that train together
+exchange      the values that travel between machines in a step
+spread        the calls of a program on one of several ranks
 program       a plan, compiled for the types of the data, ready to run
 results       arrays for results, which are reused
 prepared      predictions and training steps with little overhead in Python

@@ -30,7 +30,8 @@ from specc.backend.machine.here import this_profile
 from specc.backend.run import executor
 from specc.backend.run.code import Code
 from specc.backend.run.pool import Pool
-from specc.backend.run.ranks import Ranks, Spread
+from specc.backend.run.ranks import Ranks
+from specc.backend.run.spread import Spread
 from specc.backend.run.storage import Linked, Outside, Storage
 from specc.backend.toolchain.load import load
 from specc.ir.names import OutputKind, kind_of
@@ -128,7 +129,7 @@ class CompiledProgram:
                     linked, columns, order, batch, settings, seed, first, spread.buffer
                 )
                 storage.take_slots(slots, batch)
-                spread.run(steps, kept, batch)
+                spread.run(steps, kept.outputs, batch)
                 storage.give_slots(slots, batch)
                 outputs = {name: array.copy() for name, array in kept.outputs.items()}
                 return kept.records.copy(), outputs
