@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from model_files import random_examples
 
 import specc
 from specc import driver, pipeline
@@ -27,13 +28,7 @@ def model(body, before="seq time = 5"):
 
 def examples(program, count, seed=0):
     """Random data for every port."""
-    rng = np.random.default_rng(seed)
-    return {
-        port.name: rng.integers(0, port.classes, (count, *port.shape))
-        if port.kind == "class"
-        else rng.standard_normal((count, *port.shape))
-        for port in program.ports
-    }
+    return random_examples(program.ports, count, seed)
 
 
 def randomized(net, seed=3, scale=0.5):

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from model_files import MODELS, ROOT, loaded, random_examples
 
 import specc
 from specc import driver
 from specc.cli.main import status_of
 
-ROOT = Path(__file__).resolve().parents[1]
-MODELS = sorted((ROOT / "models").glob("*.dl"))
 MNIST = ROOT.parent / "shared" / "data" / "mnist"
 SCREEN = 45
-OPEN = {  # sizes that the data would give
-    "regression_mse": {"n": 4},
-    "regression_mae": {"n": 4},
-    "char_rnn": {"vocab": 20},
-    "char_lstm": {"vocab": 20},
-    "char_lstm2": {"vocab": 20},
-    "gpt": {"vocab": 20},
-    "tied": {"vocab": 20},
-    "translate": {"figures_": 11, "letters": 20},
-    "translate_attention": {"figures_": 11, "letters": 20},
-    "caption": {"letters": 20},
-    "sentiment": {"length": 9, "vocab": 20},
-}
 
 # model, overrides, name and value of a figure, and how much worse than its comment it may be
 FIGURES = [
@@ -51,24 +36,23 @@ MNIST_FIGURES = [  # short runs: the comments' figures need all epochs
 ]
 
 
-@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODELS.values(), ids=MODELS)
 def test_a_model_has_no_mistakes_and_fits_on_a_screen(path):
     program, found = driver.check(path, {})
     assert program is not None and not found
     assert len(path.read_text().splitlines()) <= SCREEN
 
 
-@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODELS.values(), ids=MODELS)
 def test_a_model_says_what_it_shows_and_what_to_expect(path):
     assert re.search(r"\b[Ee]xpect\b", _comment(path.stem))
 
 
-@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODELS.values(), ids=MODELS)
 def test_a_model_takes_a_training_step(path):
-    program = specc.load(path, **OPEN.get(path.stem, {}))
+    program = loaded(path)
     net = specc.compile(program, batch=4, threads=1, seed=0)
-    rng = np.random.default_rng(0)
-    examples = {port.name: _random(port, rng) for port in program.ports}
+    examples = random_examples(program.ports, 4, draw=np.random.Generator.random)
     before = {path: value.copy() for path, value in net.params.items()}
     assert np.isfinite(net.step(**examples))
     assert all(np.isfinite(value).all() for value in net.params.values())
@@ -82,15 +66,6 @@ def _comment(model: str) -> str:
     """The comment at the head of a model's file."""
     head = re.match(r"(#.*\n)*", (ROOT / "models" / f"{model}.dl").read_text())[0]
     return re.sub(r"^# ?", "", head, flags=re.MULTILINE)
-
-
-def _random(port, rng: np.random.Generator) -> np.ndarray:
-    """Four examples for an input or target."""
-    if port.kind == "class":
-        return rng.integers(0, port.classes, (4, *port.shape))
-    if port.kind == "bool":
-        return rng.random((4, *port.shape)) < 0.5
-    return rng.random((4, *port.shape))
 
 
 @pytest.mark.slow

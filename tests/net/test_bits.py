@@ -5,35 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import pytest
+from model_files import BENCHMARKS, MODELS, loaded, random_examples
 
 import specc
 from specc.recipe import Column
 from specc.source import Source
 
 ROOT = Path(__file__).resolve().parents[2]
-MODELS = {
-    path.stem if folder == "models" else f"benchmark {path.stem}": path
-    for folder in ("models", "benchmarks/models")
-    for path in sorted((ROOT / folder).glob("*.dl"))
-}
-OPEN = {  # sizes that the data would give
-    "regression_mse": {"n": 4},
-    "regression_mae": {"n": 4},
-    "char_rnn": {"vocab": 20},
-    "char_lstm": {"vocab": 20},
-    "char_lstm2": {"vocab": 20},
-    "translate": {"figures_": 11, "letters": 20},
-    "caption": {"letters": 20},
-    "sentiment": {"length": 9, "vocab": 20},
-    "gpt": {"vocab": 20},
-    "tied": {"vocab": 20},
-    "translate_attention": {"figures_": 11, "letters": 20},
-}
+EVERY = MODELS | {f"benchmark {name}": path for name, path in BENCHMARKS.items()}
 BATCH, SHARDS = 13, 4
 NETS = {
     "tensor parallel": """
@@ -49,17 +34,7 @@ TRAIN = 'train { data npz("x.npz") optimizer adam(lr = 0.01) clip_norm = 0.1 bat
 
 
 def random_rows(net, count: int) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(3)
-    found = {}
-    for port in net.ports:
-        shape = count, *port.shape
-        if port.kind == "class":
-            found[port.name] = rng.integers(0, port.class_count, shape)
-        elif port.kind == "bool":
-            found[port.name] = rng.random(shape) < 0.5
-        else:
-            found[port.name] = rng.random(shape, np.float32)
-    return found
+    return random_examples(net.ports, count, 3, partial(np.random.Generator.random, dtype="f4"))
 
 
 def results(net, counts=()) -> dict[str, bytes]:
@@ -106,9 +81,9 @@ def narrow(monkeypatch):
     monkeypatch.setenv("SPECC_VECTOR_BITS", "128")
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", list(EVERY))
 def test_the_number_of_threads_changes_no_bit(name, narrow):
-    check(specc.load(MODELS[name], **OPEN.get(name, {})), BATCH, SHARDS, (1, 3))
+    check(loaded(EVERY[name]), BATCH, SHARDS, (1, 3))
 
 
 @pytest.mark.parametrize("name", list(NETS))
@@ -119,13 +94,13 @@ def test_nor_does_it_in_any_call_where_the_compiler_chooses_the_shards(name):
 
 @pytest.mark.parametrize("name", ["digits", "char_lstm", "siamese", "translate"])
 def test_nor_does_it_in_any_call(name, narrow):
-    program = specc.load(MODELS[name], **OPEN.get(name, {}))
+    program = loaded(EVERY[name])
     check(program, BATCH, SHARDS, (1, 2, 4), (1, 7, BATCH))
 
 
 @pytest.mark.parametrize("name", ["lenet", "resnet", "mlp512", "lstm"])
 def test_nor_does_it_in_predictions(name):
-    program = specc.load(MODELS[f"benchmark {name}"])
+    program = specc.load(BENCHMARKS[name])
     found = []
     for threads in (1, 2, 3):
         net = specc.compile(program, threads=threads, seed=0)

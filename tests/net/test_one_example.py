@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from model_files import random_examples
 from pairs import in_turn
 
 import specc
@@ -73,14 +74,9 @@ def compiled(name: str, dtype: str, threads: int):
     rng = np.random.default_rng(1)
     for path, array in net.params.items():
         net.params[path] = array + 0.1 * rng.standard_normal(array.shape)
-    inputs = {}
-    for port in net.ports:
-        shape = (6, *port.shape)
-        inputs[port.name] = (
-            rng.integers(0, port.classes, shape)
-            if port.kind == "class"
-            else rng.standard_normal(shape).astype(dtype)
-        )
+    inputs = random_examples(
+        net.ports, 6, rng, lambda rng, shape: rng.standard_normal(shape).astype(dtype)
+    )
     return net, inputs
 
 

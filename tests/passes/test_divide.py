@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from model_files import random_examples
 from pairs import pairwise
 
 import specc
@@ -42,14 +43,7 @@ def trained(model: str, optimizer: str, threads: int, batch: int = 17, dtype: st
     )
     rng = np.random.default_rng(1)
     for _ in range(3):
-        net.step(
-            **{
-                port.name: rng.integers(0, port.classes, (batch, *port.shape))
-                if port.kind == "class"
-                else rng.normal(size=(batch, *port.shape))
-                for port in net.ports
-            }
-        )
+        net.step(**random_examples(net.ports, batch, rng))
     return net
 
 

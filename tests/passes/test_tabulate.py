@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from model_files import random_examples
 from sequences import interpreted, load, randomized
 
 import specc
@@ -61,17 +62,7 @@ TRAIN = ' train { data npz("x.npz") optimizer sgd(lr = 0.1) batch = 19 }'
 
 
 def data_for(program, count=COUNT):
-    rng = np.random.default_rng(1)
-    found = {}
-    for port in program.ports:
-        shape = (count, *port.shape)
-        if port.length_of:
-            found[port.name] = rng.integers(1, port.classes, count)
-        elif port.kind == "class":
-            found[port.name] = rng.integers(0, port.classes, shape)
-        else:
-            found[port.name] = rng.standard_normal(shape)
-    return found
+    return random_examples(program.ports, count, 1)
 
 
 def products(program, kind=Kind.TRAIN, count=COUNT):

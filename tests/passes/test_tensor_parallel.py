@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from model_files import random_examples
 from pairs import in_turn, pairwise
 
 import specc
@@ -113,15 +114,8 @@ def compiled(
 
 
 def examples(net, count: int) -> dict[str, Column]:
-    rng = np.random.default_rng(2)
-    return {
-        port.name: Column(
-            rng.integers(0, port.classes, (count, *port.shape))
-            if port.kind == "class"
-            else rng.standard_normal((count, *port.shape))
-        )
-        for port in net.ports
-    }
+    found = random_examples(net.ports, count, 2)
+    return {name: Column(array) for name, array in found.items()}
 
 
 @pytest.mark.parametrize(

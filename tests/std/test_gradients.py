@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from model_files import random_examples
 from pairs import in_turn
 
 import specc
@@ -146,14 +147,7 @@ def test_the_gradient_is_right(use, shape):
     program = driver.load(Source("x.dl", model(use, *shape)))
     net = specc.compile(program, batch=9, dtype="float64", threads=1, seed=5)
     rng = np.random.default_rng(len(use))
-    data = {}
-    for port in program.ports:
-        if port.kind == "class":
-            data[port.name] = rng.integers(0, port.classes, 9)
-        elif port.kind == "bool":
-            data[port.name] = rng.random(9) < 0.5
-        else:
-            data[port.name] = rng.standard_normal((9, *port.shape))
+    data = random_examples(program.ports, 9, rng)
     for array in net.params.values():
         array[...] += 0.1 * rng.standard_normal(array.shape)
     loss, gradients = net.loss_and_gradients(**data)

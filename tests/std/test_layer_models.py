@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_files import random_examples
 from pairs import in_turn
 
 import specc
@@ -14,13 +15,7 @@ MODELS = Path(__file__).parents[2] / "models"
 
 
 def random_data(net, n):
-    rng = np.random.default_rng(0)
-    return {
-        port.name: rng.integers(0, port.classes, n)
-        if port.kind == "class"
-        else rng.random((n, *port.shape))
-        for port in net.ports
-    }
+    return random_examples(net.ports, n, draw=np.random.Generator.random)
 
 
 NAMES = ["cnn32", "mnist_conv", "one_by_one", "plain_deep", "residual_deep", "autoencoder"]
