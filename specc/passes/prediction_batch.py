@@ -41,7 +41,7 @@ def prediction_batch(
     )
     computed = item * sum(
         node.type.bound_elements
-        for node in plan.places
+        for node in plan.allocations
         if node.type.batched and root_of(node) is node
     )
     anew = weights * (1 / fewer - 1 / whole) if weights > near else 0.0

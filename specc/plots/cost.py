@@ -115,7 +115,7 @@ def of_step(net: Net, times: StepTimes) -> StepCost:
         for state in update.states:
             array = net.states[state.path]
             sizes[_row(update.path, place), 1] += array.nbytes
-    for node, spot in plan.places.items():
+    for node, spot in plan.allocations.items():
         if spot.space not in ("arena", "shared"):
             continue
         lanes = plan.lanes if node.type.batched else 1

@@ -48,7 +48,7 @@ def test_gradients_and_outputs_are_the_same_without(threads, monkeypatch):
     net = compiled(threads)
     found = net.loss_and_gradients(**data)[1]
     output = net.forward(x=data["x"])["r"]
-    monkeypatch.setattr("specc.passes.plan.allocations._replaceable", lambda *_: [])
+    monkeypatch.setattr("specc.passes.plan.allocation._replaceable", lambda *_: [])
     apart = compiled(threads)
     _, wanted = apart.loss_and_gradients(**data)
     for path, gradient in found.items():

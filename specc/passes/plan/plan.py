@@ -14,7 +14,7 @@ from specc.ops.shape import c_strides
 from specc.ops.views import view
 from specc.passes.division import Division
 from specc.passes.layout import Layout, Packed
-from specc.passes.plan.allocations import allocations_of, insides
+from specc.passes.plan.allocation import allocations_of, insides
 from specc.passes.plan.meetings import meetings
 from specc.passes.plan.phases import assign_phases, delay_rows, ordered
 from specc.passes.plan.scheduled import Scheduled, is_partial, reads, set_once
