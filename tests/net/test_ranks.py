@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from test_bits import BATCH, MODELS, NETS, OPEN, SHARDS, TRAIN, narrow, random_rows
+from model_files import loaded
+from test_bits import BATCH, EVERY, NETS, SHARDS, TRAIN, narrow, random_rows
 
 import specc
 from specc.backend.run import executor
@@ -216,15 +217,15 @@ def test_the_number_of_ranks_changes_no_bit(name, count):
 def test_nor_does_it_in_models_of_sequences_and_streams(name, narrow, monkeypatch):
     # each rank has threads of its own, as it is a process
     monkeypatch.setattr(executor, "executor", executor.Executor)
-    program = specc.load(MODELS[name], **OPEN.get(name, {}))
+    program = loaded(EVERY[name])
     check(program, BATCH, SHARDS, (1, 1, 1), (2,), (2, 2))
     check(program, BATCH, SHARDS, (2,), (1, 1), threads=2)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", list(EVERY))
 def test_nor_does_it_in_any_model(name, narrow):
-    check(specc.load(MODELS[name], **OPEN.get(name, {})), BATCH, SHARDS, (1, 1), (2,), (2, 1))
+    check(loaded(EVERY[name]), BATCH, SHARDS, (1, 1), (2,), (2, 1))
 
 
 def test_tensor_parallelism_is_shared_by_the_ranks_of_a_machine_and_repeated_by_every_machine():
