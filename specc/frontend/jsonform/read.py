@@ -177,8 +177,8 @@ class _TextWriter:
     def file(self, record: Any) -> str:
         self.fields(record, "", (ast.File,))
         lines: list[str] = []
-        for place, each in enumerate(record.get("definitions", ())):
-            self._commented(each, f"/definitions/{place}", DEFINITIONS, lines)
+        for each, at in _items(record, "definitions", ""):
+            self._commented(each, at, DEFINITIONS, lines)
         lines += record.get("end_comments", ())
         return "\n".join(lines) + "\n"
 
@@ -192,8 +192,8 @@ class _TextWriter:
         lines.append(STATEMENT[cls](self, record, pointer))
         if cls in BODIES and "body" in record:
             lines[-1] += " { " + record.get("body_comment", "")
-            for place, each in enumerate(record["body"]):
-                self._commented(each, f"{pointer}/body/{place}", STATEMENTS, lines)
+            for each, at in _items(record, "body", pointer):
+                self._commented(each, at, STATEMENTS, lines)
             lines += record.get("end_comments", ())
             lines.append("}")
         elif cls in BODIES and cls is not ast.Fn:
@@ -214,18 +214,14 @@ class _TextWriter:
     def signature(self, record: Any, pointer: str) -> str:
         self.fields(record, pointer, (ast.Signature,))
         inputs = []
-        for place, each in enumerate(record.get("inputs", ())):
-            at = f"{pointer}/inputs/{place}"
+        for each, at in _items(record, "inputs", pointer):
             self.fields(each, at, (ast.SignatureInput,))
             inputs.append(
                 each["name"]
                 + (f": {self.type(each['type'], f'{at}/type')}" if "type" in each else "")
                 + (f" = {each['default']}" if "default" in each else "")
             )
-        settings = [
-            self._setting(each, f"{pointer}/settings/{place}")
-            for place, each in enumerate(record.get("settings", ()))
-        ]
+        settings = [self._setting(each, at) for each, at in _items(record, "settings", pointer)]
         return "(" + ", ".join(inputs) + ("; " + ", ".join(settings) if settings else "") + ")"
 
     def _setting(self, record: Any, pointer: str) -> str:
@@ -234,8 +230,7 @@ class _TextWriter:
         kinds = record.get("choices") or ([record["of"]] if "of" in record else [])
         if kinds:
             text += ": " + " or ".join(kinds)
-        for place, bound in enumerate(record.get("bounds", ())):
-            at = f"{pointer}/bounds/{place}"
+        for bound, at in _items(record, "bounds", pointer):
             self.fields(bound, at, (ast.Bound,))
             text += f" {bound['operator']} {self.value(bound, 'value', at, SUM)}"
         if "default" in record:
@@ -249,8 +244,7 @@ class _TextWriter:
             text += f"({self.value(record, 'classes', pointer)})"
         if "axes" in record:
             axes = []
-            for place, each in enumerate(record["axes"]):
-                at = f"{pointer}/axes/{place}"
+            for each, at in _items(record, "axes", pointer):
                 self.fields(each, at, (ast.Axis,))
                 axes.append("<= " * each.get("at_most", False) + self.value(each, "size", at, SUM))
             text += f"[{', '.join(axes)}]"
@@ -310,8 +304,7 @@ class _TextWriter:
 
     def index(self, record: Any, pointer: str) -> str:
         items = []
-        for place, each in enumerate(record["items"]):
-            at = f"{pointer}/items/{place}"
+        for each, at in _items(record, "items", pointer):
             if isinstance(each, Mapping) and each.get("kind") == "Slice":
                 self.fields(each, at, (ast.Slice,))
                 ends = [
@@ -360,8 +353,7 @@ class _TextWriter:
 
     def _arguments(self, record: Any, name: str, pointer: str) -> str:
         found = []
-        for place, each in enumerate(record.get(name, ())):
-            at = f"{pointer}/{name}/{place}"
+        for each, at in _items(record, name, pointer):
             self.fields(each, at, (ast.Argument,))
             found.append(
                 (f"{each['name']}=" if "name" in each else "") + self.value(each, "value", at)
@@ -370,14 +362,13 @@ class _TextWriter:
 
     def stages(self, record: Any, pointer: str, breaks: tuple[int, ...] = ()) -> str:
         text = ""
-        for place, each in enumerate(record["stages"]):
-            at = f"{pointer}/stages/{place}"
+        for number, (each, at) in enumerate(_items(record, "stages", pointer)):
             stage = self.stage(each, at)
             comments = each.get("comments", ())
-            if place or record["kind"] == "Pipeline":
-                before = record["stages"][place - 1] if place else record
+            if number or record["kind"] == "Pipeline":
+                before = record["stages"][number - 1] if number else record
                 after = f"  {before['comment']}" if "comment" in before else ""
-                is_broken = place in breaks or after or comments
+                is_broken = number in breaks or after or comments
                 text += (
                     after
                     + "".join(f"\n{line}" for line in comments)
@@ -403,6 +394,11 @@ class _TextWriter:
 
     def text(self, record: Any, pointer: str) -> str:
         return _quoted(record["value"])
+
+
+def _items(record: Any, name: str, pointer: str) -> list[tuple[Any, str]]:
+    """Return the items of a list in a record, each with its pointer."""
+    return [(each, f"{pointer}/{name}/{k}") for k, each in enumerate(record.get(name, ()))]
 
 
 def _quoted(text: str) -> str:
@@ -449,8 +445,7 @@ def _layer(writer: _TextWriter, record: Any, pointer: str) -> str:
 
 
 def _return(writer: _TextWriter, record: Any, pointer: str) -> str:
-    values = enumerate(record["values"])
-    shown = [writer.expression(each, f"{pointer}/values/{place}") for place, each in values]
+    shown = [writer.expression(each, at) for each, at in _items(record, "values", pointer)]
     return "return " + ", ".join(shown)
 
 

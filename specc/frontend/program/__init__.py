@@ -9,6 +9,7 @@ model           the statements of the model, its losses and metrics
 training        the `train` block
 accumulation    steps of several batches: `batch = 32 * 4`
 train_settings  the types and descriptions of its settings
+sources         its data sources: `data`, `validate`, `test`
 columns         inputs computed from columns of the data: `column NAME = formula`
 augments        data augmentation of inputs: `augment NAME = formula`
 balance         classes with equal weight in the loss: `balance = label`

@@ -19,6 +19,7 @@ from specc.frontend.program.monitor import monitor
 from specc.frontend.program.objectives import objectives
 from specc.frontend.program.optimizers import UpdateRule, optimizer_rule
 from specc.frontend.program.schedules import limits
+from specc.frontend.program.sources import check_parts, check_sources, source_or_share
 from specc.frontend.program.splits import COLUMNS, column_name, divided
 from specc.frontend.program.starts import starts
 from specc.frontend.program.train_settings import LARGEST, LARGEST_COUNT, PLANNED, SETTINGS
@@ -28,15 +29,12 @@ from specc.frontend.scope.values import POISON, beyond_float, describe
 from specc.frontend.syntax import ast
 from specc.frontend.words.messages import (
     SETTING_SYNONYMS,
-    SOURCE_SYNONYMS,
     TRAIN_HINTS,
     TRAIN_SYNONYMS,
 )
 from specc.frontend.words.settings import violations
 from specc.ir.program import Limit, Objective, Term, Update
 from specc.recipe import DataCall, Port, Recipe
-from specc.recipe.call_errors import call_errors, misfits
-from specc.recipe.sources import SOURCES
 from specc.source import Span
 from specc.system.records import dataclass
 
@@ -84,12 +82,12 @@ def train(
     for statement in block.body:
         match statement:
             case ast.Setting():
-                _once(frame, spans, statement.name.text, statement.name.span)
+                frame.once(spans, statement.name.text, statement.name.span)
                 set_to(statement.name, statement.value)
             case ast.Data() | ast.Validate() | ast.Test():
                 what = type(statement).__name__.lower()
-                _once(frame, spans, what, statement.span)
-                known[what] = _source_or_share(frame, statement, ports)
+                frame.once(spans, what, statement.span)
+                known[what] = source_or_share(frame, statement, ports)
             case ast.Augment() | ast.Broken():
                 pass  # part of the model, or reported
             case ast.Column() | ast.TrainOptimizer() | ast.Start() | ast.Freeze():
@@ -98,7 +96,7 @@ def train(
                 word = statement.span.text.split(maxsplit=1)[0]
                 frame.error("misplaced", f"`{word}` is not allowed in `train`", statement.span)
     if not is_broken:
-        _check_has_data(frame, known, spans)
+        check_parts(frame, known, spans)
     known["columns"] = column_rules(frame, _all(ast.Column, block), ports)
     known = divided(frame, known, spans | values, ports)
     _check_sample(frame, known, values, ports)
@@ -113,7 +111,7 @@ def train(
         check_turns(frame, result.recipe, result.objectives)
         _check_any_trained(frame, block, optimizers, freezes, result.frozen)
     if is_good:
-        _check_data(frame, ports, [known.get(name) for name in ("data", "validate", "test")])
+        check_sources(frame, ports, [known.get(name) for name in ("data", "validate", "test")])
     return result
 
 
@@ -155,15 +153,6 @@ def _check_sample(
         frame.error("bad-setting", message, values["sample"], help=help_)
 
 
-def _check_data(frame: BodyFrame, ports: list[Port], calls: Sequence[Any]) -> None:
-    """Report data sources that do not fit the model's ports."""
-    for call in calls:
-        if isinstance(call, DataCall) and not call_errors(call, ports):
-            for wrong in misfits(call, ports):
-                assert call.span is not None, "a source has a location; please report this"
-                frame.error(wrong.name, wrong.message, call.span, help=wrong.help)
-
-
 def _check_any_trained(
     frame: BodyFrame,
     block: ast.Train,
@@ -187,17 +176,6 @@ def _check_any_trained(
 
 def _keyword(block: ast.Train) -> Span:
     return Span(block.span.source, block.span.start, block.span.start + len("train"))
-
-
-def _once(frame: BodyFrame, spans: dict[str, Span], what: str, span: Span) -> None:
-    if what in spans:
-        frame.error(
-            "duplicate-name",
-            f"`{what}` is already defined",
-            span,
-            labels=[Label(spans[what], "first defined here")],
-        )
-    spans.setdefault(what, span)
 
 
 def _setting(frame: BodyFrame, name: ast.Name, tree: ast.Expression, known: dict[str, Any]) -> None:
@@ -256,117 +234,6 @@ def _unknown_setting(frame: BodyFrame, name: ast.Name) -> None:
         fixes=fixes,
         help=f"did you mean `{near}`?" if near else hint or known,
     )
-
-
-def _check_has_data(frame: BodyFrame, known: dict[str, Any], spans: dict[str, Span]) -> None:
-    """Report parts that are split off without data."""
-    for what, part in (("validate", "validation"), ("test", "test")):
-        if isinstance(known.get(what), float) and "data" not in known:
-            frame.error(
-                "misplaced",
-                f"`split` needs `data`, from which the {part} part is taken",
-                spans[what],
-                help='name the data, as in `data csv("train.csv")`; in Python,'
-                f" `specc.train(FILE, data=frame, {what}=0.2)` needs no `{what}` here",
-            )
-
-
-def _source_or_share(
-    frame: BodyFrame, statement: ast.Data | ast.Validate | ast.Test, ports: list[Port]
-) -> DataCall | float | None:
-    """Return a source, or the held-out share: 0.1 for `split = 0.9`."""
-    if statement.source is not None:
-        return data_call(frame, statement.source, ports)
-    assert not isinstance(statement, ast.Data), "data has a source; please report this"
-    assert statement.split is not None, "a part is split off, or has a source; please report this"
-    value = evaluate(frame, statement.split)
-    if value is POISON:
-        return None
-    is_good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1
-    if not is_good or not isinstance(value, int | float):
-        frame.error(
-            "bad-setting",
-            f"`split` must be a number between 0 and 1, not {describe(value)}",
-            statement.split.span,
-            help="`split = 0.9` trains on 90% of the data",
-        )
-        return None
-    return round(1 - value, 12)
-
-
-def data_call(frame: BodyFrame, tree: ast.Call, ports: list[Port]) -> DataCall | None:
-    """Return a data source, `idx("images.gz", "labels.gz"; scale = 1/255)`, with its values."""
-    word = tree.word.text
-    if word not in SOURCES:
-        near = closest(word, SOURCES, SOURCE_SYNONYMS)
-        fixes = spelled(near, tree.word.span)
-        listed = ", ".join(f"`{each}`" for each in SOURCES)
-        frame.error(
-            "unknown-name",
-            f"unknown data source `{word}`",
-            tree.word.span,
-            fixes=fixes,
-            help=f"did you mean `{near}`?" if near else f"there are {listed}",
-        )
-        return None
-    positional, settings, spans = [], {}, []
-    names: dict[str, Span] = {}
-    values: dict[str, Span] = {}
-    good = True
-    for argument in (*tree.inputs, *tree.settings):
-        value = _choice(word, argument) or evaluate(frame, argument.value)
-        if value is POISON:
-            good = False
-        elif not isinstance(value, (int, float, str)):
-            frame.error(
-                "wrong-kind",
-                f"a data source takes strings and numbers, not {describe(value)}",
-                argument.value.span,
-            )
-            good = False
-        elif argument.name is None:
-            positional.append(value)
-            spans.append(argument.value.span)
-        else:
-            name = argument.name.text
-            _once(frame, names, name, argument.name.span)
-            settings[name] = value
-            values[name] = argument.value.span
-    call = DataCall(word, tuple(positional), settings, tree.span, tuple(spans), values)
-    for wrong in call_errors(call, ports):
-        place = tree.span
-        if wrong.argument is not None:
-            place = spans[wrong.argument]
-        elif wrong.setting is not None:
-            place = (names if wrong.name == "unknown-setting" else values)[wrong.setting]
-        elif not good:
-            continue  # it is treated as a missing argument
-        near = wrong.near
-        fixes = spelled(near, place)
-        frame.error(
-            wrong.name,
-            wrong.message,
-            place,
-            notes=wrong.notes,
-            help=wrong.help,
-            fixes=fixes,
-        )
-    return call
-
-
-def _choice(word: str, argument: ast.Argument) -> str | None:
-    """Return the option of a setting that is written without quotes: `level=char`."""
-    known = SOURCES[word].all_settings(()) if argument.name is not None else {}
-    setting = known.get(argument.name.text) if argument.name is not None else None
-    tree = argument.value
-    if (
-        setting is None
-        or not setting.words
-        or not isinstance(tree, ast.Path)
-        or len(tree.names) > 1
-    ):
-        return None
-    return tree.text if tree.text in setting.words else None
 
 
 def _frozen(frame: BodyFrame, freezes: list[ast.Freeze]) -> list[str]:

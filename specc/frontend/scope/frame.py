@@ -123,6 +123,17 @@ class BodyFrame:
         self.names[name.text] = value
         self.spans[name.text] = name.span
 
+    def once(self, spans: dict[str, Span], name: str, span: Span) -> None:
+        """Note where a name is given in `spans`, and report a name that is given twice."""
+        if name in spans:
+            self.error(
+                "duplicate-name",
+                f"`{name}` is already defined",
+                span,
+                labels=[Label(spans[name], "first defined here")],
+            )
+        spans.setdefault(name, span)
+
     def known_names(self) -> set[str]:
         """Return all names of values that are visible here."""
         return set(self.names) | self.scope.number_names() | set(self.schedule or ())
