@@ -84,17 +84,14 @@ def stepwise(graph: Graph, port: str, scores: str, room: int | None = None) -> S
         return None
     dependences = dependence_of(graph.nodes, following(graph), port)
     steps = symbols[0].type.bound_shape[0]
-    if room is not None and room < steps:
+    for rows in dict.fromkeys((steps if room is None else min(room, steps), steps)):
         try:
-            return _Walk(graph, symbols[0], dependences, steps, room).parts(scores)
+            return _Walk(graph, symbols[0], dependences, steps, rows).parts(scores)
         except NotNarrow:
-            pass
+            continue  # with room for all steps
         except _NotStepwise:
-            return None
-    try:
-        return _Walk(graph, symbols[0], dependences, steps, steps).parts(scores)
-    except (NotNarrow, _NotStepwise):
-        return None
+            break
+    return None
 
 
 class _NotStepwise(Exception):
@@ -104,8 +101,8 @@ class _NotStepwise(Exception):
 class _Needs(Exception):
     """A value is needed that is not computed yet."""
 
-    def __init__(self, place: AtStep):
-        self.place = place
+    def __init__(self, value: AtStep):
+        self.value = value
 
 
 AtStep = tuple[Node, int, int]
@@ -128,18 +125,18 @@ class _Walk:
     found: dict[AtStep, Node] = field(default_factory=dict)
     wholes: dict[Node, Node] = field(default_factory=dict)
     kept: dict[tuple[Node, bool], Node] = field(default_factory=dict)
-    slots: dict[str, Node | None] = field(
-        default_factory=dict
-    )  # label -> the next value, once made
+    # label -> the next value, once made
+    slots: dict[str, Node | None] = field(default_factory=dict)
     states: list[tuple[str, Node]] = field(default_factory=list)  # slots of values still to be made
     buffers: set[str] = field(default_factory=set)
     windowed: dict[tuple[Node, int], Node] = field(default_factory=dict)
 
-    def parts(self, scores: str) -> Stepwise:
+    def __post_init__(self) -> None:
         self.is_late = self.symbols.op_as(Input).role == Role.TARGET
         self.begin = leaf(Input(Role.INPUT, BEGIN, Type("bool", (), True)))
-        number = Input(Role.INPUT, NUMBER, Type("int", (), True, self.steps))
-        self.number = leaf(number)
+        self.number = leaf(Input(Role.INPUT, NUMBER, Type("int", (), True, self.steps)))
+
+    def parts(self, scores: str) -> Stepwise:
         output = self.graph.outputs[scores]
         if output.type.shape[:1] != (self.steps,) or not self.dependences[output].is_causal(0):
             raise _NotStepwise
@@ -175,8 +172,8 @@ class _Walk:
                 try:
                     self.found[stack[-1]] = self._computed(*stack[-1])
                 except _Needs as missing:
-                    assert missing.place not in stack, "a value needs itself (a bug of specc)"
-                    stack.append(missing.place)
+                    assert missing.value not in stack, "a value needs itself (a bug of specc)"
+                    stack.append(missing.value)
                     continue
             stack.pop()
         return self.found[goal]
@@ -185,10 +182,10 @@ class _Walk:
 
     def at(self, node: Node, axis: int, ago: int) -> Node:
         """Return the value of a node at the current step along an axis, or at the one before."""
-        place = node, axis, ago
-        if place not in self.found:
-            raise _Needs(place)
-        return self.found[place]
+        value = node, axis, ago
+        if value not in self.found:
+            raise _Needs(value)
+        return self.found[value]
 
     def _computed(self, node: Node, axis: int, ago: int) -> Node:
         if self.dependences[node].steps == {}:
@@ -285,11 +282,11 @@ class _Walk:
             if window is not None:
                 return window
         if not node.type.batched and node.type.kind == "float":
-            rows = self._first(node, axis)
+            rows = _first(node, axis)
             return apply(Take(), rows, self._number(ago), origin=node.origin)
         if ago:
             raise _NotStepwise
-        return self._kept(self._first(node, axis), True)
+        return self._kept(_first(node, axis), True)
 
     def _number(self, ago: int) -> Node:
         """Return the number of the current step, or of the one before; 0 if there is none."""
@@ -350,8 +347,7 @@ class _Walk:
         rows = apply(SetRow(), last, row, self.number, origin=node.origin)
         self.slots[label] = rows
         self.buffers.add(label)
-        order = (*range(1, axis + 1), 0, *range(axis + 1, node.type.rank))
-        return apply(Transpose(order), rows) if axis else rows
+        return _moved(rows, axis)
 
     # What steps leave for the next one.
 
@@ -361,7 +357,7 @@ class _Walk:
         return select(_for_all(self.begin, start), start, last)
 
     def _later(self, label: str, value: Node) -> None:
-        """Compute a value at this step, once its place is known, and leave it in a slot."""
+        """Compute a value at this step, once its inputs are known, and leave it in a slot."""
         self.slots[label] = None
         self.states.append((label, value))
 
@@ -436,13 +432,11 @@ class _Walk:
         others = ((i, factor) for i, factor in place.bound_terms if i != axis)
         last = place.constant + sum(factor * (bound(op.extents[i]) - 1) for i, factor in others)
         rows = self._rows(x, places[0], last + 1)  # x[t], .., x[t + last] in front
-        order = (*range(1, places[0] + 1), 0, *range(places[0] + 1, x.type.rank))
-        rows = apply(Transpose(order), rows) if places[0] else rows
         new = ReadAt(
             (*op.extents[:axis], *op.extents[axis + 1 :]),
             tuple(each.without(axis) for each in op.positions),
         )
-        return apply(new, rows, origin=node.origin)
+        return apply(new, _moved(rows, places[0]), origin=node.origin)
 
     def _rows(self, x: Node, axis: int, count: int) -> Node:
         """Return [count, ..]: the rows of x along an axis from the current step on."""
@@ -455,7 +449,7 @@ class _Walk:
             apply(ToFloat(), leaf(Iota(count))),
         )
         size = x.type.shape[axis]
-        return apply(Take(), self._first(x, axis), apply(ToInt(size), number))
+        return apply(Take(), _first(x, axis), apply(ToInt(size), number))
 
     def _recent(self, x: Node, axis: int, count: int) -> Node:
         """Return rows of a padded sequence from the current step on: steps so far, kept in a slot.
@@ -480,12 +474,17 @@ class _Walk:
         rows = apply(Slice(0, 0, count), every)
         return apply(Reshape(shape), rows) if count == 1 else rows
 
-    def _first(self, node: Node, axis: int) -> Node:
-        """Return a value with an axis in front of the others."""
-        if not axis:
-            return node
-        rest = (each for each in range(node.type.rank) if each != axis)
-        return apply(Transpose((axis, *rest)), node)
+
+def _first(node: Node, axis: int) -> Node:
+    """Return a value with an axis in front of the others."""
+    rest = (each for each in range(node.type.rank) if each != axis)
+    return apply(Transpose((axis, *rest)), node) if axis else node
+
+
+def _moved(node: Node, axis: int) -> Node:
+    """Return a value with its first axis as axis number `axis`: undoes `_first`."""
+    order = (*range(1, axis + 1), 0, *range(axis + 1, node.type.rank))
+    return apply(Transpose(order), node) if axis else node
 
 
 def _zeros(shape: Shape, value: float = 0.0) -> Node:
