@@ -20,7 +20,7 @@ from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.program.model import RESERVED
 from specc.frontend.program.training import SETTINGS
 from specc.frontend.syntax import ast, grammar
-from specc.frontend.syntax.build import PLACES
+from specc.frontend.syntax.build import ALLOWED_IN
 from specc.frontend.words import library
 from specc.frontend.words.messages import ERRORS, TRAIN_SYNONYMS, WARNINGS
 from specc.frontend.words.settings import KINDS
@@ -59,7 +59,7 @@ def test_every_word_and_sign_of_the_grammar_is_explained():
         assert kinds(sign) & {"statement", "keyword", "operator"}, f"no page about `{sign}`"
 
 
-@pytest.mark.parametrize("node", [*PLACES, ast.Dim, ast.Fn, ast.Model, ast.Train])
+@pytest.mark.parametrize("node", [*ALLOWED_IN, ast.Dim, ast.Fn, ast.Model, ast.Train])
 def test_every_statement_has_a_sentence_that_shows_it(node):
     summary = statements.documented("x", "statement", node).summary
     assert summary.startswith("`") and summary.endswith(".") and len(summary) <= 100

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.words import library
-from specc.frontend.words.settings import KINDS, mistakes, schema
+from specc.frontend.words.settings import KINDS, violations, schema
 from specc.frontend.words.signatures import signature_of
 
 WORDS = [*library.words(), *PRIMITIVES]
@@ -77,13 +77,13 @@ def test_the_schema_of_a_convolution():
 )
 def test_a_value_that_the_schema_refuses_is_told_in_words(name, values, message):
     settings = signature_of(definition(name)).settings
-    assert [each.message for each in mistakes(settings, values)] == [message]
+    assert [each.message for each in violations(settings, values)] == [message]
 
 
 def test_good_values_pass():
     settings = signature_of(definition("conv")).settings
     values = {"filters": 6, "kernel": 5, "pad": 0, "round": "floor", "init": "he"}
-    assert mistakes(settings, values) == []
+    assert violations(settings, values) == []
 
 
 @hypothesis.settings(deadline=None)
