@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 TRIES = 100
 """Number of successive repeated draws after which the search space counts as exhausted."""
 HOST = "host"
+NAMELESS = 60.0  # seconds after which a trial without a worker has lost it
+OFTEN = 0.5  # seconds between two looks at such a trial
 
 
 def work(
@@ -56,6 +58,9 @@ def work(
     try:
         while not should_stop():
             trial = _taken_over(plan, study, folder) or _new(plan, study, folder)
+            if trial is None and any(map(_is_without_worker, study.get_trials(deepcopy=False))):
+                time.sleep(OFTEN)  # until it has one, or is known to have lost it
+                continue
             if trial is None:
                 return "done" if _is_full(plan, study) else "empty"
             if carried_out(plan, study, trial, should_stop) == INTERRUPTED:
@@ -145,17 +150,20 @@ def _taken_over(plan: SweepPlan, study: optuna.Study, folder: Path) -> optuna.tr
     return None
 
 
+def _is_without_worker(trial: optuna.trial.FrozenTrial) -> bool:
+    """Return whether a trial was just created, or its process was killed right afterwards."""
+    return trial.state.name == "RUNNING" and WORKER not in trial.user_attrs
+
+
 def _is_orphan(trial: optuna.trial.FrozenTrial) -> bool:
     """Return whether the worker of a running trial has died.
 
     A worker on another machine is known only by its folder, if both machines can see it.
     """
-    name = trial.user_attrs.get(WORKER)
-    if name is None:
-        # the trial was just created, or its process was killed right afterwards
+    if _is_without_worker(trial):
         begun = trial.datetime_start
-        return begun is not None and time.time() - begun.timestamp() > 60
-    folder = Path(name)
+        return begun is not None and time.time() - begun.timestamp() > NAMELESS
+    folder = Path(trial.user_attrs[WORKER])
     if not folder.is_dir():
         return trial.user_attrs.get(HOST) == socket.gethostname()
     lock = Lock.taken(folder)

@@ -95,7 +95,7 @@ SHAPES = {
     "conv 1x1": conv(5, 5, 5, 7, 1, stride=2),
     "conv one filter": conv(3, 6, 6, 1, 5),
     "conv sliced": conv(40, 5, 5, 17, 3),
-    **{f"conv {seed}": some_conv(seed) for seed in range(8)},
+    **{f"conv {seed}": some_conv(seed) for seed in range(5)},
 }
 SETTINGS = [
     ("float32", None, 16, 1),
@@ -226,7 +226,9 @@ ROLES = ["forward", "weights", "input"]
 
 
 def named(value) -> str:
-    """A shape's or role's name, or a setting."""
+    """A shape's, role's or form's name, or a setting."""
+    if isinstance(value, KernelForm):
+        return value.name
     return value if isinstance(value, str) else f"{value[0]}-{value[1]}-{value[2]}lanes-{value[3:]}"
 
 
@@ -243,10 +245,14 @@ def test_it_agrees_with_the_reference(name, role, setting):
 
 
 @pytest.mark.parametrize(
-    "form", [packed.FORM, copied.CONTRACT, copied.PACKED], ids=lambda each: each.name
-)
-@pytest.mark.parametrize(
-    ("name", "role", "setting"), pairwise([*SHAPES], ["forward", "input"], SETTINGS, name=named)
+    ("name", "role", "setting", "form"),
+    pairwise(
+        [*SHAPES],
+        ["forward", "input"],
+        SETTINGS,
+        [packed.FORM, copied.CONTRACT, copied.PACKED],
+        name=named,
+    ),
 )
 def test_packed_weights_and_copied_columns_agree_with_the_reference(name, role, setting, form):
     found = Case(roles(*SHAPES[name])[role], *setting, plan=by(form))
@@ -262,6 +268,15 @@ def test_copied_columns_of_several_slices_agree_with_the_reference(taps, rows):
             node = roles(*dense(*((rows, taps) if role == "forward" else (taps, rows))))[role]
             found = Case(node, "float32", None, 64, 3, plan=by(form))
             found.check(loaded([found]))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("seed", range(5, 40))
+def test_random_convolutions_agree_with_the_reference(seed, role):
+    for setting in SETTINGS:
+        found = Case(roles(*some_conv(seed))[role], *setting)
+        found.check(loaded([found]))
 
 
 def of_each_example(rows: int, columns: int, taps: int, heads: int = 1) -> dict[str, Node]:

@@ -45,9 +45,9 @@ def faults(processor: str, dtype: str, forms: list[str], most: bool) -> list[str
     return wrong
 
 
-@pytest.mark.parametrize("processor", PROCESSORS)
-def test_the_largest_tiles_keep_their_sums_in_registers(processor):
-    assert not faults(processor, "float32", FORMS, most=True)
+@pytest.mark.parametrize(("number", "processor"), enumerate(PROCESSORS))
+def test_the_largest_tiles_keep_their_sums_in_registers(number, processor):
+    assert not faults(processor, "float32", FORMS[number % 4 :: 4], most=True)
 
 
 @pytest.mark.long

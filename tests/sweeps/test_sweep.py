@@ -175,6 +175,21 @@ def test_an_orphan_is_taken_over_once(folder, monkeypatch):
     assert again is not None and again.number == trial.number
 
 
+def test_a_trial_whose_process_was_killed_before_it_had_values_is_done_anew(folder, monkeypatch):
+    from specc.source import Source
+    from specc.sweeps import run, worker
+    from specc.sweeps.plan import study_of
+
+    monkeypatch.setattr(worker, "NAMELESS", 0.2)
+    monkeypatch.setattr(worker, "OFTEN", 0.1)
+    source = Source("line.dl", TEXT)
+    program, _ = run.searched(source, {})
+    plan = run.planned(source, program, folder, {}, runs=folder / "runs", trials=1)
+    study_of(plan).ask()
+    result, outcome = run.sweep(plan)
+    assert outcome == "done" and [each.state for each in result.trials] == ["complete"]
+
+
 def test_worse_trials_are_stopped(folder):
     text = TEXT.replace("search(0.001, 0.3; log)", "search(1e-9, 0.1; log)")
     (folder / "line.dl").write_text(text)
