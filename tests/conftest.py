@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from specc.backend.toolchain import workers
+
+# A busy machine may take any time for an example.
+hypothesis.settings.register_profile("specc", deadline=None)
+hypothesis.settings.load_profile("specc")
 
 # Each process keeps the compiler and all kernels that its tests have loaded in memory.
 MOST_PROCESSES = 4

@@ -468,7 +468,7 @@ VOCABULARY = sorted({token for tokens in TOKENS for token in tokens if not token
         st.tuples(st.integers(0, 10_000), st.sampled_from(VOCABULARY)), min_size=1, max_size=3
     ),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_damaged_model_is_refused_in_words(tokens, changes):
     tokens = list(tokens)
     for place, token in changes:

@@ -77,7 +77,7 @@ def test_the_shape_of(expression, expected):
     stride=st.integers(1, 4),
     pad=st.integers(0, 3),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_windows_come_out_by_the_formula_or_are_refused(size, kernel, stride, pad):
     text = f"""model m {{ input x: float[1, {size}, {size}]
       output x -> conv(2, kernel={kernel}, stride={stride}, pad={pad}) }}"""

@@ -699,7 +699,7 @@ def holds_for(text: str) -> None:
         assert 0 <= node.span.start <= node.span.end <= len(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_changed_example_never_breaks_the_parser(data):
     text = data.draw(st.sampled_from(list(EXAMPLES.values())))
@@ -710,19 +710,19 @@ def test_a_changed_example_never_breaks_the_parser(data):
     holds_for(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map(" ".join))
 def test_words_in_any_order_never_break_the_parser(text):
     holds_for(text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=80))
 def test_any_text_never_breaks_the_parser(text):
     holds_for(text)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(list(EXAMPLES.values())), st.data())
 def test_a_file_cut_off_anywhere_is_reported(text, data):
     text = text[: data.draw(st.integers(0, len(text)))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hypothesis
 import jsonschema
 import pytest
 from hypothesis import given
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from specc.frontend.primitives import PRIMITIVES
 from specc.frontend.words import library
-from specc.frontend.words.settings import KINDS, violations, schema
+from specc.frontend.words.settings import KINDS, schema, violations
 from specc.frontend.words.signatures import signature_of
 
 WORDS = [*library.words(), *PRIMITIVES]
@@ -86,7 +85,6 @@ def test_good_values_pass():
     assert violations(settings, values) == []
 
 
-@hypothesis.settings(deadline=None)
 @given(
     rule=st.fixed_dictionaries(
         {},
