@@ -103,6 +103,9 @@ TABLES: dict[str, Callable[[int], Table]] = {
     "long tails (number)": _heavy,
     "iris": _loaded("iris"),
     "digits": _loaded("digits"),
+    "breast_cancer": _loaded("breast_cancer"),
+    "wine": _loaded("wine"),
+    "diabetes": _loaded("diabetes", is_class=False),
     "linnerud waist": _loaded("linnerud", is_class=False, target=1),
 }  # fmt: skip
 

@@ -285,7 +285,16 @@ def build(
     from specc.pipeline import Kind
 
     net = compile(program, batch, dtype, threads=1, shards=shards)
-    return listing(program, net.compiled(Kind.main(program)), net.settings_graph)
+    batches = net.examples_per_step // net.batch
+    if batches == 1 or Kind.main(program) != Kind.TRAIN:
+        return listing(program, net.compiled(Kind.main(program)), net.settings_graph)
+    return listing(
+        program,
+        net.compiled(Kind.ACCUMULATE),
+        net.programs.settings_of(Kind.UPDATE),
+        net.compiled(Kind.UPDATE),
+        batches,
+    )
 
 
 def show(path: str | Path | Source, stage: str, overrides: Overrides | None = None) -> str:

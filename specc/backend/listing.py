@@ -10,7 +10,7 @@ is compiled.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from keyword import iskeyword
@@ -42,12 +42,22 @@ of x, `m.x + 64` is 64 bytes after it, and `table(n)` is a table of n offsets ma
 '''
 
 
-def listing(program: Program, compiled: CompiledProgram, settings: Graph | None = None) -> str:
-    """Return the source of one shard's step, kernels first."""
+def listing(
+    program: Program,
+    compiled: CompiledProgram,
+    settings: Graph | None = None,
+    update: CompiledProgram | None = None,
+    batches: int = 1,
+) -> str:
+    """Return the source of one shard's step, kernels first.
+
+    In a step of several `batches`, `compiled` adds up the gradients of a batch, and `update`
+    updates the weights.
+    """
     plan = compiled.plan
-    calls, roles = compiled.calls(), plan_parts(plan)
-    names = _Names(plan)
-    kernels = _named_kernels(calls)
+    calls = compiled.calls()
+    updating = [] if update is None else update.calls()
+    kernels = _named_kernels([*calls, *updating])
     file = _file_name(program.recipe.span) if program.recipe.span else f"{program.name}.dl"
     shards = (
         "the one shard of"
@@ -67,25 +77,13 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
     text += _parameters(program)
     for kernel, name in kernels.items():
         text += f"\n\n{_renamed(kernel, name).strip()}\n"
-    for part, title in (
-        (
-            "pack_weights",
-            "Pack the weights in the order of the tiles, for all steps until they change",
-        ),
-        ("forward", "Compute the losses, metrics and outputs of a batch"),
-        ("backward", "Compute the gradient of every weight, last layer first"),
-        ("update", "Apply the optimizer's rule, and write the record"),
-    ):
-        chosen = [call for call in calls if _part(call, roles) == part]
-        if chosen:
-            text += f'\n\ndef {part}(m):\n    """{title}."""\n'
-            for iterations, together in groupby(chosen, key=lambda call: call.loop):
-                lines = "".join(_call(call, kernels, names, plan) for call in together)
-                if iterations is not None:
-                    lines = (
-                        f"    for iteration in range({iterations.count}):\n{indent(lines, '    ')}"
-                    )
-                text += lines
+    names = _Names(plan)
+    titles = _TITLES if update is None else _TITLES_OF_SEVERAL
+    text += _functions(calls, names, kernels, titles)
+    parts = _parts(calls, plan)
+    if update is not None:
+        names = _Names(update.plan)
+        text += _functions(updating, names, kernels, _TITLE_OF_UPDATE)
     if settings is not None and settings.outputs:
         text += "\n\n# The optimizer's settings, computed ahead for a stretch of steps:\n"
         called = {
@@ -97,13 +95,59 @@ def listing(program: Program, compiled: CompiledProgram, settings: Graph | None 
             {called.get(label, label): node for label, node in settings.outputs.items()}
         )
         text += "".join(f"#   {_printable(line)}\n" for line in show_graph(settings).splitlines())
-    parts = [
-        part
-        for part in ("forward", "backward", "update")
-        if any(_part(call, roles) == part for call in calls)
-    ]
-    steps = "".join(f"    {part}(m)\n" for part in parts) or "    pass  # there is no output\n"
+    steps = "".join(f"    {titles[part][0]}(m)\n" for part in parts)
+    if update is not None:
+        steps = f"    for batch in range({batches}):\n{indent(steps, '    ')}    update(m)\n"
+    steps = steps or "    pass  # there is no output\n"
     return f"{text}\n\ndef step(m):\n{steps}"
+
+
+_TITLES = {
+    "pack_weights": (
+        "pack_weights",
+        "Pack the weights in the order of the tiles, for all steps until they change",
+    ),
+    "forward": ("forward", "Compute the losses, metrics and outputs of a batch"),
+    "backward": ("backward", "Compute the gradient of every weight, last layer first"),
+    "update": ("update", "Apply the optimizer's rule, and write the record"),
+}
+"""The function of each part of a step, and what it does."""
+_TITLES_OF_SEVERAL = {
+    **_TITLES,
+    "update": ("add_gradients", "Add the gradients of a batch to their sums, and write the record"),
+}
+_TITLE_OF_UPDATE = {"update": ("update", "Apply the optimizer's rule to the sums of gradients")}
+"""The same for a step of several batches, whose update follows the last one."""
+
+
+def _functions(
+    calls: Sequence[KernelCall],
+    names: _Names,
+    kernels: dict[Kernel, str],
+    titles: Mapping[str, tuple[str, str]],
+) -> str:
+    """Return the functions of the parts of a step, each with its calls."""
+    plan, text = names.plan, ""
+    roles = plan_parts(plan)
+    for part, (name, title) in titles.items():
+        chosen = [call for call in calls if _part(call, roles) == part]
+        if chosen:
+            text += f'\n\ndef {name}(m):\n    """{title}."""\n'
+            for iterations, together in groupby(chosen, key=lambda call: call.loop):
+                lines = "".join(_call(call, kernels, names, plan) for call in together)
+                if iterations is not None:
+                    lines = (
+                        f"    for iteration in range({iterations.count}):\n{indent(lines, '    ')}"
+                    )
+                text += lines
+    return text
+
+
+def _parts(calls: Sequence[KernelCall], plan: Plan) -> list[str]:
+    """Return the parts of a step that have calls, in order."""
+    roles = plan_parts(plan)
+    found = {_part(call, roles) for call in calls}
+    return [part for part in ("forward", "backward", "update") if part in found]
 
 
 def _imports(kernels: Iterable[Kernel]) -> str:
@@ -209,6 +253,20 @@ def plan_parts(plan: Plan) -> dict[Node, str]:
             else:
                 parts[node] = "backward"
     return parts
+
+
+def parts_of_step(plan: Plan, update: Plan | None = None) -> dict[Node, str]:
+    """Return the part that each node of a step belongs to.
+
+    With `update`, the step runs `plan` for several batches and then `update`; adding up the
+    gradients belongs to the backward pass.
+    """
+    if update is None:
+        return plan_parts(plan)
+    parts = {
+        node: "backward" if part == "update" else part for node, part in plan_parts(plan).items()
+    }
+    return parts | dict.fromkeys(update.graph.nodes, "update")
 
 
 class _Names:

@@ -85,7 +85,8 @@ def predict(
     Values are encoded as in training.
 
     For an output that scores the classes of a target, the result has the name of the most likely
-    class and the probability of each class, followed by the output itself.
+    class, in a column with the name of the target's column in the training data, and the
+    probability of each class, followed by the output itself.
 
     For a model with a decoder (`previous(words)`), predict generates the target sequences. If all
     training texts end with the same symbol, each generated text ends at its first occurrence.

@@ -183,9 +183,9 @@ def _loaded(
 
 
 def _rows(times: StepTimes, limits: Limits) -> list[Row]:
-    from specc.backend.listing import part_of_nodes, plan_parts
+    from specc.backend.listing import part_of_nodes, parts_of_step
 
-    plan, roles = times.plan, plan_parts(times.plan)
+    plan, roles = times.plan, parts_of_step(times.plan, times.update)
     whole = times.threads * times.waiting + sum(each.seconds * each.shards for each in times.calls)
     rows = []
     for each in times.calls:
@@ -193,7 +193,7 @@ def _rows(times: StepTimes, limits: Limits) -> list[Row]:
         seconds = max(each.seconds, 1e-9)
         # the limit of one thread, which is lower if all threads are busy
         by_products = operations / (limits.flops / limits.threads)
-        by_memory = each.bytes / limits.bandwidth(each.bytes)
+        by_memory = each.batches * each.bytes / limits.bandwidth(each.bytes)
         spans = list(dict.fromkeys(node.origin.span for node in each.nodes if node.origin.span))
         lines = sorted({span.line for span in spans})
         text = " ".join(spans[0].text.split()) if spans else ""
@@ -203,9 +203,9 @@ def _rows(times: StepTimes, limits: Limits) -> list[Row]:
             microseconds=each.seconds * -(-each.shards // times.threads) * 1e6,
             share=each.seconds * each.shards / whole,
             flops=operations,
-            bytes=each.bytes,
+            bytes=each.batches * each.bytes,
             gflops=operations / seconds / 1e9,
-            gbytes=each.bytes / seconds / 1e9,
+            gbytes=each.batches * each.bytes / seconds / 1e9,
             limit=max(by_products, by_memory) / seconds,
             bound="products" if by_products > by_memory else "memory",
             phase=each.phase,
@@ -225,7 +225,7 @@ def _operations(call: CallTime, plan: Plan) -> float:
     for node in call.nodes if not call.packs else ():
         batched = node.type.batched or any(each.type.batched for each in node.inputs)
         total += bound(flops([node])) * (plan.examples if batched else 1)
-    return call.iterations * total / (plan.shards if call.split else 1)
+    return call.batches * call.iterations * total / (plan.shards if call.split else 1)
 
 
 def _record(
@@ -234,6 +234,7 @@ def _record(
     return {
         "model": program.name,
         "batch": net.batch,
+        "batches_per_step": times.batches,
         "threads": net.working_threads,
         "dtype": net.dtype,
         "data": made_up,
@@ -261,8 +262,9 @@ def _text(
     flops = sum(
         row.flops for row, call in zip(rows, times.calls, strict=True) for _ in range(call.shards)
     )
+    batch = f"{net.batch} * {times.batches}" if times.batches > 1 else f"{net.batch}"
     head = [
-        f"{program.name}: {times.step * 1e6:,.1f} us per step, batch {net.batch},"
+        f"{program.name}: {times.step * 1e6:,.1f} us per step, batch {batch},"
         f" {net.working_threads} {shards}, {net.dtype}, {made_up}",
         f"limits of {net.working_threads} {shards}: {limits.flops / 1e9:,.0f} GF/s, memory"
         f" {limits.rates[-1] * limits.threads / 1e9:,.0f} GB/s; the step does"

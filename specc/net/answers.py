@@ -17,8 +17,10 @@ import numpy as np
 from specc.ir.graph import Node, topological
 from specc.ir.program import Program, Term
 from specc.ops.leaf import Input
-from specc.recipe import Port
+from specc.recipe import Port, Recipe
+from specc.recipe.sources import FRAME, source_of
 from specc.runtime.encoding import Encoding
+from specc.runtime.given import TABLES
 from specc.system.records import dataclass
 
 
@@ -145,31 +147,60 @@ def answers(
     found: dict[str, np.ndarray] = {}
     for name, array in outputs.items():
         known = meaning.get(name)
-        if known is None or known.target.name in found:
+        title = "" if known is None else column_name(program.recipe, known.target.name)
+        if known is None or title in found:
             found[name] = array
             continue
-        found.update(_classified(name, known, encoding, array))
+        found.update(_classified(name, title, known, encoding, array))
     return found
 
 
+SAME_VALUES = frozenset({"name", "columns", "class", "number", "truth", "fill"})
+"""Words of column formulas whose result is the value of a column, in another form."""
+
+
+def column_name(recipe: Recipe, target: str) -> str:
+    """Return the name of a target's column in the data, or its own name if there is no such column.
+
+    A formula that computes something else from a column, such as `weekday(day)`, has no such name.
+    """
+    formula = next((each.formula for each in recipe.columns if each.name == target), None)
+    call = recipe.data
+    if formula is not None:
+        parts = list(formula.walk())
+        named = [each for each in parts if each.word in ("name", "columns")]
+        names = [name for each in named for name in each.settings.get("patterns", [each.value])]
+        if len(names) != 1 or any(each.word not in SAME_VALUES for each in parts):
+            return target
+        is_rule = any(each.name == names[0] for each in recipe.columns)
+        return target if is_rule or "*" in names[0] else str(names[0])
+    if call is None or call.word not in (*TABLES, FRAME):
+        return target
+    given = call.settings.get(target, target)
+    is_other_setting = target in {each.name for each in source_of(call.word).settings}
+    if is_other_setting or not isinstance(given, str) or "," in given:
+        return target
+    return given.strip()
+
+
 def _classified(
-    name: str, meaning: Meaning, encoding: Encoding, array: np.ndarray
+    name: str, title: str, meaning: Meaning, encoding: Encoding, array: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return the class of each example by its name, and the probability of each class."""
+    """Return the class of each example, the column `title`, and the probability of each class."""
     port, holds = meaning.target, meaning.holds
     if port.kind == "bool":
         chance = sigmoid(array) if holds == "scores" else array
-        return {port.name: chance > 0.5, f"{port.name}_true": chance}
+        return {title: chance > 0.5, f"{title}_true": chance}
     names = np.array(encoding.names(port.name, port.class_count), object)
     words = encoding.vocabularies.get(port.name, ())
     best = array.argmax(axis=-1)
-    found = {port.name: names[best] if len(words) == len(names) else best}
+    found = {title: names[best] if len(words) == len(names) else best}
     if holds == "values":  # of which no probabilities follow
         return {**found, name: array}
     chances = softmax(array) if holds == "scores" else array
     return {
         **found,
-        **{f"{port.name}_{each}": chances[..., k] for k, each in enumerate(names.tolist())},
+        **{f"{title}_{each}": chances[..., k] for k, each in enumerate(names.tolist())},
     }
 
 

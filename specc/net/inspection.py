@@ -55,18 +55,28 @@ class Inspection:
         """
         from specc.backend.measure.timing import REPEATS, time_calls
 
-        programs, kind = self._programs, Kind.main(self._program)
+        programs, training, kind = self._programs, self._training, Kind.main(self._program)
+        batches = training.accumulate if kind == Kind.TRAIN else 1
+        kind = Kind.ACCUMULATE if batches > 1 else kind
         batch = min(programs.batch, len(order)) if programs.sees_peers(kind) else programs.batch
         program = programs.ready(kind, data, batch)
+        update = programs.ready(Kind.UPDATE, {}, batch) if batches > 1 else None
+        fixed = programs.seed, repeats or REPEATS
         with self._weights.lock.writing:
-            training = self._training
-            settings = training.schedule(training.steps_done, 1) if kind == Kind.TRAIN else None
+            settings = None
+            if kind == Kind.TRAIN:
+                settings = training.schedule(training.steps_done, 1)
+            elif update is not None:  # the share of a batch, and that it is not the first
+                settings = np.array([[1 / batches, 1.0]])
             columns = {name: data[name] for name in program.ports}
             kept = Snapshot(self._weights.arrays.items())
             try:
-                return time_calls(
-                    program, columns, order, batch, settings, programs.seed, repeats or REPEATS
-                )
+                times = time_calls(program, columns, order, batch, settings, *fixed)
+                if update is None:
+                    return times
+                settings = training.accumulation.schedule(training.steps_done, 1)
+                alone = time_calls(update, {}, np.zeros(1, np.int64), 1, settings, *fixed)
+                return times.accumulated(batches, alone)
             finally:
                 kept.restore(self._weights.arrays)
 

@@ -79,6 +79,8 @@ def cost(subject: Subject) -> Figure:
     pause = f", {written(waiting)} µs of them waiting for each other" if times.threads > 1 else ""
     step, machine = times.step * 1e6, processor_name() or "this machine"
     batch = f"{plan.batch:,} example{'s' * (plan.batch != 1)}"
+    if times.batches > 1:
+        batch = f"{times.batches:,} batches of {batch}"
     caption = (
         f"{_step(net)} of {batch} took {written(step)} µs on {threads} of {machine}{pause},"
         " measured when this figure was drawn; `specc time` shows each kernel. The values of a"
@@ -98,13 +100,13 @@ def _step(net: Net) -> str:
 def of_step(net: Net, times: StepTimes) -> StepCost:
     """The measured time and the planned memory of a step by layer."""
     from specc.backend.emit.calls import element_bytes
-    from specc.backend.listing import part_of_nodes, plan_parts
+    from specc.backend.listing import part_of_nodes, parts_of_step
 
     layers = [each.path for each in net.program.layers]
     place = {path: k for k, path in enumerate(dict.fromkeys(layers))}
     count = len(place)
     seconds, sizes = np.zeros((count + 1, len(PARTS))), np.zeros((count + 1, len(MEMORY)))
-    plan, roles = times.plan, plan_parts(times.plan)
+    plan, roles = times.plan, parts_of_step(times.plan, times.update)
     for call in times.calls:
         part = PARTS.index(part_of_nodes(call.nodes, roles)) if net.program.updates else 0
         share = call.shards / times.threads

@@ -115,7 +115,8 @@ SOURCES: dict[str, DataSource] = {
         names_ports=True,
         more_files=True,
         doc="A table as text, whose first line has the names of the columns, plain or compressed"
-        " (gzip, zip)." + _BY_NAME + _SEVERAL,
+        " (gzip, zip)." + _BY_NAME + " For a variable-length sequence `x: float[<= time]` the last"
+        " of the columns `x_1`, `x_2`, .. may be empty." + _SEVERAL,
     ),
     "tsv": DataSource(
         _FILE,

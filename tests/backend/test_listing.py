@@ -105,3 +105,29 @@ def test_names_that_python_keeps_for_itself_are_readable_in_the_code():
             "output global(p) loss mse(global(p), y) }\n"
             'train { data csv("a.csv") optimizer adam(lr = 0.1) }'
         )
+
+
+def test_a_step_of_several_batches_adds_up_gradients_and_updates_once():
+    text = """model m { input x: float[30] target y: float[3]
+let p = x -> dense(40) -> relu -> dense(3) output p loss mse(p, y) }
+train { data csv("a.csv") optimizer adam(lr = cosine(0.1, 0)) batch = 32 * 4 }
+"""
+    listing = driver.build(driver.load(Source("x.dl", text)))
+    found = ast.parse(listing)
+    functions = {each.name: each for each in found.body if isinstance(each, ast.FunctionDef)}
+    loop, update = functions["step"].body
+    assert isinstance(loop, ast.For) and ast.unparse(loop.iter) == "range(4)"
+    assert [ast.unparse(each) for each in loop.body] == [
+        "forward(m)",
+        "backward(m)",
+        "add_gradients(m)",
+    ]
+    assert ast.unparse(update) == "update(m)"
+    called = {
+        node.func.id
+        for part in ("forward", "backward", "add_gradients", "update")
+        for node in ast.walk(functions[part])
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert len(called) > 5 and called - functions.keys() <= {"table"}, called - functions.keys()
+    assert "add_gradients" not in driver.build(driver.load(Source("x.dl", SMALL)))

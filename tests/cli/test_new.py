@@ -217,6 +217,35 @@ def test_dates_and_numbers_of_other_countries(monkeypatch, specc, tmp_path):
     assert specc("train", "flats/flats.dl", "epochs=2", "-q")[0] == 0
 
 
+@pytest.mark.parametrize("values", [("ja", "nein"), ("3", "4"), ("yes", "no")])
+def test_predictions_are_called_like_the_column(values, monkeypatch, specc, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{k};{k * 7 % 31},5;{values[k % 2]}\n" for k in range(60))
+    Path("a.csv").write_text(f"Nr;Größe in m;Rückgabe\n{rows}")
+    assert specc("new", "own", "--from", "a.csv")[0] == 0
+    assert "target ruckgabe: " in Path("own/own.dl").read_text()
+    assert specc("train", "own/own.dl", "epochs=2", "-q")[0] == 0
+    status, out, err = specc("predict", "@last", "a.csv", "--keep", "Nr")
+    assert (status, err) == (0, "")
+    found = list(csv.DictReader(out.splitlines()))
+    assert {row["Rückgabe"] for row in found} <= {*values}
+    assert list(found[0])[:2] == ["Nr", "Rückgabe"] and "ruckgabe" not in out
+    assert {f"Rückgabe_{each}" for each in values} < {*found[0]}
+
+
+def test_a_target_that_is_computed_keeps_its_name(tmp_path, monkeypatch, specc):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{k},2024-01-{k % 28 + 1:02}\n" for k in range(60))
+    Path("a.csv").write_text(f"x,sold\n{rows}")
+    Path("m.dl").write_text("""model m { input x: float[1] target day: class(7)
+        let scores = x -> dense(7) output scores loss cross_entropy(scores, day) }
+        train { data csv("a.csv") column x = standardize(x) column day = weekday(sold)
+        optimizer adam(lr = 0.01) epochs = 1 }""")
+    status, _, err = specc("train", "m.dl", "-q")
+    assert (status, err) == (0, "")
+    assert specc("predict", "@last", "a.csv")[1].startswith("day,day_0,")
+
+
 def test_a_folder_of_pictures_becomes_a_model_that_trains(monkeypatch, specc, tmp_path):
     image = pytest.importorskip("PIL.Image")
     monkeypatch.chdir(tmp_path)

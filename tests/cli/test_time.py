@@ -184,3 +184,17 @@ def test_timing_leaves_a_model_as_it_was(specc):
     assert times.calls and net.steps_done == 4
     for name, array in {**net.params, **net.states}.items():
         assert np.array_equal(array, before[name]), name
+
+
+def test_a_step_of_several_batches_has_their_work_and_one_update(specc):
+    one, four = record(specc, "tiny.dl"), record(specc, "tiny.dl", "batch=64 * 4")
+    assert (four["batch"], four["batches_per_step"], one["batches_per_step"]) == (64, 4, 1)
+
+    def work(found, part):
+        return sum(each["flops"] for each in found["kernels"] if each["part"] == part)
+
+    for part in ("forward", "backward"):
+        assert work(four, part) >= 4 * work(one, part) > 0
+    assert 0 < work(four, "update") <= work(one, "update")
+    assert sum(each["share"] for each in four["kernels"]) <= 1.0001
+    assert "batch 64 * 4, " in specc("time", "tiny.dl", "batch=64 * 4")[1]

@@ -56,7 +56,11 @@ PARTS = {
 @pytest.mark.parametrize("name", PARTS)
 def test_every_part_is_drawn_as_well_formed_xml(name):
     figure = Figure("test", "<title>", (PARTS[name],), "a & b")
-    for root in (xml.fromstring(svg(figure)), xml.fromstring(inline(figure))[0]):
+    is_panel = isinstance(PARTS[name], Panel)
+    in_page = xml.fromstring(inline(figure))[0]
+    drawings = [in_page] if is_panel else [each for each in in_page.iter("svg")]
+    assert len(drawings) == (2 if name == "pictures" else is_panel)
+    for root in (xml.fromstring(svg(figure)), *drawings):
         places = ("x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "width", "height")
         numbers = [
             each for node in root.iter() for key, each in node.attrib.items() if key in places
@@ -64,6 +68,18 @@ def test_every_part_is_drawn_as_well_formed_xml(name):
         assert numbers and all(math.isfinite(float(each)) for each in numbers)
         wide, high = float(root.get("width")), float(root.get("height"))
         assert 0 < wide < 2000 and 0 < high < 2000
+
+
+def test_parts_of_a_page_that_wrap_have_the_same_texts():
+    def texts(part):
+        root = xml.fromstring(inline(Figure("test", "t", (part,))))[0]
+        return root, [each.strip() for each in root.itertext() if each.strip()]
+
+    root, found = texts(PARTS["pictures"])
+    assert [each.get("aria-label") for each in root.iter("svg")] == ["one, two", "picture 2"]
+    assert found == ["G", "one", "two"]
+    assert texts(PARTS["passage"])[1] == ["P", "a", "⏎", "<b>"]
+    assert texts(PARTS["text"])[1] == ["T", "heading", ("line " * 40).strip()]
 
 
 @pytest.mark.parametrize("name", PARTS)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,7 +38,8 @@ class CallTime:
     """The time of a kernel call: `seconds` per step, the mean over the `shards` that run it.
 
     `nodes` are the nodes that it computes. With `split`, each shard computes a part of a value that
-    all examples share. `bytes` is the number of bytes that a shard reads and writes.
+    all examples share. `bytes` is the number of bytes that a shard reads and writes for one batch;
+    `batches` is the number of batches of a step.
     """
 
     kernel: str
@@ -47,8 +49,9 @@ class CallTime:
     shards: int
     split: bool
     bytes: float
-    iterations: int = 1  # the number of runs in a step
+    iterations: int = 1  # the number of runs for one batch
     packs: bool = False  # copies operands for the product of its nodes
+    batches: int = 1
 
     @property
     def layer(self) -> str:
@@ -61,7 +64,8 @@ class StepTimes:
     """The times of a step in seconds.
 
     `step` is the time of a step without stamps, `stamped` that of one with stamps, and `waiting`
-    the mean time of a thread at barriers.
+    the mean time of a thread at barriers. A step of several `batches` runs the program of `plan`
+    for each of them, and then that of the plan `update` once.
     """
 
     calls: tuple[CallTime, ...]
@@ -70,6 +74,28 @@ class StepTimes:
     stamped: float
     plan: Plan
     threads: int
+    batches: int = 1
+    update: Plan | None = None
+
+    def accumulated(self, batches: int, update: StepTimes) -> StepTimes:
+        """Return the times of a step: this program for `batches` batches, then that of `update`."""
+        first = 1 + max((each.phase for each in self.calls), default=-1)
+        calls = (
+            *(
+                replace(each, seconds=batches * each.seconds, batches=batches)
+                for each in self.calls
+            ),
+            *(replace(each, phase=first + each.phase) for each in update.calls),
+        )
+        return replace(
+            self,
+            calls=calls,
+            step=batches * self.step + update.step,
+            waiting=batches * self.waiting + update.waiting,
+            stamped=batches * self.stamped + update.stamped,
+            batches=batches,
+            update=update.plan,
+        )
 
 
 def time_calls(

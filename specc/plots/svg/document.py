@@ -7,6 +7,7 @@ from html import escape
 from specc.plots.marks import Figure, Gallery, Panel, Part, Passage
 from specc.plots.svg.axes import above, below, inner, left_of, right_of
 from specc.plots.svg.elements import LINE, PICTURE, TITLE, label, numbers
+from specc.plots.svg.flowing import flowing
 from specc.plots.svg.others import folded, gallery, lines, passage, plain, wrapped
 from specc.plots.svg.panel import draw_panel
 
@@ -33,15 +34,19 @@ NARROW = 480
 
 
 def inline(figure: Figure) -> str:
-    """Return the parts of a figure as <svg> elements in a <div>, side by side or stacked.
+    """Return the parts of a figure in a <div>, side by side or stacked: panels as <svg> elements,
+    and others as HTML that wraps to the width of the page.
 
     The page must define the style and the colors.
     """
     out = []
     for place, part in enumerate(figure.parts):
-        wide, high = _size(part)
         title = part.title or figure.title
         name = f"{title}, part {place + 1}" if len(figure.parts) > 1 and not part.title else title
+        if not isinstance(part, Panel):
+            out.append(flowing(part, name))
+            continue
+        wide, high = _size(part)
         kind = "plot narrow" if wide <= NARROW else "plot"
         out.append(
             f'<svg class="{kind}" role="img" aria-label="{escape(name)}"'

@@ -7,30 +7,35 @@ from html import escape
 import numpy as np
 
 from specc.plots import colours
-from specc.plots.marks import Gallery, Passage, Text
+from specc.plots.marks import Gallery, Passage, Picture, Text
 from specc.plots.svg.elements import LINE, PICTURE, bitmap, label, straight
 
 
 def gallery(part: Gallery, top: float) -> list[str]:
     out: list[str] = []
     tall = PICTURE + 10 + LINE * max((len(lines(p.text)) for p in part.pictures), default=0)
-    for number, picture in enumerate(part.pictures):
+    for number, each in enumerate(part.pictures):
         row, column = divmod(number, part.columns)
-        left, start = 12 + column * (PICTURE + 12), top + row * tall
-        rows, columns = picture.pixels.shape[:2]
-        side = PICTURE / max(rows, columns)
-        wide, high = columns * side, rows * side
-        at, up = left + (PICTURE - wide) / 2, start + (PICTURE - high) / 2
-        out.append(bitmap(picture.pixels, at, up, wide, high))
-        frame = 'class="axis"'
-        if picture.mark is not None:
-            frame = f'fill="none" stroke-width="2" stroke="{colours.rgb(picture.mark)}"'
-        out.append(
-            f'<rect {frame} x="{at:.1f}" y="{up:.1f}" width="{wide:.1f}" height="{high:.1f}"/>'
-        )
-        for k, line in enumerate(lines(picture.text)):
-            under = start + PICTURE + 14 + LINE * k
-            out.append(label(left + PICTURE / 2, under, line[:15], "quiet", "middle"))
+        out += picture(each, 12 + column * (PICTURE + 12), top + row * tall)
+    return out
+
+
+def picture(part: Picture, left: float, top: float) -> list[str]:
+    """Return an image in a square, with its frame and its text below it."""
+    rows, columns = part.pixels.shape[:2]
+    side = PICTURE / max(rows, columns)
+    wide, high = columns * side, rows * side
+    at, up = left + (PICTURE - wide) / 2, top + (PICTURE - high) / 2
+    frame = 'class="axis"'
+    if part.mark is not None:
+        frame = f'fill="none" stroke-width="2" stroke="{colours.rgb(part.mark)}"'
+    out = [
+        bitmap(part.pixels, at, up, wide, high),
+        f'<rect {frame} x="{at:.1f}" y="{up:.1f}" width="{wide:.1f}" height="{high:.1f}"/>',
+    ]
+    for k, line in enumerate(lines(part.text)):
+        under = top + PICTURE + 14 + LINE * k
+        out.append(label(left + PICTURE / 2, under, line[:15], "quiet", "middle"))
     return out
 
 

@@ -40,7 +40,7 @@ class Cells:
 
         Raises `DataError` at the first cell that is missing or does not fit.
         """
-        raw = {"float": self._floats, "bool": self._boolean}.get(self.port.kind, self._classes)()
+        raw = self.converted()
         gaps = raw.missing
         if gaps is None and raw.array.dtype.kind == "f" and self.is_made:
             gaps = np.isnan(raw.array.reshape(len(raw.array), -1)).any(axis=1)
@@ -56,6 +56,13 @@ class Cells:
         else:
             array[gaps] = missing
         return replace(raw, array=array, missing=None)
+
+    def converted(self) -> Raw:
+        """Return numbers, booleans or words, still with gaps.
+
+        Raises `DataError` at the first cell that does not fit.
+        """
+        return {"float": self._floats, "bool": self._boolean}.get(self.port.kind, self._classes)()
 
     def _has_steps(self) -> bool:
         return bool(self.raw.shape) and is_sequence(self.port)

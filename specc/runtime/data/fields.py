@@ -22,6 +22,7 @@ from specc.runtime.data.columns.values import Value
 from specc.runtime.data.field import Field, Rows, Texts, is_sequence, takes_texts
 from specc.runtime.data.readers import table_of_source
 from specc.runtime.data.request import Request, listed
+from specc.runtime.data.series import is_series, series
 from specc.runtime.data.table import Columns, Raw, Table
 from specc.runtime.errors import AllMissing, DataError, NoColumns
 from specc.system.records import dataclass
@@ -166,11 +167,25 @@ def read(
     columns = table.read([*used, *plan.names, *by], texts | plan.texts, vectors)
     if columns.examples == 0 and columns.count is None:
         raise request.error(f"{_first_title(columns, table)} has no examples", argument=0)
-    steps = {name for port in ports if is_sequence(port) for name in names[port.name]}
-    required = [name for name in used if name not in steps or not columns.raw[name].shape]
-    strict = [*required, *(name for name in plan.names if name not in plan.may_be_missing)]
+    steps = {
+        name
+        for port in ports
+        if is_sequence(port)
+        for name in names[port.name]
+        if columns.raw[name].shape
+    }
+    wide = [
+        names[port.name]
+        for port in ports
+        if is_series(request, table, port, [columns.raw[name] for name in names[port.name]])
+    ]
+    steps |= {name for each in wide for name in each}
+    required = [[name] for name in used if name not in steps]
+    strict = [[name] for name in plan.names if name not in plan.may_be_missing]
     try:
-        columns, rows = _without_gaps(request, table, columns, strict, settings)
+        columns, rows = _without_gaps(
+            request, table, columns, [*required, *strict, *wide], settings
+        )
     except AllMissing:
         if columns.count is None:
             raise
@@ -186,6 +201,9 @@ def read(
             if takes_texts(port) and len(raws) == 1 and _are_texts(raws[0]):
                 cut = _symbols(raws[0], settings)
                 direct[port.name] = maker.texts(port, cut, raws[0].title, maker.locations(each))
+            elif is_series(request, table, port, raws):
+                at = maker.locations(each)
+                direct[port.name] = series(request, table, columns, port, each, at)
             else:
                 direct[port.name] = maker.field(port, raws, each, maker.locations(each))
         except DataError as error:
@@ -233,15 +251,21 @@ def _symbols(raw: Raw, settings: dict) -> Texts:
 
 
 def _without_gaps(
-    request: Request, table: Table, columns: Columns, names: Sequence[str], settings: dict
+    request: Request,
+    table: Table,
+    columns: Columns,
+    groups: Sequence[Sequence[str]],
+    settings: dict,
 ) -> tuple[Columns, Rows | None]:
-    """Return the rows without missing values if `missing = "drop"`, otherwise all rows."""
+    """Return the rows without missing values if `missing = "drop"`, otherwise all rows.
+
+    A row has a missing value if all columns of a group are empty.
+    """
     if settings.get("missing") != "drop":
         return columns, None
     gaps = np.zeros(columns.examples, bool)
-    for name in dict.fromkeys(names):
-        raw = columns.raw[name]
-        gaps |= raw.gaps()
+    for names in groups:
+        gaps |= np.logical_and.reduce([columns.raw[name].gaps() for name in names])
     if not gaps.any():
         return columns, None
     if gaps.all():

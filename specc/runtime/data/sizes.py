@@ -103,8 +103,16 @@ class _Sizes:
         if len(shape) == len(port.shape):
             for size, value in zip(port.shape, shape, strict=True):
                 self.add(port, size, value)
-        if port.kind == "class" and field.array.dtype.kind in "uib" and field.array.size:
-            count = int(field.array.max()) + 1
+        if port.kind == "class" and field.array.size and _are_whole(field.array):
+            count = int(np.nanmax(field.array)) + 1
             if field.words is not None:
                 count = len(np.unique(field.array))
             self.add(port, port.classes, field.classes or count, field.is_part)
+
+
+def _are_whole(array: np.ndarray) -> bool:
+    """Return whether an array has integers; NaN past the end of a sequence makes them floats."""
+    if array.dtype.kind in "uib":
+        return True
+    there = array[~np.isnan(array)] if array.dtype.kind == "f" else array[:0]
+    return bool(len(there) and array.ndim > 1 and (there == np.floor(there)).all())

@@ -3,8 +3,9 @@
     csv("iris.csv"; x = "sepal_length, sepal_width", species = "kind", missing = "drop")
 
 A port of one value takes the column of its name. A port with axes takes the numbered columns `x_1`,
-`x_2`, .. (`match.by_name`). A setting with the name of a port names its columns; `columns` does so
-for the only "float" input with axes. The text is UTF-8, plain or compressed (gzip, zip).
+`x_2`, .. (`match.by_name`), the last of which may be empty for a variable-length sequence. A
+setting with the name of a port names its columns; `columns` does so for the only "float" input with
+axes. The text is UTF-8, plain or compressed (gzip, zip).
 
 - `separator`: by default detected in the header: a comma, semicolon, tab or `|`.
 - `missing`: how an empty cell (or NA, ?, nan, null) is treated: by default as an error; a number
