@@ -44,6 +44,7 @@ def printed(scene: Scene, in_page: bool = False) -> str:
     body = "".join(map(_item, scene.items))
     width, height = scene.width, scene.height
     kind = "drawing narrow" if in_page and width <= NARROW else "drawing"
+    style = f' style="--wide:{width:.0f}px"' if in_page else ""
     heads = "".join(
         f'<marker id="{name}-head" viewBox="0 0 8 8" refX="3" refY="4" markerWidth="7"'
         f' markerHeight="7" orient="auto"><path class="{name}-tip" d="M0 0L8 4L0 8Z"/></marker>'
@@ -51,7 +52,7 @@ def printed(scene: Scene, in_page: bool = False) -> str:
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}"'
-        f' viewBox="0 0 {width:.0f} {height:.0f}" role="img" class="{kind}">\n'
+        f' viewBox="0 0 {width:.0f} {height:.0f}" role="img" class="{kind}"{style}>\n'
         f"<title>{escape(scene.title)}: {escape(scene.summary)}</title>\n"
         f"<style>{_style(in_page)}</style>\n<defs>{heads}</defs>\n"
         f'<rect class="page" width="100%" height="100%"/>\n'

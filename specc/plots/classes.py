@@ -22,6 +22,7 @@ from specc.plots.marks import (
     Text,
 )
 from specc.plots.subject import Subject
+from specc.plots.svg.axes import visible
 
 MOST_CLASSES = 40  # largest confusion matrix with counts in its cells
 MOST_LINES = 8  # largest number of curves in a panel
@@ -57,7 +58,7 @@ def confusion(subject: Subject) -> Figure:
         if not head.is_sequence:
             asked = f"{subject.part} examples"
         captions.append(
-            f"{right:,} of {int(table.sum()):,} {asked} are right"
+            f"{_of_head(subject, head)}{right:,} of {int(table.sum()):,} {asked} are right"
             f" ({right / max(table.sum(), 1):.2%}).{_most_confused(table, names)}"
         )
     return Figure("confusion", "Confusion matrix", tuple(panels), " ".join(captions))
@@ -65,6 +66,11 @@ def confusion(subject: Subject) -> Figure:
 
 def _title(subject: Subject, head: Head) -> str:
     return head.port.name if len(classifiers(subject)) > 1 else ""
+
+
+def _of_head(subject: Subject, head: Head) -> str:
+    """Return the beginning of a sentence about one of several targets."""
+    return f"`{head.port.name}`: " if len(classifiers(subject)) > 1 else ""
 
 
 def _most_confused(table: np.ndarray, names: list[str]) -> str:
@@ -75,7 +81,8 @@ def _most_confused(table: np.ndarray, names: list[str]) -> str:
     true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
     count = int(wrong.max())
     times = "once" if count == 1 else f"{count:,} times"
-    return f" Most often ({times}), {names[true]} was predicted as {names[predicted]}."
+    right, said = visible(names[true]), visible(names[predicted])
+    return f" Most often ({times}), {right} was predicted as {said}."
 
 
 def by_class(subject: Subject) -> Figure:
@@ -171,7 +178,8 @@ def reliability(subject: Subject) -> Figure:
             )
         )
         figures[head.port.name] = error
-        captions.append(f"The expected calibration error is {100 * error:.2f}%.")
+        what = f" of `{head.port.name}`" if len(classifiers(subject)) > 1 else ""
+        captions.append(f"The expected calibration error{what} is {100 * error:.2f}%.")
     return Figure("calibration", "Calibration", tuple(panels), " ".join(captions), 2, figures)
 
 
@@ -183,7 +191,7 @@ def mistakes(subject: Subject) -> Figure:
         found, names = answers(subject, head), subject.names(head.port)
         wrong = np.flatnonzero(~found.is_right)
         order = wrong[np.argsort(-found.confidence[wrong], kind="stable")][:MOST_MISTAKES]
-        captions.append(f"{len(wrong):,} mistakes, sorted by confidence.")
+        captions.append(f"{_of_head(subject, head)}{len(wrong):,} mistakes, sorted by confidence.")
         title = _title(subject, head)
         if subject.pictures and not head.is_sequence:
             port = subject.pictures[0]
@@ -208,8 +216,8 @@ def _told(subject: Subject, found: Answers, names: list[str], k: int) -> tuple[s
     row = found.rows[k]
     at = f", step {found.steps[k] + 1}" if found.steps.any() else ""
     heading = (
-        f"example {subject.rows[row] + 1:,}{at}: {names[found.predicted[k]]}"
-        f" ({found.confidence[k]:.0%}) is {names[found.truth[k]]}"
+        f"example {subject.rows[row] + 1:,}{at}: {visible(names[found.predicted[k]])}"
+        f" ({found.confidence[k]:.0%}) is {visible(names[found.truth[k]])}"
     )
     return heading, described(subject, int(row))
 

@@ -34,13 +34,14 @@ def of_history(name: str, columns: Mapping[str, Sequence[float]], best_epoch: in
         values = [each for _, line in pair for each in line if math.isfinite(each)]
         is_log = short == "loss" and bool(values) and min(values) > 0
         is_log = is_log and max(values) > 20 * min(values)
-        panels.append(Panel(tuple(lines), short, Axis("epoch"), Axis(log=is_log)))
+        axis = Axis("epoch", is_whole=True)
+        panels.append(Panel(tuple(lines), short, axis, Axis(log=is_log)))
     last = "; ".join(
         f"{short} {columns[f'val_{short}'][-1]:.4g}"
         for short in names
         if f"val_{short}" in columns and math.isfinite(columns[f"val_{short}"][-1])
     )
-    caption = f"{len(epochs)} epochs of {name}."
+    caption = f"{len(epochs)} epoch{'s' * (len(epochs) != 1)} of {name}."
     caption += f" At the end, in validation: {last}." if last else ""
     return Figure("curves", "Curves", tuple(panels), caption, columns=min(2, len(panels)))
 

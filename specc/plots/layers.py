@@ -60,11 +60,16 @@ def first_filters(subject: Subject) -> tuple[Layer, np.ndarray]:
 
 
 def visible(subject: Subject) -> list[Layer]:
-    """Return the layers with feature maps, [channels, h, w]; one layer per distinct output."""
+    """Return the layers with feature maps, [channels, h, w], of the first image.
+
+    There is one layer per distinct output.
+    """
     found: dict[Node, Layer] = {}
+    first = subject.pictures[0] if subject.pictures else None
     for layer in subject.program.layers:
-        shape = layer.node.type.bound_shape
-        if len(shape) == 3 and layer.node.type.batched and layer.node.type.kind == "float":
+        kind = layer.node.type
+        are_maps = len(kind.bound_shape) == 3 and kind.batched and kind.kind == "float"
+        if are_maps and subject.picture_of(layer.node) == first:
             found.setdefault(layer.node, layer)
     return [layer for layer in found.values() if layer.sequence is None]
 
@@ -77,9 +82,8 @@ def maps(subject: Subject, example: int = 0) -> Figure:
         Gallery((Picture(pixels(subject.values(port.name, row)[0]), ""),), port.name, 8)
     ]
     layers = visible(subject)
-    values = subject.of_layers([layer.path for layer in layers], row)
-    for layer in layers:
-        channels = values[layer.path][0]
+    for layer, values in zip(layers, subject.of_uses(layers, row), strict=True):
+        channels = values[0]
         pictures = [Picture(pixels(each), "") for each in channels[:MOST_MAPS]]
         shape = " x ".join(map(str, channels.shape))
         parts.append(Gallery(tuple(pictures), f"{layer.path}: {layer.text}, {shape}", 8))
@@ -141,7 +145,8 @@ def _histogram(title: str, values: np.ndarray, note: str = "") -> Panel:
         for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
     )
     spread = f"mean {values.mean():.3g}, deviation {values.std():.3g}{note}"
-    return Panel((Bars(middle, counts, width, titles=titles),), title, Axis(spread), Axis())
+    bars = Bars(middle, counts, width, titles=titles)
+    return Panel((bars,), title, Axis(spread), Axis(is_whole=True))
 
 
 def activations(subject: Subject) -> Figure:
@@ -177,9 +182,9 @@ def features(subject: Subject, layer: str = "") -> Figure:
     (Zeiler and Fergus, Visualizing and understanding convolutional networks, 2014).
     """
     chosen = unit_layer(subject, layer)
-    port = subject.pictures[0]
+    port = subject.picture_of(chosen.node) or subject.pictures[0]
     rows = np.arange(min(subject.count, MOST_EXAMPLES))
-    values = subject.of_layers([chosen.path], rows)[chosen.path]
+    (values,) = subject.of_uses([chosen], rows)
     strengths = values.reshape(len(rows), values.shape[1], -1).max(-1)
     units = np.argsort(-strengths.std(0), kind="stable")[:MOST_UNITS]
     parts: list[Part] = []

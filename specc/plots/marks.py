@@ -23,7 +23,7 @@ class Axis:
     """An axis of a panel.
 
     `low` and `high` are its ends; by default they follow from the marks. `names` are written at 0,
-    1, 2, ... instead of numbers.
+    1, 2, ... instead of numbers. An axis of counts `is_whole`: it has no ticks between integers.
     """
 
     label: str = ""
@@ -31,6 +31,7 @@ class Axis:
     low: float | None = None
     high: float | None = None
     names: tuple[str, ...] = ()
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from specc.ir.graph import topological
+from specc.ir.program import Layer
 from specc.plots import colours
 from specc.plots.classes import classifiers, described
 from specc.plots.embeddings import METHODS, placed
@@ -19,9 +20,9 @@ FINE = 160
 
 def embedding(subject: Subject, method: str = "pca") -> Figure:
     """Plot the output of the last hidden layer, projected to the plane by a method."""
-    path, text = hidden_layer(subject)
+    layer = hidden_layer(subject)
     rows = np.arange(min(subject.count, MOST_POINTS))
-    values = subject.of_layers([path], rows)[path]
+    (values,) = subject.of_uses([layer], rows)
     flat = values.reshape(len(rows), -1)
     places, (x, y) = placed(flat, method)
     heads = [head for head in classifiers(subject) if not head.is_sequence and not head.port.shape]
@@ -38,14 +39,15 @@ def embedding(subject: Subject, method: str = "pca") -> Figure:
         marks.append(Points(places[:, 0], places[:, 1], "", None, titles, 2.5))
     panel = Panel(tuple(marks), "", Axis(x), Axis(y), is_square=True)
     caption = (
-        f"{subject.said(len(rows))}: the {flat.shape[1]} values of `{text}` ({path})"
+        f"{subject.said(len(rows))}: the {flat.shape[1]} values of `{layer.text}`"
+        f" ({layer.path})"
         f" {'along' if method == 'pca' else 'projected by'} {METHODS[method]}."
     )
     return Figure("embedding", "Embedding", (panel,), caption)
 
 
-def hidden_layer(subject: Subject) -> tuple[str, str]:
-    """Return the path and text of the last hidden layer with a vector per example.
+def hidden_layer(subject: Subject) -> Layer:
+    """Return the last hidden layer with a vector per example.
 
     If the output is itself a vector and is not compared with a target, it counts as hidden. Raises
     LookupError if there is none.
@@ -61,7 +63,7 @@ def hidden_layer(subject: Subject) -> tuple[str, str]:
         is_vector = kind.batched and kind.rank == 1 and kind.kind == "float"
         is_vector = is_vector and kind.bound_shape[0] > 1  # a single number is a prediction
         if is_vector and layer.node in before and layer.sequence is None:
-            return layer.path, layer.text
+            return layer
     raise LookupError("no hidden layer has a vector per example")
 
 

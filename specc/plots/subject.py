@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specc.ir.graph import Node, topological
+from specc.ir.program import Layer
+from specc.ops.leaf import Input
 from specc.plots.heads import Head, heads
 from specc.recipe import Column, Port
 from specc.system.lazy import cached_property
@@ -108,9 +111,26 @@ class Subject:
         return known or [str(k) for k in range(port.class_count)]
 
     def of_layers(self, paths: Sequence[str], rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the outputs of layers in inference mode for some examples: [n, *shape] by path."""
-        nodes = {layer.path: layer.node for layer in self.program.layers if layer.path in paths}
+        """Return the outputs of layers in inference mode for some examples: [n, *shape] by path.
+
+        Of a layer that is used several times, it is the output of the first use.
+        """
+        nodes: dict[str, Node] = {}
+        for layer in self.program.layers:
+            if layer.path in paths:
+                nodes.setdefault(layer.path, layer.node)
         return self.net.inspection.values(self.data, self.rows[rows], nodes)
+
+    def of_uses(self, layers: Sequence[Layer], rows: np.ndarray) -> list[np.ndarray]:
+        """Return the outputs of uses of layers, as `of_layers` does, each [n, *shape]."""
+        nodes = {str(k): layer.node for k, layer in enumerate(layers)}
+        found = self.net.inspection.values(self.data, self.rows[rows], nodes)
+        return [found[str(k)] for k in range(len(layers))]
+
+    def picture_of(self, node: Node) -> Port | None:
+        """Return the first image that a value is computed from, or None."""
+        reads = {each.op.label for each in topological([node]) if isinstance(each.op, Input)}
+        return next((port for port in self.pictures if port.name in reads), None)
 
     @property
     def pictures(self) -> list[Port]:

@@ -37,11 +37,12 @@ def states(subject: Subject, example: int = 0) -> Figure:
     and understanding recurrent networks, 2015.
     """
     layers = _recurrent(subject)
-    values = subject.of_layers([layer.path for layer in layers], np.array([example]))
+    layers = layers[-MOST_LAYERS:]
     parts: list[Part] = []
-    for layer in layers[-MOST_LAYERS:]:
+    values = subject.of_uses(layers, np.array([example]))
+    for layer, (rows,) in zip(layers, values, strict=True):
         letters = _letters(subject, example, layer.sequence)
-        table = values[layer.path][0][: len(letters) or None]
+        table = rows[: len(letters) or None]
         steps = min(len(table), MOST_STEPS)
         units = np.argsort(-table.std(0), kind="stable")[:MOST_UNITS]
         names = tuple(letters[:steps])
@@ -151,6 +152,9 @@ def of_flow(found: Flow) -> Figure:
     if not panels:
         raise LookupError("the model has no layers")
     caption = "; ".join(found.verdict) or f"The flow on {found.examples} examples"
+    caption = caption.replace(
+        "layers: the gradient at the first,", "the gradient at the first layer,"
+    )
     if caption.startswith("the "):
         caption = f"T{caption[1:]}"
     return Figure("flow", "Flow of gradients", tuple(panels), f"{caption}.", columns=2)

@@ -8,6 +8,12 @@
   button.addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; name(); });
   name();
 
+  // A drawing that is wider than the page begins in its middle.
+  for (const drawing of document.querySelectorAll("figure > .drawing")) {
+    const figure = drawing.parentElement;
+    figure.scrollLeft = (figure.scrollWidth - figure.clientWidth) / 2;
+  }
+
   // Hover and zoom. A panel says where it lies in its picture, and the values at its edges.
   const tip = document.getElementById("tip");
   const numbers = (text) => text.split(" ").map(Number);
@@ -50,7 +56,8 @@
       const scale = wide / (to - from);
       marks.setAttribute("transform", `translate(${left - from * scale} 0) scale(${scale} 1)`);
       if (from === left && to === left + wide) { axis.innerHTML = firstAxis; return; }
-      axis.replaceChildren(...ticks(xValue(from), xValue(to), 6).map((value) => {
+      const all = ticks(xValue(from), xValue(to), 6), whole = all.filter(Number.isInteger);
+      axis.replaceChildren(...("whole" in panel.dataset && whole.length ? whole : all).map((value) => {
         const at = left + ((left + ((value - xLow) / (xHigh - xLow)) * wide - from) / (to - from)) * wide;
         const text = element("text", { class: "quiet", x: at, y: top + high + 16, "text-anchor": "middle" });
         text.textContent = shown(value);

@@ -26,6 +26,7 @@ WIDTH = 80  # largest width of a line, in characters
 LEAST = 10  # smallest width of a metric's column, in characters
 OFTEN = 0.2  # least time between two updates, in seconds
 FEW_EPOCHS = 100  # up to this number of epochs, every epoch gets a line
+MOST_LOSSES = 1200  # of the curve in the status line
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -239,6 +240,8 @@ class Terminal(Lines):
             return
         self.shown = now
         self.recent.append(loss)
+        if len(self.recent) == MOST_LOSSES:  # so that an update of a long training stays quick
+            self.recent = self.recent[::2]
         self._show(self._line(epoch, step, loss, examples_per_second, now))
 
     def _line(

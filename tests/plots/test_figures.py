@@ -88,7 +88,7 @@ def test_filters_are_the_weights(subject):
 
 
 def test_an_embedding_is_the_hidden_layer_along_its_axes(subject):
-    path, _ = space.hidden_layer(subject)
+    path = space.hidden_layer(subject).path
     assert path == "dense1"
     values = subject.of_layers(["conv1", "avgpool1", path], np.arange(subject.count))
     weight = np.asarray(subject.net.params["dense1.weight"], np.float64)
@@ -277,7 +277,7 @@ def test_a_single_number_is_no_hidden_vector():
         "  let g = h -> dense(1) -> sum\n  output g\n  loss mse(g, y)\n}\n"
     )
     net = specc.compile(program)
-    assert space.hidden_layer(Subject(program, net, "m"))[0] == "tanh1"
+    assert space.hidden_layer(Subject(program, net, "m")).path == "tanh1"
 
 
 def test_pictures_that_a_model_makes():
@@ -319,3 +319,39 @@ def test_layers_behind_running_statistics_are_drawn(tmp_path):
     scale, shift = (weights[f"batchnorm1.{word}"][:, None, None] for word in ("gamma", "beta"))
     expected = scale * (conv - mean) / np.sqrt(variance + 1e-5) + shift
     np.testing.assert_allclose(hidden, expected, rtol=1e-6, atol=1e-8)
+
+
+TOWERS = """
+model pairs {
+  input  a: float[1, 8, 8]
+  input  b: float[1, 8, 8]
+  target same: bool
+  layer tower = conv(3, kernel=3) -> tanh -> maxpool(2) -> flatten -> dense(4)
+  let gap = distance(tower(a), tower(b))
+  output gap
+  loss contrastive(tower(a), tower(b), same)
+}
+"""
+
+
+def test_figures_of_a_layer_that_is_used_twice_are_those_of_the_first_image():
+    program = specc.loads(TOWERS)
+    net = specc.compile(program, seed=3)
+    rng = np.random.default_rng(0)
+    data = {name: Column(rng.random((30, 1, 8, 8))) for name in "ab"}
+    data["same"] = Column(rng.random(30) > 0.5)
+    found = Subject(program, net, "pairs", data=data, rows=np.arange(30))
+    image = data["a"].array
+    windows = np.lib.stride_tricks.sliding_window_view(image[:, 0], (3, 3), (1, 2))
+    conv = np.einsum("nijuv,kuv->nkij", windows, net.params["tower.conv1.weight"][:, 0])
+    conv = np.tanh(conv + net.params["tower.conv1.bias"][:, None, None])
+    pooled = conv.reshape(30, 3, 3, 2, 3, 2).max((3, 5))
+    np.testing.assert_allclose(found.of_layers(["tower.tanh1"], np.arange(30))["tower.tanh1"], conv)
+    titles = [part.title for part in layers.maps(found).parts]
+    assert titles[0] == "a" and len(titles) == len(set(titles)) == 4
+    part = layers.features(found).parts[1]
+    shown = [float(each.text) for each in part.pictures[1:]]
+    wanted = np.sort(pooled[:, 1].max((1, 2)))[::-1][:9]
+    np.testing.assert_allclose(shown, wanted, rtol=5e-3)
+    drawn = part.pictures[1].pixels
+    assert (drawn == layers.pixels(image[pooled[:, 1].max((1, 2)).argmax()])).all()

@@ -135,3 +135,15 @@ def test_tensorboard_gets_the_figures_by_name(tmp_path):
     for name in metrics_of(EPOCH):
         part, _, short = name.partition("_")
         assert f"{short}/{part}".encode() in content
+
+
+def test_the_losses_of_a_long_training_are_thinned(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    now = iter(range(10**6))
+    monkeypatch.setattr(shown.time, "monotonic", lambda: next(now))
+    with display(NET, 20, 45, 0, False) as watch:
+        for step in range(5000):
+            watch.steps(1, step, 5000.0 - step, 100.0)
+        assert len(watch.recent) < 1200 and watch.recent == sorted(watch.recent, reverse=True)
+        assert watch.recent[0] == 5000.0 and watch.recent[-1] == 1.0
+    assert capsys.readouterr().out

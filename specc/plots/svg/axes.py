@@ -104,13 +104,15 @@ def places(panel: Panel, axis: str) -> list[tuple[float, str]]:
         room = 14 if axis == "y" else 13
         length = inner(panel)[axis == "y"]
         every = max(1, math.ceil(len(given.names) * room / max(length, 1)))
-        return [(k, _visible(given.names[k])[:24]) for k in range(0, len(given.names), every)]
+        return [(k, visible(given.names[k])[:24]) for k in range(0, len(given.names), every)]
     low, high = panel.ends(axis)
     found = ticks.log_ticks(low, high) if given.log else ticks.ticks(low, high)
+    if given.is_whole:
+        found = [each for each in found if each == int(each)] or found
     return [(each, ticks.written(each)) for each in found]
 
 
-def _visible(name: str) -> str:
+def visible(name: str) -> str:
     """A name, with signs for a space or a line break that is all of it."""
     return {" ": "␣", "\n": "⏎", "\t": "⇥"}.get(name, name)
 

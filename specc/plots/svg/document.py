@@ -54,6 +54,9 @@ def inline(figure: Figure) -> str:
         )
         out += [*_part(part, wide), "</svg>"]
     kind = "parts stacked" if figure.columns == 1 else "parts"
+    widths = {inner(part)[0] if isinstance(part, Panel) else 0 for part in figure.parts}
+    if figure.columns == 2 and len(widths) == 1:  # their axes end at the same place
+        kind += " aligned"
     return f'<div class="{kind}">' + "\n".join(out) + "</div>"
 
 

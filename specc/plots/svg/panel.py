@@ -90,10 +90,11 @@ def _group(panel: Panel, x: Scale, y: Scale, box: tuple[float, float, float, flo
     if not only_lines or panel.x.names or panel.x.log:
         return "<g>"
     place = " ".join(f"{each:g}" for each in box)
+    whole = ' data-whole=""' if panel.x.is_whole else ""
     return (
         f'<g class="panel" data-box="{place}" data-x="{x.low:.10g} {x.high:.10g}"'
         f' data-y="{y.low:.10g} {y.high:.10g} {int(panel.y.log)}"'
-        f' data-label="{escape(panel.x.label)}" data-title="{escape(panel.title)}">'
+        f' data-label="{escape(panel.x.label)}" data-title="{escape(panel.title)}"{whole}>'
     )
 
 
