@@ -41,12 +41,14 @@ def series(
     Raises `DataError` for a cell that does not fit, or that is missing before the end.
     """
     raws = [columns.raw[name] for name in names]
-    checked = [
-        Cells(
-            request, port, raw, lambda row, _, name=name: columns.place(row, name), name
-        ).converted()  # type: ignore[misc]
-        for raw, name in zip(raws, names, strict=True)
-    ]
+
+    def converted(name: str, raw: Raw) -> Raw:
+        def at(row: int, element: int) -> str:
+            return columns.place(row, name)
+
+        return Cells(request, port, raw, at, name).converted()
+
+    checked = [converted(name, raw) for name, raw in zip(names, raws, strict=True)]
     width = _elements_of_step(request, table, port, names)
     there = np.stack([~each.gaps() for each in checked], axis=1)
     lengths = _lengths(there, width)
@@ -99,9 +101,9 @@ def _elements_of_step(request: Request, table: Table, port: Port, names: Sequenc
 
 def _lengths(there: np.ndarray, width: int) -> np.ndarray:
     """Return the number of steps of each example, up to the last one that has a value."""
-    steps = there.reshape(len(there), -1, width).any(axis=2)
-    lengths = steps.shape[1] - np.argmax(steps[:, ::-1], axis=1)
-    return np.where(steps.any(axis=1), lengths, 0)
+    steps = np.any(there.reshape(len(there), -1, width), axis=2)
+    lengths: np.ndarray = steps.shape[1] - np.argmax(steps[:, ::-1], axis=1)
+    return np.where(np.any(steps, axis=1), lengths, 0)
 
 
 def _require_no_gap(
@@ -114,7 +116,7 @@ def _require_no_gap(
     """Raise `DataError` at the first element that is missing within the length of its example."""
     gaps = (np.arange(there.shape[1]) < lengths[:, None]) & ~there
     if gaps.any():
-        row = int(np.argmax(gaps.any(axis=1)))
+        row = int(np.argmax(np.any(gaps, axis=1)))
         raise request.error(
             f"{place(row, int(np.argmax(gaps[row])))}: the value is missing",
             argument=0,
