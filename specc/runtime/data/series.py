@@ -1,7 +1,7 @@
 """Variable-length sequences whose elements each have a column: `x_1`, `x_2`, .. `x_6`.
 
     is_series(request, table, port, raws)      # True for `x: float[<= time]` and several columns
-    field = series(request, table, columns, port, names, place)
+    field = series(request, table, columns, port, names, location)
 
 The columns have the steps in order, and the elements of each step row by row. An example ends
 before the first step from which on all its cells are empty.
@@ -34,7 +34,7 @@ def series(
     columns: Columns,
     port: Port,
     names: Sequence[str],
-    place: Callable[[int, int], str],
+    location: Callable[[int, int], str],
 ) -> Field:
     """Return the field of a variable-length sequence from one column per element.
 
@@ -44,7 +44,7 @@ def series(
 
     def converted(name: str, raw: Raw) -> Raw:
         def at(row: int, element: int) -> str:
-            return columns.place(row, name)
+            return columns.location(row, name)
 
         return Cells(request, port, raw, at, name).converted()
 
@@ -52,13 +52,13 @@ def series(
     width = _elements_of_step(request, table, port, names)
     there = np.stack([~each.gaps() for each in checked], axis=1)
     lengths = _lengths(there, width)
-    _require_no_gap(request, port, there, lengths * width, place)
+    _require_no_gap(request, port, there, lengths * width, location)
     settings = request.settings()
     if any(each.words is not None for each in checked):
         parts = _parts(checked, lengths * width)
         texts = Texts(parts, "word", settings.get("limit"), settings.get("unknown"))
         array = np.zeros(columns.examples)
-        return Field(table.title, array, place, texts=texts, count=columns.count)
+        return Field(table.title, array, location, texts=texts, count=columns.count)
     array = np.stack([each.array for each in checked], axis=1)
     if not there.all():
         array = np.where(there, array, np.nan)
@@ -68,7 +68,7 @@ def series(
     return Field(
         table.title,
         array,
-        place,
+        location,
         settings.get("scale", 1.0),
         settings.get("shift", 0.0),
         argument=raws[0].argument,
@@ -111,14 +111,14 @@ def _require_no_gap(
     port: Port,
     there: np.ndarray,
     lengths: np.ndarray,
-    place: Callable[[int, int], str],
+    location: Callable[[int, int], str],
 ) -> None:
     """Raise `DataError` at the first element that is missing within the length of its example."""
     gaps = (np.arange(there.shape[1]) < lengths[:, None]) & ~there
     if gaps.any():
         row = int(np.argmax(np.any(gaps, axis=1)))
         raise request.error(
-            f"{place(row, int(np.argmax(gaps[row])))}: the value is missing",
+            f"{location(row, int(np.argmax(gaps[row])))}: the value is missing",
             argument=0,
             port=port,
             help="only whole steps at the end of a sequence may be left out",
