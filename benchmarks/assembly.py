@@ -92,7 +92,7 @@ def tiles(target: Target) -> Iterator[tuple[str, tuple[int, int], Kernel]]:
     for shape in winograd_run.shapes(target):
         yield "winograd run", shape, winograd_run_kernel(target, shape, False)
     for shape in winograd_gradient.shapes(target):
-        yield "winograd gradient", shape, winograd_gradient_kernel(target, shape, 4)
+        yield "winograd gradient", shape, winograd_gradient_kernel(target, shape, 4, 32)
     yield from _windows(target)
 
 

@@ -15,7 +15,10 @@ from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import Linear, LoopAxis, merged, offsets
 from specc.system.records import dataclass
 
-_LONGEST = 64  # the most vectors of a segment
+# The most terms of a slice in each lane: the error of a float32 sum grows with its terms. The sums
+# of slices are added up in float64.
+LONGEST = 128
+_SEGMENT_VECTORS = 64  # the most vectors of a segment
 _SEGMENT = 8  # cycles to start a segment
 
 
@@ -98,11 +101,11 @@ def sums_of(problem: Problem) -> tuple[Sums, Sums]:
 
 
 def _cut(ends: np.ndarray, length: int, width: int) -> np.ndarray:
-    """Return segments of at most `_LONGEST` vectors, int64 [n, 3].
+    """Return segments of at most `_SEGMENT_VECTORS` vectors, int64 [n, 3].
 
     A segment is its offsets in both operands, and the number of its vectors.
     """
-    starts = np.arange(0, length, _LONGEST * width)
-    counts = np.minimum(_LONGEST, (length - starts) // width)
+    starts = np.arange(0, length, _SEGMENT_VECTORS * width)
+    counts = np.minimum(_SEGMENT_VECTORS, (length - starts) // width)
     cut = (ends[:, None, :] + starts[None, :, None]).reshape(-1, 2)
     return np.concatenate([cut, np.tile(counts, len(ends))[:, None]], 1)

@@ -36,10 +36,11 @@ from specc.target.statements import (
     Store,
 )
 
-# The most terms of a long sum that are added up in the kernel's precision, with a vector of partial
+# The most terms of a long sum that are added up in the kernel's precision, with vectors of partial
 # sums. The sums of these blocks are added up in float64, because a float32 sum of 10^6 terms loses
-# four digits.
+# four digits. Narrower vectors of float32 have fewer partial sums, and so shorter blocks.
 BLOCK = 1024
+_WIDEST = 16  # float32 numbers of the widest vectors
 # The block size for sums along the lanes, where each lane has a single partial sum.
 LANE_BLOCK = 128
 # The most lanes whose partial sums are on the stack at a time. The larger number is for long rows,
@@ -92,7 +93,12 @@ class NestWriter:
     """Builds the tree of one nest."""
 
     def __init__(
-        self, nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...], in_lanes: bool
+        self,
+        nest: Nest,
+        extents: tuple[int, ...],
+        reduced: tuple[bool, ...],
+        in_lanes: bool,
+        lanes: int = _WIDEST,
     ):
         depth = len(extents)
         self.nest, self.depth, self.reduced = nest, depth, reduced
@@ -100,15 +106,13 @@ class NestWriter:
         # the trailing axes over which a reduction runs in a local variable
         self.suffix = suffix(reduced)
         self.reductions = [each for each in nest.accesses if each.mode in FIRST]
-        # long sums are added up in blocks; a long innermost loop is cut into blocks if it accesses
-        # every array with a stride of 0 or 1
-        long = math.prod(extents[self.suffix :]) > BLOCK and self.suffix < depth
+        # long sums are added up in blocks, into which a long innermost loop is cut; LLVM may have a
+        # single partial sum if an array is accessed with a stride
+        even = all(each.strides[-1] in (0, 1) for each in nest.accesses)
+        self.terms = BLOCK // _WIDEST * min(lanes, _WIDEST) if even else LANE_BLOCK
+        long = math.prod(extents[self.suffix :]) > self.terms and self.suffix < depth
         self.blocked = [each for each in self.reductions if each.mode == AccessMode.SUM and long]
-        self.cut = (
-            bool(self.blocked)
-            and extents[-1] > BLOCK
-            and all(each.strides[-1] in (0, 1) for each in nest.accesses)
-        )
+        self.cut = bool(self.blocked) and extents[-1] > self.terms
         # sums along the lanes: `terms_from` is the first axis of their terms, and `block_axis` the
         # axis that is cut into blocks
         self.in_lanes = [
@@ -179,8 +183,8 @@ class NestWriter:
         for axis in axes:
             last = axis == self.depth - 1
             at: Expression = Name(f"i{axis}")
-            if last and self.in_lanes:
-                at = Name("first") + at
+            if last and (self.in_lanes or self.cut):
+                at = Name("first" if self.in_lanes else "block") + at
             if each.strides[axis] == 0:
                 continue
             if not (each.strides[axis] == 1 and last):
@@ -259,8 +263,8 @@ class NestWriter:
         if not self.cut:
             return found
         size = Name(f"n{last}")
-        count = Assign("count", call("min", BLOCK, size - Name("block")))
-        return [For("block", Integer(0), size, Integer(BLOCK), (count, *found))]
+        count = Assign("count", call("min", self.terms, size - Name("block")))
+        return [For("block", Integer(0), size, Integer(self.terms), (count, *found))]
 
     def _block_loop(self, axis: int, names: dict[str, Expression]) -> Statement:
         """Return the loop of the axis that is cut into blocks, for sums along the lanes."""

@@ -24,6 +24,7 @@ from specc.backend.emit.calls import Value
 from specc.backend.emit.loops import BLOCK, FIRST, NestWriter, suffix
 from specc.backend.llvm import printer
 from specc.backend.llvm.kernel import Kernel
+from specc.backend.machine import this_machine
 
 
 def kernel_of(
@@ -62,7 +63,8 @@ def kernel_of(
     for each in nest.accesses:
         if each.mode == AccessMode.STORE and not each.fill:
             each.over = read.get((each.address, each.strides), "")
-    writer = NestWriter(nest, extents, reduced, in_lanes)
+    lanes = this_machine().lanes("float32")  # float64 has digits enough for blocks of any length
+    writer = NestWriter(nest, extents, reduced, in_lanes, lanes)
     kernel = None
     if known is not None:
         made = made_of, nest.title, extents, reduced, in_lanes, tuple(map(_shape, nest.accesses))

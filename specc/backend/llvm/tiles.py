@@ -27,6 +27,7 @@ from specc.backend.llvm.vectors import (
     guarded,
     in_pairs,
     one_by_one,
+    stored,
 )
 
 # A cache line, and how far ahead packed weights are prefetched: 256 to 4096 measured much the same,
@@ -174,20 +175,23 @@ def packed_tile(
 
 @lru_cache
 def batched_tile(rows: int, columns: int, dtype: str, width: int):
-    """tile(left, right, left_at, right_at, count, left_row, right_column, out, out_row, out_column)
+    """tile(left, right, left_at, right_at, count, left_row, right_column, goes_on, out, out_row,
+    out_column)
 
     out[k*out_row + c*out_column + v] = sum_p left[k*left_row + left_at[p] + v] *
     right[c*right_column + right_at[p] + v] for `rows` rows k, `columns` columns c and `width`
-    elements v; p runs through the `count` >= 1 entries of left_at and right_at (int64)."""
+    elements v; p runs through the `count` >= 1 entries of left_at and right_at (int64). If it
+    `goes_on`, the sums are added to what is at `out`."""
 
     @intrinsic
     def tile(
-        typing, left, right, left_at, right_at, count, left_row, right_column, out, out_row,
-        out_column,
+        typing, left, right, left_at, right_at, count, left_row, right_column, goes_on, out,
+        out_row, out_column,
     ):  # fmt: skip
         def codegen(context, b, signature, args):
-            left, right, left_at, right_at, count, left_row, right_column, out = args[:8]
-            out_row, out_column = args[8:]
+            left, right, left_at, right_at, count, left_row, right_column, goes_on = args[:8]
+            out, out_row, out_column = args[8:]
+            start = b.select(b.icmp_signed("!=", goes_on, I64(0)), out, I64(0))
             code = Vectors(b, dtype, width)
             left, right, out = code.pointer(left), code.pointer(right), code.pointer(out)
             left_at, right_at = (b.inttoptr(each, I64.as_pointer()) for each in (left_at, right_at))
@@ -202,14 +206,16 @@ def batched_tile(rows: int, columns: int, dtype: str, width: int):
                     for c, x in enumerate(xs):
                         n = k * columns + c
                         loop.now[n] = code.fma(factor, x, loop.now[n])
-            for k in range(rows):
-                row = code.at(out, b.mul(out_row, I64(k)))
-                for c in range(columns):
-                    place = code.at(row, b.mul(out_column, I64(c)))
-                    code.store(loop.now[k * columns + c], place)
+            at = [
+                (b.mul(out_row, I64(k)), b.mul(out_column, I64(c)))
+                for k in range(rows)
+                for c in range(columns)
+            ]
+            for each, place in zip(added(b, code, start, at, loop.now), at, strict=True):
+                code.store(each, code.at(out, *place))
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 10), codegen
+        return types.void(*[types.int64] * 11), codegen
 
     return tile
 
@@ -220,8 +226,8 @@ def outer_tile(rows: int, taps: int, dtype: str, width: int):
 
     dw[k*dw_row + dw_at[t]] = sum_s sum_i dy[k*dy_row + dy_at(s) + i] * x[tap_at[t] + x_at(s) + i]
     for `rows` rows k and `taps` taps t. `segments` is int64 [count, 3], count >= 1: dy_at, x_at,
-    and how many vectors of `width` elements i runs through (>= 1). A sum over many segments can be
-    cut up: where `kept` is not 0, the vectors of sums go there instead, to go on from as `start`.
+    and how many vectors of `width` elements i runs through (>= 1). For `start` and `kept` see
+    `stored`.
     """
 
     @intrinsic
@@ -248,17 +254,13 @@ def outer_tile(rows: int, taps: int, dtype: str, width: int):
                             n = k * taps + t
                             loop.now[n] = code.fma(d, xs[t], loop.now[n])
                 outer.now = loop.now
-            sums = added(b, code, start, [(n * width,) for n in range(rows * taps)], outer.now)
-            with b.if_else(b.icmp_signed("!=", kept, I64(0))) as (go_on, finish):
-                with go_on:
-                    for n, each in enumerate(sums):
-                        code.store(each, code.at(code.pointer(kept), n * width))
-                with finish:
-                    places = [b.load(b.gep(dw_at, [I64(t)])) for t in range(taps)]
-                    for k in range(rows):
-                        row = code.at(dw, b.mul(dw_row, I64(k)))
-                        for t in range(taps):
-                            b.store(code.sum(sums[k * taps + t]), code.at(row, places[t]))
+
+            def places():
+                at = [b.load(b.gep(dw_at, [I64(t)])) for t in range(taps)]
+                rows_at = [code.at(dw, b.mul(dw_row, I64(k))) for k in range(rows)]
+                return [code.at(row, each) for row in rows_at for each in at]
+
+            stored(b, code, start, kept, outer.now, places)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 11), codegen
@@ -331,17 +333,20 @@ def across_tile(
 
 @lru_cache
 def dot_tile(rows: int, taps: int, dtype: str, width: int):
-    """tile(x, w, tap_at, segments, count, length, w_row, out, out_row, out_at)
+    """tile(x, w, tap_at, segments, count, length, w_row, start, kept, out, out_row, out_at)
 
     out[k*out_row + out_at[t]] = sum_s sum_i w[k*w_row + w_at(s) + i] * x[tap_at[t] + x_at(s) + i]
     for `rows` rows k, `taps` taps t and i < `length`. `segments` is int64 [count, 2], count >= 1:
-    w_at and x_at.
+    w_at and x_at. For `start` and `kept` see `stored`.
     """
 
     @intrinsic
-    def tile(typing, x, w, tap_at, segments, count, length, w_row, out, out_row, out_at):
+    def tile(
+        typing, x, w, tap_at, segments, count, length, w_row, start, kept, out, out_row, out_at
+    ):  # fmt: skip
         def codegen(context, b, signature, args):
-            x, w, tap_at, segments, count, length, w_row, out, out_row, out_at = args
+            x, w, tap_at, segments, count, length, w_row = args[:7]
+            start, kept, out, out_row, out_at = args[7:]
             code = Vectors(b, dtype, width)
             x, w, out = code.pointer(x), code.pointer(w), code.pointer(out)
             tap_at, segments, out_at = (
@@ -381,14 +386,16 @@ def dot_tile(rows: int, taps: int, dtype: str, width: int):
 
                 now = guarded(b, b.icmp_signed(">", whole, I64(0)), outer.now, vectors)
                 outer.now = guarded(b, b.icmp_signed(">", rest, I64(0)), now, tail)
-            places = [b.load(b.gep(out_at, [I64(t)])) for t in range(taps)]
-            for k in range(rows):
-                row = code.at(out, b.mul(out_row, I64(k)))
-                for t in range(taps):
-                    b.store(code.sum(outer.now[k * taps + t]), code.at(row, places[t]))
+
+            def places():
+                at = [b.load(b.gep(out_at, [I64(t)])) for t in range(taps)]
+                rows_at = [code.at(out, b.mul(out_row, I64(k))) for k in range(rows)]
+                return [code.at(row, each) for row in rows_at for each in at]
+
+            stored(b, code, start, kept, outer.now, places)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 10), codegen
+        return types.void(*[types.int64] * 12), codegen
 
     return tile
 

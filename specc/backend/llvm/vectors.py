@@ -320,3 +320,36 @@ def added(b, code: Vectors, start, places: list[tuple], sums: list) -> list:
         result[-1].add_incoming(each, fresh)
         result[-1].add_incoming(joined, loading)
     return result
+
+
+def stored(b, code: Vectors, start, kept, sums: list, places) -> None:
+    """Store the sum over the lanes of each vector at its address; `places()` returns these.
+
+    A sum of very many terms comes in slices, whose sums are added up in float64. Unless `kept` is
+    0, the vectors of float64 sums go there, to go on from as `start`. They are as long as those of
+    the slice: of float32 sums, two each have been added up.
+    """
+    narrow = code.scalar != ir.DoubleType()
+    wide = Vectors(b, "float64", code.width // 2 if narrow else code.width)
+    ends = [(n * wide.width,) for n in range(len(sums))]
+
+    def halved(each):
+        low, high = range(wide.width), range(wide.width, code.width)
+        halves = [b.fpext(code.shuffle(each, each, [*lanes]), wide.vector) for lanes in (low, high)]
+        return b.fadd(*halves)
+
+    only = b.icmp_signed("==", b.or_(start, kept), I64(0))
+    with b.if_else(only) as (whole, slice_):
+        with whole:
+            for each, place in zip(sums, places(), strict=True):
+                b.store(code.sum(each), place)
+        with slice_:
+            sums = added(b, wide, start, ends, [halved(each) for each in sums] if narrow else sums)
+            with b.if_else(b.icmp_signed("!=", kept, I64(0))) as (go_on, finish):
+                with go_on:
+                    for each, end in zip(sums, ends, strict=True):
+                        wide.store(each, wide.at(wide.pointer(kept), *end))
+                with finish:
+                    for each, place in zip(sums, places(), strict=True):
+                        total = wide.sum(each)
+                        b.store(b.fptrunc(total, code.scalar) if narrow else total, place)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from specc.backend.llvm.intrinsics import intrinsic, types
-from specc.backend.llvm.vectors import I64, CountedLoop, Vectors, guarded
+from specc.backend.llvm.vectors import I64, CountedLoop, Vectors, guarded, stored
 
 Piece = tuple[int, int, int, int]
 
@@ -112,19 +112,20 @@ def gradient_tile(
     dtype: str,
     width: int,
 ):
-    """tile(x, dy, x_at, segments, count, length, out, out_at, out_step)
+    """tile(x, dy, x_at, segments, count, length, start, kept, out, out_at, out_step)
 
     out[out_at[u] + t*out_step] = sum_s sum_p dy[dy_at(s) + p*dy_step]
     * x[x_at(s) + x_at[u] + (step*p + apart*t)*x_step], and over the elements of the vectors, for
     `lines` lines u and `taps` taps t. `segments` is int64 [count, 2] with count >= 1: dy_at and
-    x_at. p < `length`, and `positions` positions are processed at a time.
+    x_at. p < `length`, and `positions` positions are processed at a time. For `start` and `kept`
+    see `stored`.
     """
     chains = chains_of(lines, taps)
 
     @intrinsic
-    def tile(typing, x, dy, x_at, segments, count, length, out, out_at, out_step):
+    def tile(typing, x, dy, x_at, segments, count, length, start, kept, out, out_at, out_step):
         def codegen(context, b, signature, args):
-            x, dy, x_at, segments, count, length, out, out_at, out_step = args
+            x, dy, x_at, segments, count, length, start, kept, out, out_at, out_step = args
             code = Vectors(b, dtype, width)
             x, dy, out = code.pointer(x), code.pointer(dy), code.pointer(out)
             x_at, segments, out_at = (
@@ -168,14 +169,17 @@ def gradient_tile(
                 now = guarded(b, b.icmp_signed(">", whole, I64(0)), outer.now, many)
                 outer.now = guarded(b, b.icmp_signed(">", rest, I64(0)), now, single)
             size = lines * taps
-            for n in range(size):
-                total = outer.now[n]
-                for chain in range(1, chains):
-                    total = b.fadd(total, outer.now[chain * size + n])
-                at = b.load(b.gep(out_at, [I64(n // taps)]))
-                b.store(code.sum(total), code.at(out, at, b.mul(out_step, I64(n % taps))))
+            totals = outer.now[:size]
+            for n in range(size, chains * size):
+                totals[n % size] = b.fadd(totals[n % size], outer.now[n])
+
+            def places():
+                lines_at = [code.at(out, b.load(b.gep(out_at, [I64(u)]))) for u in range(lines)]
+                return [code.at(u, b.mul(out_step, I64(t))) for u in lines_at for t in range(taps)]
+
+            stored(b, code, start, kept, totals, places)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 9), codegen
+        return types.void(*[types.int64] * 11), codegen
 
     return tile

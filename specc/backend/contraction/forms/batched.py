@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from specc.backend.contraction.gradient import LONGEST
 from specc.backend.contraction.loops.batched import batched_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
@@ -51,7 +52,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         parameters = (
             left.name, right.name, "out", "left_at", "right_at", len(taps), "positions",
             len(positions), rows.size, rows.steps[0], rows.steps[2], columns.size,
-            columns.steps[1], columns.steps[2], problem.lanes,
+            columns.steps[1], columns.steps[2], problem.lanes, LONGEST,
         )
         # fmt: on
         tables = {

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from specc.backend.contraction.cost import START, Cost
+from specc.backend.contraction.gradient import LONGEST
 from specc.backend.contraction.loops.single import dot_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
@@ -72,11 +73,15 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         if 0 < last - first < shape[0]:
             first = last - shape[0]
         moved = positions + first * np.array([rows.steps[0], 0, rows.steps[2]])
+        piece = LONGEST * target.width
+        group = max(1, piece // length)
+        kept = shape[0] * shape[1] * target.width * target.bytes
+        whole = group >= len(segments) and piece >= length
         # fmt: off
         parameters = (
             batched.name, weights.name, "out", "tap_at", "out_at", len(tap_at), "segments",
             len(segments), length, "positions", len(positions), last - first, rows.steps[0],
-            rows.steps[2],
+            rows.steps[2], group, piece, "scratch",
         )
         # fmt: on
         return ContractionPlan(
@@ -88,6 +93,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
                 "segments": np.ascontiguousarray(segments),
                 "positions": moved,
             },
+            0 if whole else kept,
         )
 
     for shape in shapes(target):

@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 from specc.backend.contraction.cost import Cost
+from specc.backend.contraction.gradient import LONGEST
 from specc.backend.contraction.loops.window import TapLine, window_gradient_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
@@ -130,11 +131,13 @@ def _plan(
     tables: dict,
 ) -> ContractionPlan:
     dy, x = pair
-    lines = tables["lines"]
+    lines, segments = tables["lines"], len(tables["segments"])
+    most = max(1, LONGEST * chains_of(shape[0], line.taps) // row)
+    kept = shape[0] * line.taps * problem.target.width * problem.target.bytes
     # fmt: off
     parameters = (
         x.name, dy.name, "out", "x_at", "out_at", len(lines), "segments",
-        len(tables["segments"]), "positions", len(tables["positions"]), row, out_step,
+        segments, "positions", len(tables["positions"]), row, out_step, most, "scratch",
     )
     # fmt: on
     return ContractionPlan(
@@ -146,6 +149,7 @@ def _plan(
             "segments": tables["segments"],
             "positions": np.ascontiguousarray(tables["positions"]),
         },
+        kept if most < segments else 0,
     )
 
 

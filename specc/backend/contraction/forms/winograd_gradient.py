@@ -17,6 +17,7 @@ from specc.backend.contraction.winograd import columns_of, fills, window_of
 # 3% faster with 64 filters.
 _SHAPES = {32: {1: (16, 1), 2: (11, 2)}, 16: {1: (8, 1), 2: (6, 2)}}
 _BLOCK = 4  # columns that are processed at a time
+_MOST = 32  # blocks whose sums are added up before they are added to those of all
 _MOST_SCRATCH = 32 << 20  # bytes
 # The loads, additions and stores to transform a column of the image, a column of the result's
 # gradient, and the weights' gradient back.
@@ -66,7 +67,8 @@ def _of(problem: Problem, dy: Linear, x: Linear) -> Candidate | None:
     scratch = (
         9 * target.width
         + 4 * target.width**2
-        + 16 * (high * row + row * line + 2 * target.width + high * line)
+        + 16 * (high * row + row * line + 2 * target.width)
+        + 16 * high * line * (2 if column_count > _MOST * _BLOCK else 1)
     ) * target.bytes
     if scratch > _MOST_SCRATCH:
         return None
@@ -83,7 +85,7 @@ def _of(problem: Problem, dy: Linear, x: Linear) -> Candidate | None:
         )
         # fmt: on
         return ContractionPlan(
-            winograd_gradient_kernel(target, shape, _BLOCK),
+            winograd_gradient_kernel(target, shape, _BLOCK, _MOST),
             parameters,
             {"columns": columns},
             scratch,

@@ -29,6 +29,7 @@ def batched(
     right_column: "int",
     out_column: "int",
     lanes: "int",
+    most: "int",
     *,
     tile: "tiles.batched_tile(tile_rows, tile_columns, dtype, width)",
     tile_rows: "constant",
@@ -37,6 +38,7 @@ def batched(
     width: "constant",
     item: "constant",
 ):
+    slices = (taps + most - 1) // most
     for v in range(0, lanes, width):
         for q in range(position_count):
             left_q = left + item * (word(positions, 3 * q) + v)
@@ -46,18 +48,20 @@ def batched(
                 k = item * min(i * tile_rows, rows - tile_rows)
                 for j in range((columns + tile_columns - 1) // tile_columns):
                     c = item * min(j * tile_columns, columns - tile_columns)
-                    tile(
-                        left_q + k * left_row,
-                        right_q + c * right_column,
-                        left_at,
-                        right_at,
-                        taps,
-                        left_row,
-                        right_column,
-                        out_q + k * out_row + c * out_column,
-                        out_row,
-                        out_column,
-                    )
+                    for s in range(slices):
+                        tile(
+                            left_q + k * left_row,
+                            right_q + c * right_column,
+                            left_at + 8 * s * most,
+                            right_at + 8 * s * most,
+                            min(most, taps - s * most),
+                            left_row,
+                            right_column,
+                            s,
+                            out_q + k * out_row + c * out_column,
+                            out_row,
+                            out_column,
+                        )
 
 
 def batched_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
@@ -65,6 +69,7 @@ def batched_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
 
     left_at, right_at   offsets of the taps in both operands
     positions   [n, 3]  offsets in the operands and the result
+    most                taps of a slice; the sums of slices are added up in the result
     """
     rows, columns = shape
     name = f"batched_{rows}x{columns}"

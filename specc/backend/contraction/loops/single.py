@@ -128,6 +128,9 @@ def dot(
     rows: "int",
     w_row: "int",
     out_row: "int",
+    group: "int",
+    piece: "int",
+    scratch: "int",
     *,
     tile: "tiles.dot_tile(tile_rows, tile_taps, dtype, width)",
     tile_rows: "constant",
@@ -136,6 +139,8 @@ def dot(
     width: "constant",
     item: "constant",
 ):
+    groups = (segment_count + group - 1) // group
+    pieces = (length + piece - 1) // piece
     for q in range(position_count):
         w_q = w + item * word(positions, 3 * q)
         x_q = x + item * word(positions, 3 * q + 1)
@@ -144,18 +149,22 @@ def dot(
             k = item * min(i * tile_rows, rows - tile_rows)
             for j in range((taps + tile_taps - 1) // tile_taps):
                 t = 8 * min(j * tile_taps, taps - tile_taps)
-                tile(
-                    x_q,
-                    w_q + k * w_row,
-                    tap_at + t,
-                    segments,
-                    segment_count,
-                    length,
-                    w_row,
-                    out_q + k * out_row,
-                    out_row,
-                    out_at + t,
-                )
+                for n in range(groups * pieces):
+                    s, p = n // pieces * group, n % pieces * piece
+                    tile(
+                        x_q + item * p,
+                        w_q + item * p + k * w_row,
+                        tap_at + t,
+                        segments + 16 * s,
+                        min(group, segment_count - s),
+                        min(piece, length - p),
+                        w_row,
+                        scratch if n > 0 else 0,
+                        scratch if n < groups * pieces - 1 else 0,
+                        out_q + k * out_row,
+                        out_row,
+                        out_at + t,
+                    )
 
 
 def across_kernel(
@@ -206,6 +215,8 @@ def dot_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
     tap_at, out_at      offsets of the taps in x and in the result
     segments    [n, 2]  offsets in w and x of runs of `length` elements
     positions   [n, 3]  offsets in w, x and the result
+    group, piece        segments, and elements of each, after which the sums are added to those in
+                        `scratch`
     """
     rows, taps = shape
     return target.kernel(dot, f"dot_{rows}x{taps}", tile_rows=rows, tile_taps=taps)

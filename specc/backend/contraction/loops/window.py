@@ -173,6 +173,8 @@ def window_gradient(
     position_count: "int",
     row: "int",
     out_step: "int",
+    most: "int",
+    scratch: "int",
     *,
     tile: "windows.gradient_tile(tile_lines, taps, tile_positions, step, apart, x_step, dy_step,"
     " dtype, width)",
@@ -187,13 +189,27 @@ def window_gradient(
     width: "constant",
     item: "constant",
 ):
+    slices = (segment_count + most - 1) // most
     for q in range(position_count):
         dy_q = dy + item * word(positions, 3 * q)
         x_q = x + item * word(positions, 3 * q + 1)
         out_q = out + item * word(positions, 3 * q + 2)
         for n in range((lines + tile_lines - 1) // tile_lines):
             u = 8 * min(n * tile_lines, lines - tile_lines)
-            tile(x_q, dy_q, x_at + u, segments, segment_count, row, out_q, out_at + u, out_step)
+            for s in range(slices):
+                tile(
+                    x_q,
+                    dy_q,
+                    x_at + u,
+                    segments + 16 * s * most,
+                    min(most, segment_count - s * most),
+                    row,
+                    scratch if s > 0 else 0,
+                    scratch if s < slices - 1 else 0,
+                    out_q,
+                    out_at + u,
+                    out_step,
+                )
 
 
 def _constants(line: TapLine) -> dict[str, int | str]:
@@ -242,6 +258,7 @@ def window_gradient_kernel(target: Target, shape: tuple[int, int], line: TapLine
     segments    [n, 2]  offsets in dy and x at which a row starts
     positions   [n, 3]  offsets in dy, x and the result
     row                 positions of a row
+    most                rows of a slice, after which the sums are added to those in `scratch`
     """
     lines, positions = shape
     return target.kernel(

@@ -173,10 +173,12 @@ def winograd_gradient(
     step: "constant",
     block: "constant",
     row_step: "constant",
+    most: "constant",
     item: "constant",
 ):
     # scratch: zeros, later a 3x3 | corner[4, lane, filter] | images[f, channel, lane of column]
-    #          | gradients[f, lane of column, filter] | sums[f, channel, filter]
+    #          | gradients[f, lane of column, filter] | sums[f, channel, filter], and the totals of
+    #          these if there are more than `most` blocks of columns
     channel_blocks = (channels + tile_rows - 1) // tile_rows
     filter_blocks = (filters + step - 1) // step
     line = filter_blocks * step
@@ -198,10 +200,14 @@ def winograd_gradient(
         )
         for i in range((channel_blocks * tile_rows - channels) * row_step):
             rest[i] = 0.0
-    totals = view(sums, (16 * sum_step,), real)
-    for i in range(16 * sum_step):
-        totals[i] = 0.0
-    for g in range((column_count + block - 1) // block):
+    blocks = (column_count + block - 1) // block
+    sliced = 1 if blocks > most else 0
+    total = sums + 16 * item * sum_step * sliced
+    for n in range(sliced + 1):
+        cleared = view(sums + 16 * item * sum_step * n, (16 * sum_step,), real)
+        for i in range(16 * sum_step):
+            cleared[i] = 0.0
+    for g in range(blocks):
         column = columns + 32 * block * g
         count = min(block, column_count - block * g)
         for c in range(channels):
@@ -248,9 +254,15 @@ def winograd_gradient(
                         sums + item * (f * sum_step + b * tile_rows * line + k),
                         line,
                     )
+        if sliced > 0 and (g % most == most - 1 or g == blocks - 1):
+            totals = view(total, (16 * sum_step,), real)
+            slice = view(sums, (16 * sum_step,), real)
+            for i in range(16 * sum_step):
+                totals[i] += slice[i]
+                slice[i] = 0.0
     for c in range(channels):
         for k in range(0, filters, width):
-            leave(sums + item * (c * line + k), sum_step, scratch)
+            leave(total + item * (c * line + k), sum_step, scratch)
             taps = view(scratch, (9, width), real)
             for i in range(min(width, filters - k)):
                 to = dw + item * (c * dw_channel + (k + i) * dw_filter)
@@ -305,10 +317,13 @@ def winograd_weights_kernel(target: Target, rows: int) -> Kernel:
     return target.kernel(winograd_weights, f"winograd_weights_{rows}", tile_rows=rows)
 
 
-def winograd_gradient_kernel(target: Target, shape: tuple[int, int], block: int) -> Kernel:
+def winograd_gradient_kernel(
+    target: Target, shape: tuple[int, int], block: int, most: int
+) -> Kernel:
     """Return the kernel of the weights' gradient by Winograd's method, `block` columns at a time.
 
-    dy is transposed, so that vectors are across the filters, and sums are over the lanes.
+    dy is transposed, so that vectors are across the filters, and sums are over the lanes. The sums
+    of `most` blocks are added up before they are added to those of all, as long sums lose digits.
 
     columns     [n, 4]  as in `winograd_kernel`, with dy in place of the result
     """
@@ -321,4 +336,5 @@ def winograd_gradient_kernel(target: Target, shape: tuple[int, int], block: int)
         step=vectors * target.width,
         block=block,
         row_step=block * target.width,
+        most=most,
     )
