@@ -134,7 +134,7 @@ class _Code(ScalarCode):
         y = self.table(_TANH[-1], index)
         for each in _TANH[-2::-1]:
             y = self.fma(y, t, self.table(each, index))
-        return self.call("llvm.copysign", y, x)
+        return self.signed(y, x)
 
     def power(self, x: Any, factor: float) -> tuple[Any, Any, Any]:
         """2^(n/16) rounded for the n next to 16 factor x / ln(2), n, and the index of its error."""
@@ -152,8 +152,8 @@ class _Code(ScalarCode):
         size = self.choose(">", size, p.tanh_limit, p.tanh_limit, size)
         power, whole, index = self.power(size, 2.0)
         r = self.fma(whole, -LN2 / (2 * _SIXTEENTHS), size)  # exact
-        y = self.tanh_of(power, r, self.table(_HALF_ERROR, index), _GROWTH)
-        return self.call("llvm.copysign", y, x)
+        y = self.tanh_of(power, r, self.table(_HALF_ERROR, index), _GROWTH, of_two=False)
+        return self.signed(y, x)
 
     def sigmoid(self, x: Any) -> Any:
         p = self.precision

@@ -86,6 +86,11 @@ class ScalarCode:
         x = self.choose("<", x, low, low, x)
         return self.choose(">", x, high, high, x)
 
+    def signed(self, y, x):
+        """y with the sign of x, for a y without one; LLVM would first clear that of y."""
+        sign = self.b.and_(self.to_bits(x), self.integer(-(1 << (self.precision.bits.width - 1))))
+        return self.from_bits(self.b.or_(self.to_bits(y), sign))
+
     def to_bits(self, x):
         return self.b.bitcast(x, self.precision.bits)
 
@@ -166,7 +171,7 @@ class ScalarCode:
         grown = self.fma(self.mul(r, r), self.polynomial(r, p.tanh_growth), r)
         h = self.fma(power, grown, self.fma(power, 0.5, -0.5))
         far = self.div(h, self.add(h, 1.0))
-        return self.call("llvm.copysign", self.choose("<", size, 0.3, near, far), x)
+        return self.signed(self.choose("<", size, 0.3, near, far), x)
 
     def tanh_in_one(self, x):
         p = self.precision
@@ -174,21 +179,22 @@ class ScalarCode:
         size = self.choose(">", size, p.tanh_limit, p.tanh_limit, size)
         power, whole = self.scale(size, 2.0)
         r = self.fma(whole, -LN2 / 2, size)  # exact
-        y = self.tanh_of(power, r, self.mul(whole, -LN2_LEFT / 2), p.tanh_growth)
-        return self.call("llvm.copysign", y, x)
+        error = self.mul(whole, -LN2_LEFT / 2)
+        return self.signed(self.tanh_of(power, r, error, p.tanh_growth), x)
 
-    def tanh_of(self, power, r, error, growth):
+    def tanh_of(self, power, r, error, growth, of_two=True):
         """h / (h + 1) with h = expm1(2x) / 2 = power (g + error) + (power - 1) / 2.
 
-        g = expm1(2r) / 2 = r + r^2 growth(r), and r has no error of its own."""
+        g = expm1(2r) / 2 = r + r^2 growth(r), and r has no error of its own. (power + 1) / 2 is
+        exact where it matters if the power is one `of_two`; else (power - 1) / 2 is."""
         square = self.mul(r, r)
         rest = self.fma(square, self.in_halves(r, growth, square), error)
-        start = self.fma(power, 0.5, -0.5)
-        divisor = self.add(self.fma(power, self.add(r, rest), start), 1.0)
-        # h = whole + more, where divisor - 1 is whole; 1 - y is 1 / divisor
+        middle = self.fma(power, 0.5, 0.5)
+        divisor = self.fma(power, self.add(r, rest), middle)
+        # h = whole + more; 1 - y is 1 / divisor
         whole = self.sub(divisor, 1.0)
-        more = self.fma(power, rest, self.fma(power, r, self.sub(start, whole)))
-        y = self.div(whole, divisor)
+        left = self.sub(middle, divisor) if of_two else self.sub(self.fma(power, 0.5, -0.5), whole)
+        y, more = self.div(whole, divisor), self.fma(power, rest, self.fma(power, r, left))
         inverse = self.sub(1.0, y)
         return self.fma(self.mul(more, inverse), inverse, y)
 
@@ -219,7 +225,7 @@ class ScalarCode:
         power, g = self.grown(square)
         rest = self.mul(self.fma(power, g, power), self.polynomial(t, p.erfcx))
         result = self.choose("<", size, 1.0, near, self.sub(1.0, rest))
-        return self.call("llvm.copysign", result, x)
+        return self.signed(result, x)
 
     def erfc(self, x):
         p = self.precision
