@@ -8,6 +8,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One thread for the libraries that tests compare with: their idle threads keep the processor.
+    for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(_name, "1")
+
 from specc.backend.toolchain import workers
 
 # A busy machine may take any time for an example.

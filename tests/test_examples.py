@@ -2,7 +2,8 @@
 
 A command is an indented line; `# accuracy 0.97 ± 0.02`, behind it or under it, is what it prints,
 and so is `# "it vanishes"`, word for word. $DATA is the folder of data sets beside the repository:
-what needs it is skipped where it is missing.
+what needs it is skipped where it is missing. Each run of the tests trains the slow examples for one
+epoch, and `python -m pytest -m long` to their figures.
 """
 
 from __future__ import annotations
@@ -27,6 +28,17 @@ LARGE = {
     "numbers_val.csv",
     "reviews.csv",
 }  # tables that are not kept with the project
+SLOW = {
+    "depth",
+    "fine_tuning",
+    "flow",
+    "frames",
+    "lecture",
+    "sentiment",
+    "shakespeare",
+    "translate",
+}
+CHARACTERS = 100_000  # of a text that a slow example is trained on each time
 EXPECTED = re.compile(r"(\w+) (\d[\d.]*) ± (\d[\d.]*)")
 SAID = re.compile(r'"([^"]+)"')
 
@@ -90,12 +102,13 @@ def run(tmp_path, monkeypatch, capfd):
     return lambda words: {"specc": specc, "python": python}[words[0]](words[1:])
 
 
-def _marked(folder: Path):
+def _marked(folder: Path, is_full: bool = True):
     """The folder as a parameter of a test."""
-    if "$DATA" not in (folder / "README.md").read_text(encoding="utf-8"):
-        return pytest.param(folder, id=folder.name)
-    missing = pytest.mark.skipif(not DATA.is_dir(), reason="the data sets are not there")
-    return pytest.param(folder, id=folder.name, marks=[pytest.mark.data, missing])
+    marks = [pytest.mark.long] if is_full and folder.name in SLOW else []
+    if "$DATA" in (folder / "README.md").read_text(encoding="utf-8"):
+        missing = pytest.mark.skipif(not DATA.is_dir(), reason="the data sets are not there")
+        marks += [pytest.mark.data, missing]
+    return pytest.param(folder, id=folder.name, marks=marks)
 
 
 @pytest.mark.slow
@@ -112,6 +125,33 @@ def test_an_example_comes_to_what_its_readme_says(folder, run):
             reached = re.search(rf"\b{name} (\S+)", printed)
             assert reached is not None, f"{command.words} prints no {name}: {printed}"
             assert float(reached[1]) == pytest.approx(value, abs=margin), command.words
+
+
+def _shortened(words: list[str], folder: Path) -> list[str]:
+    """A command that trains for one epoch, on the beginning of a text."""
+    if words[1] == "train":
+        words = [each for each in words if not each.startswith("epochs=")]
+        words.insert(3, "epochs=1")
+    if words[-1] == str(DATA):
+        for path in DATA.glob("*.txt"):
+            text = path.read_text(encoding="utf-8")
+            (folder / path.name).write_text(text[:CHARACTERS], encoding="utf-8")
+        words[-1] = str(folder)
+    return words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "folder", [_marked(folder, False) for folder in FOLDERS if folder.name in SLOW]
+)
+def test_a_slow_example_runs(folder, run, tmp_path):
+    for command in commands((folder / "README.md").read_text(encoding="utf-8")):
+        makes_data = command.words[1].endswith("/make_data.py")
+        if not (command.figures or command.said or makes_data):
+            continue  # `tests/plots/test_lecture.py` runs the scripts
+        printed = run(_shortened(command.words, tmp_path))
+        assert all(name in printed for name in command.figures), command.words
+        assert all(words in printed for words in command.said), command.words
 
 
 def test_the_list_of_examples_names_each_folder():

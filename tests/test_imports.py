@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,7 @@ IN_TEXT = re.compile(r"^\s*(?:from|import) (specc(?:\.\w+)+)", re.MULTILINE)
 """An import that a string holds, to be run later."""
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """The files and names of the package that a file imports: in functions and in strings too.
 
@@ -94,6 +96,7 @@ def module(path: Path) -> str:
     return ".".join(names[:-1] if names[-1] == "__init__" else names)
 
 
+@cache
 def files_imported() -> dict[str, set[str]]:
     """For each file of the package, those that it imports, by the names of modules."""
     modules = {module(path): path for path in PACKAGE.rglob("*.py")}

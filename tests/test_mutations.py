@@ -15,7 +15,7 @@ from mutations import run
 
 from specc.driver import processors
 
-USUAL, LONG = 500, 20_000
+USUAL, LONG = 300, 20_000
 COMPILED = 5
 """Of so many usual mutations one is compiled, if it passes; of the long run every one."""
 

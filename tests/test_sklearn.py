@@ -54,7 +54,7 @@ def name_of(check) -> str:
     ("own", "other"),
     [
         (SpecClassifier(epochs=30), MLPClassifier()),
-        (SpecRegressor(epochs=50), MLPRegressor()),
+        pytest.param(SpecRegressor(epochs=50), MLPRegressor(), marks=pytest.mark.long),
     ],
     ids=["classifier", "regressor"],
 )
@@ -70,6 +70,21 @@ def test_the_checks_of_scikit_learn_pass(own, other, monkeypatch):
     assert not failed, failed[0]["check_name"]
     # there is no decision function, and the other check needs what may not be installed
     assert sum(each["status"] == "skipped" for each in found) <= 2
+
+
+def test_the_checks_that_only_regressors_are_put_to_pass(monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        known = {name_of(check) for _, check in estimator_checks_generator(SpecClassifier())}
+        own = [
+            (estimator, check)
+            for estimator, check in estimator_checks_generator(SpecRegressor(epochs=50))
+            if name_of(check) not in known
+        ]
+        assert len(own) >= 3
+        for estimator, check in own:
+            check(estimator)
 
 
 @pytest.mark.parametrize("kind", [SpecClassifier, SpecRegressor])

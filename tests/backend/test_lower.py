@@ -180,18 +180,20 @@ model all {
   input  image: float[2, 6, 5]
   input  text: class(words)[time]
   target y: float[3]
-  let seen = image -> conv(4, kernel=3, pad=1) -> batchnorm -> relu
-    -> maxpool(2, round=floor) -> flatten
-  let states, read, c = text -> embed(5) -> lstm(6)
+  let seen = image -> conv(4, kernel=3, pad=1) -> relu -> maxpool(2, round=floor) -> flatten
+  let read = text -> embed(5) -> rnn(6) -> last
   let guess = concat(seen, read) -> dropout(0.2) -> dense(3)
   output guess
   loss mse(guess, y)
 }
-train { optimizer adam(lr = 0.01) }
+train { optimizer momentum(lr = 0.01) }
 """
+LARGER = MODEL.replace("-> relu", "-> batchnorm -> tanh -> relu").replace("rnn", "lstm")
+LARGER = LARGER.replace("momentum", "adam")
 
 
-def test_numba_makes_the_same_of_the_same_kernels(tmp_path, monkeypatch):
+@pytest.mark.parametrize("text", [MODEL, pytest.param(LARGER, marks=pytest.mark.long)])
+def test_numba_makes_the_same_of_the_same_kernels(text, tmp_path, monkeypatch):
     """Three steps of training end with the same bits."""
     monkeypatch.setattr(workers, "processors", lambda: 1)
     found = []
@@ -199,7 +201,7 @@ def test_numba_makes_the_same_of_the_same_kernels(tmp_path, monkeypatch):
         monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path / name))
         monkeypatch.setenv("SPECC_COMPILER", name)
         monkeypatch.setattr(loading, "_addresses", {})
-        found.append(trained())
+        found.append(trained(text))
     for path, weight in found[0].items():
         assert weight.tobytes() == found[1][path].tobytes(), path
 
@@ -242,9 +244,9 @@ def test_kernels_of_two_compilers_are_kept_apart(monkeypatch):
         key()
 
 
-def trained() -> dict[str, np.ndarray]:
-    """The weights of the model after three steps on random data."""
-    net = specc.compile(specc.load(Source("all.dl", MODEL)), batch=5, threads=1)
+def trained(text: str) -> dict[str, np.ndarray]:
+    """The weights of a model after three steps on random data."""
+    net = specc.compile(specc.load(Source("all.dl", text)), batch=5, threads=1)
     rng = np.random.default_rng(0)
     data = {}
     for port in net.ports:

@@ -1,4 +1,6 @@
-"""The same bits on any number of threads, and whichever way the clock chooses."""
+"""Every model trains, to the same bits on any number of threads and whichever way the clock
+chooses.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,8 @@ def random_rows(net, count: int) -> dict[str, np.ndarray]:
     return random_examples(net.ports, count, 3, partial(np.random.Generator.random, dtype="f4"))
 
 
-def results(net, counts=()) -> dict[str, bytes]:
-    """The bytes of what a model computes: a training, predictions, and an evaluation and other
+def results(net, counts=None) -> dict[str, bytes]:
+    """The bytes of what a model computes: a training, and predictions, an evaluation and other
     calls if predictions are wanted of so many rows.
     """
     batch = net.batch
@@ -47,7 +49,7 @@ def results(net, counts=()) -> dict[str, bytes]:
     data = {name: Column(array) for name, array in arrays.items()}
     first = {name: array[:batch] for name, array in arrays.items()}
     found = {"records": net.train(data, np.arange(rows), 0, 3, 9)}
-    for count in (*counts, rows) if net.program.outputs else ():
+    for count in (*counts, rows) if counts and net.program.outputs else ():
         some = {name: array[:count] for name, array in arrays.items()}
         found |= {f"{name} of {count}": array for name, array in net.forward(**some).items()}
     if counts:
@@ -61,12 +63,15 @@ def results(net, counts=()) -> dict[str, bytes]:
     return {name: np.asarray(value).tobytes() for name, value in found.items()}
 
 
-def check(program, batch: int, shards: int | None, threads, counts=()) -> None:
+def check(program, batch: int, shards: int | None, threads, counts=None) -> None:
     nets = [
         specc.compile(program, batch=batch, threads=count, seed=0, shards=shards)
         for count in threads
     ]
+    before = {path: array.copy() for path, array in nets[0].params.items()}
     expected, *others = (results(net, counts) for net in nets)
+    assert any((array != before[path]).any() for path, array in nets[0].params.items())
+    assert all(np.isfinite(array).all() for array in nets[0].params.values())
     for count, found in zip(threads[1:], others, strict=True):
         differing = [name for name, value in found.items() if value != expected[name]]
         assert not differing, f"{count} threads: {', '.join(differing)}"
@@ -82,8 +87,14 @@ def narrow(monkeypatch):
 
 
 @pytest.mark.parametrize("name", list(EVERY))
-def test_the_number_of_threads_changes_no_bit(name, narrow):
+def test_the_number_of_threads_changes_no_bit_of_a_training(name, narrow):
     check(loaded(EVERY[name]), BATCH, SHARDS, (1, 3))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", list(EVERY))
+def test_nor_does_it_in_any_call_of_any_model(name, narrow):
+    check(loaded(EVERY[name]), BATCH, SHARDS, (1, 2, 4), (1, 7, BATCH))
 
 
 @pytest.mark.parametrize("name", list(NETS))

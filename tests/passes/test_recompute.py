@@ -150,20 +150,13 @@ def some_examples(name: str, net) -> dict[str, np.ndarray]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "threads"), settings(1, 2))
-def test_the_gradients_are_the_same_by_value(name, threads, monkeypatch):
+def test_gradients_and_training_are_the_same_by_value(name, threads, monkeypatch):
     nets = without_and_with(name, threads, monkeypatch)
     data = some_examples(name, nets[0])
     (loss, gradients), (again, others) = (net.loss_and_gradients(**data) for net in nets)
     same(again, loss)
     for path, gradient in gradients.items():
         same(others[path], gradient)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "threads"), settings(2, 1))
-def test_the_training_is_the_same_by_value(name, threads, monkeypatch):
-    nets = without_and_with(name, threads, monkeypatch)
-    data = some_examples(name, nets[0])
     plain, other = ([net.step(**data) for _ in range(3)] for net in nets)
     same(other, plain)
     for kind in ("params", "states"):
