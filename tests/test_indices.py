@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pairs import in_turn
 
 import specc
 from benchmarks import formulas
@@ -207,19 +208,15 @@ def compiled(formula, **options):
     return net
 
 
-@pytest.mark.parametrize("formula", CASES)
-def test_a_formula_gives_what_its_transcription_gives(formula):
-    net = compiled(formula, threads=2)
+@pytest.mark.parametrize(("formula", "threads"), in_turn(CASES, [2, 1]))
+def test_a_formula_gives_what_its_transcription_gives_and_its_gradients(formula, threads):
+    net = compiled(formula, threads=threads)
     for count in (1, 3, 19):
         data = examples(count)
         wanted = CASES[formula](Data({**data, **net.params}))
         found = net.forward(**data)["y"]
         np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize("formula", CASES)
-def test_the_gradients_of_a_formula_are_finite_differences(formula):
-    net = compiled(formula, threads=1)
+    # the gradients are finite differences
     data = examples(3)
     _, grads = net.loss_and_gradients(**data)
     rng = np.random.default_rng(2)

@@ -192,7 +192,9 @@ LARGER = MODEL.replace("-> relu", "-> batchnorm -> tanh -> relu").replace("rnn",
 LARGER = LARGER.replace("momentum", "adam")
 
 
-@pytest.mark.parametrize("text", [MODEL, pytest.param(LARGER, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "text", [MODEL, pytest.param(LARGER, marks=pytest.mark.long)], ids=["small", "larger"]
+)
 def test_numba_makes_the_same_of_the_same_kernels(text, tmp_path, monkeypatch):
     """Three steps of training end with the same bits."""
     monkeypatch.setattr(workers, "processors", lambda: 1)

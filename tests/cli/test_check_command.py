@@ -342,7 +342,7 @@ def test_random_changes_of_programs_are_checked_mended_and_drawn_without_a_crash
     for token in (token for source in sources for token in lex(source, Report()).tokens):
         words.setdefault(token.kind, set()).add(token.text)
     passed = 0
-    for _ in range(150):
+    for _ in range(100):
         source = chance.choice(sources)
         tokens = [token for token in lex(source, Report()).tokens if token.text]
         if not tokens:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pairs import in_turn
 
 import specc
 from specc import driver, pipeline
@@ -103,8 +104,7 @@ def test_the_update_of_a_weight_is_not_rounded():
     assert len(rounded) == 2
 
 
-@pytest.mark.parametrize("rows", [1, 3, 19])
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(("name", "rows"), in_turn(NETS, [1, 3, 19]))
 def test_outputs_loss_and_gradients_are_those_of_the_interpreter(name, rows):
     # in float64 the two differ by so little that no operand is rounded to another side
     program = load(name)
@@ -121,8 +121,7 @@ def test_outputs_loss_and_gradients_are_those_of_the_interpreter(name, rows):
     )
 
 
-@pytest.mark.parametrize("rows", [1, 2, 3, 19, 64])
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(("name", "rows"), in_turn(NETS, [64, 1, 2, 3, 19]))
 def test_float32_with_rounded_operands_is_as_near_to_the_interpreter_as_float32(name, rows):
     program = load(name)
     net = specc.compile(program, batch=8 if rows < 8 else 64, threads=1 + rows % 2)

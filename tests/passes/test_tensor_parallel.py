@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from model_files import random_examples
-from pairs import in_turn, pairwise
+from pairs import in_turn
 
 import specc
 from specc.backend.machine import this_machine
@@ -118,9 +118,7 @@ def examples(net, count: int) -> dict[str, Column]:
     return {name: Column(array) for name, array in found.items()}
 
 
-@pytest.mark.parametrize(
-    ("name", "threads", "optimizer"), pairwise([*NETWORKS], [2, 3], OPTIMIZERS)
-)
+@pytest.mark.parametrize(("name", "threads", "optimizer"), in_turn([*NETWORKS], [2, 3], OPTIMIZERS))
 def test_it_trains_as_one_thread_does(name, threads, optimizer):
     alone, other = (
         compiled(name, 1, optimizer=optimizer),

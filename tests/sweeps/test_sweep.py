@@ -112,35 +112,35 @@ def test_no_two_trials_are_alike_and_a_small_space_ends(folder):
 def test_a_grid_has_all_combinations(folder):
     text = TEXT.replace("search(0.001, 0.3; log)", "search(0.001, 0.1; log)")
     text = text.replace("search(2, 3, 4)", "search(2, 3; linear)")
-    for words, word in (("search(relu, tanh)", "relu"), ("search(true, false)", "false")):
-        text = text.replace(words, word)
+    for words, word in (("relu, tanh", "relu"), ("true, false", "false"), ("sgd, momentum", "sgd")):
+        text = text.replace(f"search({words})", word)
     (folder / "line.dl").write_text(text)
     result = specc.sweep("line.dl", sampler="grid", epochs=1)
-    assert len(result.trials) == 2 * 2 * 5
+    assert len(result.trials) == 2 * 5
     rates = {each.values["lr"] for each in result.trials}
     assert rates == {0.001, 0.003162, 0.01, 0.03162, 0.1}
-    assert set(result.importance()) <= {"hidden", "optimizer", "lr"}
+    assert set(result.importance()) <= {"hidden", "lr"}
 
 
 @pytest.mark.timeout(300)
 def test_a_killed_sweep_loses_no_trial_and_doubles_none(folder):
     text = TEXT.replace("search(0.001, 0.3; log)", "search(0.001, 0.02; log)")
     (folder / "line.dl").write_text(text)
-    first = command("line.dl", "--trials", "10", "--jobs", "2", "epochs=20")
+    first = command("line.dl", "--trials", "6", "--jobs", "2", "epochs=20")
     until = time.monotonic() + 120
-    while len(list(folder.glob("runs/line/*/run.json"))) < 4 and time.monotonic() < until:
+    while len(list(folder.glob("runs/line/*/run.json"))) < 3 and time.monotonic() < until:
         time.sleep(0.05)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     begun = [each["sweep"] for each in records(folder)]
     assert begun, "the sweep was killed before its first run"
-    output = finished(command("line.dl", "--trials", "10", "--jobs", "2", "epochs=20"))
+    output = finished(command("line.dl", "--trials", "6", "--jobs", "2", "epochs=20"))
     found = records(folder)
-    assert len(found) == 10, output
+    assert len(found) == 6, output
     assert [each["sweep"] for each in found][: len(begun)] == begun
-    assert len({json.dumps(each["sweep"], sort_keys=True) for each in found}) == 10
+    assert len({json.dumps(each["sweep"], sort_keys=True) for each in found}) == 6
     assert {each["status"] for each in found} == {"finished"}
-    assert "10 complete" in output
+    assert "6 complete" in output
 
 
 def test_an_orphan_is_taken_over_once(folder, monkeypatch):
@@ -201,7 +201,8 @@ def test_worse_trials_are_stopped(folder):
 
 def test_a_training_that_diverges_has_the_worst_value(folder):
     text = TEXT.replace("search(0.001, 0.3; log)", "search(0.01, 1e30)")
-    text = text.replace("search(2, 3, 4)", "3")
+    for words, word in (("2, 3, 4", "3"), ("relu, tanh", "relu"), ("true, false", "false")):
+        text = text.replace(f"search({words})", word)
     (folder / "line.dl").write_text(text)
     result = specc.sweep("line.dl", sampler="grid")
     wild = [each for each in result.trials if each.values["lr"] == "1e30"]

@@ -14,7 +14,7 @@ from specc.ir.show import show_graph, show_program
 from specc.source import Source
 
 ROOT = Path(__file__).parents[3]
-FOLDERS = ("models/*.dl", "tests/good/*/*.dl", "examples/**/*.dl")
+FOLDERS = ("models/*.dl", "tests/good/*.dl", "examples/**/*.dl")
 FILES = sorted(path for folder in FOLDERS for path in ROOT.glob(folder))
 
 

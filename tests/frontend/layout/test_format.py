@@ -64,7 +64,7 @@ def test_what_is_shipped_is_formatted(path):
 def test_random_spaces_line_breaks_and_comments_come_to_a_stable_layout():
     chance = random.Random(0)
     sources = [read_source(path) for path in SOUND if "tests" not in path.parts[-4:]]
-    for _ in range(300):
+    for _ in range(150):
         source = chance.choice(sources)
         tokens = lex(source, Report()).tokens[:-1]
         start = chance.randrange(max(1, len(tokens) - 200))
@@ -119,7 +119,7 @@ def test_random_changes_of_tokens_that_parse_come_to_a_stable_layout():
         "dense(3)",
         "f(a=1/2)",
     ]
-    for _ in range(600):
+    for _ in range(300):
         source = chance.choice(sources)
         tokens = lex(source, Report()).tokens[:-1]
         if not tokens:
@@ -133,7 +133,7 @@ def test_random_changes_of_tokens_that_parse_come_to_a_stable_layout():
         if not any(each.severity == "error" for each in parse(mutated)[1]):
             tried += 1
             assert_formats(mutated)
-    assert tried > 50
+    assert tried > 25
 
 
 # The layout
