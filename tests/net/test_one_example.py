@@ -54,8 +54,8 @@ NETWORKS = {
         """,
     "wide recurrent": """
         input x: float[steps, 48]
-        let both = concat(x -> lstm(200), x -> gru(210))
-        output both -> lstm(184) -> dense(37)
+        let both = concat(x -> lstm(200), x -> gru(300))
+        output both -> lstm(260) -> dense(37)
         """,
 }
 
