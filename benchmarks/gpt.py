@@ -3,16 +3,20 @@
     python -m benchmarks.gpt                 # both sizes, two threads; and letters a second
     python -m benchmarks.gpt --threads 1 --steps 20
 
-Both train the same model with AdamW on the same random text, in turns in one process, so other work
-on the machine slows both. PyTorch takes its fused optimizer, and its attention with
-`is_causal=True`, which needs no mask.
+Both train the same model with AdamW on the same random text, in turns, so other work on the machine
+slows both, each in a process of its own, as PyTorch's threads keep processors busy for a while
+after a step. PyTorch takes its fused optimizer, and its attention with `is_causal=True`, which
+needs no mask.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +26,7 @@ from specc import driver
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "gpt.dl"
 VOCABULARY = 65
+TURN, PAUSE = 5, 0.3  # steps of a turn, and the seconds until the next one
 # layers, heads, width, steps of the text, examples of a batch
 SIZES = ((4, 4, 128, 64, 12), (6, 6, 192, 128, 16))
 
@@ -120,6 +125,44 @@ def letters_per_second(count: int = 1000) -> float:
     return count / min(seconds[1:])
 
 
+def serve(
+    make: Callable[..., Callable], size: tuple[int, ...], threads: int, channel: Connection
+) -> None:
+    """Answer each number of steps with their seconds, until the number is 0."""
+    step = make(*size, threads)
+    *_, length, batch = size
+    random = np.random.default_rng(0)
+    while count := channel.recv():
+        seconds = []
+        for _ in range(count):
+            text = random.integers(0, VOCABULARY, (batch, length + 1))
+            x, y = np.ascontiguousarray(text[:, :-1]), np.ascontiguousarray(text[:, 1:])
+            start = time.perf_counter()
+            step(x, y)
+            seconds.append(time.perf_counter() - start)
+        channel.send(seconds)
+
+
+def in_turns(size: tuple[int, ...], threads: int, steps: int) -> dict[str, list[float]]:
+    """Return the seconds of each side's steps, taken in turns."""
+    processes = multiprocessing.get_context("spawn")
+    channels: dict[str, Connection] = {}
+    for name, make in (("specc", of_specc), ("pytorch", of_torch)):
+        channels[name], other = processes.Pipe()
+        processes.Process(target=serve, args=(make, size, threads, other), daemon=True).start()
+    times: dict[str, list[float]] = {name: [] for name in channels}
+    for number in range(-(-steps // TURN) + 1):
+        for name, channel in channels.items():
+            channel.send(TURN)
+            seconds = channel.recv()
+            if number:  # the first steps compile, and fill the caches
+                times[name] += seconds
+            time.sleep(PAUSE)
+    for channel in channels.values():
+        channel.send(0)
+    return times
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Training steps of a GPT against PyTorch's.")
     parser.add_argument("--threads", type=int, default=2)
@@ -127,18 +170,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for size in SIZES:
         layers, heads, width, length, batch = size
-        makers = {"specc": of_specc, "pytorch": of_torch}
-        steps = {name: made(*size, arguments.threads) for name, made in makers.items()}
-        random = np.random.default_rng(0)
-        times: dict[str, list[float]] = {name: [] for name in steps}
-        for number in range(arguments.steps + 3):
-            text = random.integers(0, VOCABULARY, (batch, length + 1))
-            x, y = np.ascontiguousarray(text[:, :-1]), np.ascontiguousarray(text[:, 1:])
-            for name, step in steps.items():
-                start = time.perf_counter()
-                step(x, y)
-                if number >= 3:
-                    times[name].append(time.perf_counter() - start)
+        times = in_turns(size, arguments.threads, arguments.steps)
         print(
             f"{layers} layers, {heads} heads, {width} wide, {length} steps, batch {batch},"
             f" {arguments.threads} threads"

@@ -102,7 +102,7 @@ class Take(WithKernel, WithoutArithmetic):
         return position == 1 or self.lead > 0
 
     def suits_tensor_parallel(self, node: Node) -> bool:
-        return _is_of_each_example(node)
+        return True
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
         x, index = types
@@ -203,7 +203,7 @@ class Put(WithKernel, WithoutArithmetic):
         return self.sum_batch
 
     def suits_tensor_parallel(self, node: Node) -> bool:
-        return _is_of_each_example(node)
+        return True
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
         if not self.sum_batch:
@@ -216,11 +216,6 @@ class Put(WithKernel, WithoutArithmetic):
     def arguments(self, types: Types, lanes: int) -> dict[str, int]:
         dy, index = types
         return _extents(self.size, self.lead, index, dy.shape[index.rank :], dy, lanes)
-
-
-def _is_of_each_example(node: Node) -> bool:
-    """Return whether a look-up selects within values of each example, such as its scores."""
-    return node.type.batched and all(each.type.batched for each in node.inputs)
 
 
 def _check_lead(lead: int, values: Type, index: Type) -> None:

@@ -133,7 +133,7 @@ class Iota(WithKernel, WithoutSteps, WithoutArithmetic):
         return Iota(result.shape[0])
 
     def suits_tensor_parallel(self, node: Node) -> bool:
-        return False
+        return True
 
     def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
         return kernels.iota

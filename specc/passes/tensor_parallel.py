@@ -1,13 +1,13 @@
 """Tensor parallelism: shards divide the work on the same examples, not the examples.
 
-    if suits(graph, batch, shards, vector): ...      # dense layers, few examples
+    if suits(graph, batch, shards, vector): ...      # few examples
     mode(group, lanes, shards, vector)               # "split", "rows", "lanes" or "single"
 
-The work on one example can be divided in no other way. For a few examples of dense layers tensor
-parallelism is faster than data parallelism. If the shards divide the examples, each reads all
-weights, some of which another shard has just updated, and has few examples to fill its vectors. If
-the shards divide the rows of the weights, each reads and updates only its own rows, has the vectors
-of all examples, and reads only activations of the others.
+The work on one example, or on the examples of a single vector, can be divided in no other way. For
+a few examples of dense layers, too, it is faster than data parallelism. If the shards divide the
+examples, each reads all weights, some of which another shard has just updated, and has few
+examples to fill its vectors. If the shards divide the rows of the weights, each reads and updates
+only its own rows, has the vectors of all examples, and reads only activations of the others.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def whole_lanes(batch: int, vector: int) -> int:
 def suits(graph: Graph, batch: int, shards: int, vector: int, worth: int = 1) -> bool:
     """Return whether tensor parallelism over so many shards is faster.
 
-    That needs dense layers with more weights than activations, and `worth` times as many
-    multiply-adds as pay for a barrier.
+    That needs `worth` times as many multiply-adds as pay for a barrier, and either examples that
+    fit in one vector, or dense layers with more weights than activations.
     """
     lanes = whole_lanes(batch, vector)
     if lanes > MOST_VECTORS * vector * shards or not all(
@@ -50,15 +50,23 @@ def suits(graph: Graph, batch: int, shards: int, vector: int, worth: int = 1) ->
     ):
         return False
     products = [node for node in graph.nodes if isinstance(node.op, Contract)]
-    if not products or not all(map(_is_dense, products)):
-        return False
     extents = [tuple(map(sizes.bound, node.op_as(Contract).extents)) for node in products]
     weights = sum(map(sizes.count, extents))
+    if not products or weights * lanes < worth * WORTH_MEETING * shards * len(products):
+        return False
+    if lanes == vector:
+        return not any(map(_has_windows, products))
     activations = sum(map(sum, extents)) * lanes
-    return (
-        weights >= WEIGHTS * activations
-        and weights * lanes >= worth * WORTH_MEETING * shards * len(products)
-    )
+    return all(map(_is_dense, products)) and weights >= WEIGHTS * activations
+
+
+def _has_windows(node: Node) -> bool:
+    """Return whether a contraction adds indices, as a convolution does.
+
+    One thread computes it by Winograd's algorithm, which has fewer multiply-adds.
+    """
+    op = node.op_as(Contract)
+    return any(len(each.terms) > 1 for map_ in (op.left, op.right, op.out) for each in map_)
 
 
 def _is_dense(node: Node) -> bool:
@@ -174,10 +182,8 @@ def by_channels(group: Group, lanes: int) -> bool:
         batched = [each.type.batched for each in node.inputs]
         if sum(batched) != 1 or not node.type.batched:
             return False
-        if (
-            node.type.rank != 3
-        ):  # for one example the tiles choose the parts, which need not be even
-            return lanes > 1
+        if lanes == 1 and node.type.rank != 3:
+            return False  # the tiles choose the parts, which need not be even
         of_weights, of_image = used if batched[1] else used[::-1]
         channel, *places = op.out
         return any(

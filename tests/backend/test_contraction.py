@@ -297,6 +297,34 @@ def test_products_of_two_values_of_each_example_agree_with_the_reference(sizes, 
         found.check(loaded([found]))
 
 
+@pytest.mark.parametrize("parts", [2, 3, 4])
+@pytest.mark.parametrize("sizes", [(9, 9, 1), (1, 40, 16), (13, 2, 5), (3, 3, 8, 11), (33, 17, 6)])
+def test_parts_of_a_product_of_two_values_make_all_of_it(sizes, parts):
+    for role, node in of_each_example(*sizes).items():
+        made = [
+            Case(node, "float32", None, 32, 1, part=Part(number, parts)) for number in range(parts)
+        ]
+        assert len({each.plan is None for each in made}) == 1, role  # no part is left out
+        if made[0].plan is not None:
+            first, *others = made
+            first.check(loaded(made), also=[each.plan for each in others])
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+@pytest.mark.parametrize("steps", [1, 2, 7, 24])
+def test_parts_of_a_product_of_many_steps_and_examples_make_all_of_it(steps, parts):
+    for setting in (("float32", None, 16), ("float32", 256, 24), ("float64", None, 16)):
+        for role in ("forward", "input"):
+            node = roles(*dense_of_steps(steps, 37, 20))[role]
+            made = [
+                Case(node, *setting, 1, part=Part(number, parts), examples=setting[-1] - 3)
+                for number in range(parts)
+            ]
+            made = [each for each in made if each.plan is not None]
+            first, *others = made
+            first.check(loaded(made), also=[each.plan for each in others])
+
+
 def test_loops_compute_products_of_few_terms_of_each_example():
     assert Case(of_each_example(3, 2, 1)["forward"], *SETTINGS[0]).plan is None
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from specc.backend.contraction.tiling import Linear, Operand, Part, even_part, run_of
+from specc.backend.contraction.tiling import (
+    Linear,
+    LoopAxis,
+    Operand,
+    Part,
+    even_part,
+    part_of,
+    run_of,
+)
 from specc.ops.contract import Affine, Contract, Map, index
 from specc.ops.shape import c_strides
 
@@ -16,6 +25,34 @@ def test_parts_follow_each_other_without_gap_or_overlap(size, parts):
     assert [each for start, end in found for each in range(start, end)] == list(range(size))
     lengths = [end - start for start, end in found]
     assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize("parts", [2, 3, 5])
+@pytest.mark.parametrize("sizes", [(1,), (9,), (1, 1, 1, 1), (4, 1, 6), (2, 2, 2, 1, 40)])
+def test_parts_have_each_position_or_row_once(sizes, parts):
+    rows = LoopAxis(6, (7, 0, 5))
+    groups = [(number, np.full((size, 3), 100 * number)) for number, size in enumerate(sizes)]
+    for number, (_, positions) in enumerate(groups):
+        positions[:, 0] += np.arange(sizes[number])
+    made = [part_of(rows, groups, Part(number, parts)) for number in range(parts)]
+    found = [
+        (taps, *place, *(row * step for step in rows.steps))
+        for own, own_groups in made
+        for taps, positions in own_groups
+        for place in positions.tolist()
+        for row in range(own.size)
+    ]
+    found = [(each[0], each[1] + each[4], each[3] + each[6]) for each in found]
+    wanted = [
+        (taps, place[0] + 7 * row, place[2] + 5 * row)
+        for taps, positions in groups
+        for place in positions.tolist()
+        for row in range(6)
+    ]
+    assert sorted(found) == sorted(wanted)
+    if sum(sizes) >= parts:
+        counts = [sum(len(positions) for _, positions in own) for _, own in made]
+        assert max(counts) - min(counts) <= 1
 
 
 def run(op: Contract, *shapes: tuple[int, ...]) -> tuple[tuple[int, ...], int, int]:

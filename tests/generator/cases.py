@@ -81,13 +81,15 @@ NEEDS = {
 }
 PRECISION = "precision = bfloat16"
 ROUNDED = 0.2  # the part of the trained programs that have it
+BY_ROWS = 0.2  # the part of the programs that are divided by rows, if they can be
 SPECIALS = ("ties", "zeros", "nan", "inf", "denormal", "large")
 
 
 @dataclass(frozen=True)
 class Case:
     """A program, and how it is run. `stages` names methods of the comparison in `verdict`. Values
-    are computed in chunks of `cut` rows wherever they can be, or by the usual limits if it is 0."""
+    are computed in chunks of `cut` rows wherever they can be, or by the usual limits if it is 0.
+    With `team` even small programs are divided by rows, if they can be."""
 
     program: Program
     seed: int
@@ -102,6 +104,7 @@ class Case:
     off: tuple[str, ...] = field(default=())
     small: bool = False
     cut: int = 0
+    team: bool = False
 
     @property
     def text(self) -> str:
@@ -110,7 +113,7 @@ class Case:
             f"# seed {self.seed}{' (small)' * self.small}: {self.rows} rows in"
             f" batches of {self.batch}, {self.threads}"
             f" threads, {self.dtype}, special numbers: {self.special or 'none'};"
-            f"{f' chunks of {self.cut} rows;' * bool(self.cut)}"
+            f"{f' chunks of {self.cut} rows;' * bool(self.cut)}{' by rows;' * self.team}"
             f" forward of {', '.join(map(str, self.forward))} rows\n"
         )
         return facts + self.program.text
@@ -166,12 +169,14 @@ def case(
     is_rounded = bool(program.train) and random.Random(f"rounded {seed}").random() < ROUNDED
     if is_rounded and "bfloat16" not in off:
         program = replace(program, train=(*program.train, PRECISION))
+    threads, by_rows = rng.choice((1, 1, 2)), random.Random(f"team {seed}")
+    team = by_rows.random() < BY_ROWS
     return Case(
         program,
         seed,
         rows,
         batch,
-        rng.choice((1, 1, 2)),
+        by_rows.choice((2, 3)) if team else threads,
         dtype,
         special,
         forward,
@@ -179,6 +184,7 @@ def case(
         rng.random() < 0.1 and PRECISION not in program.train,  # a rounded loss is made of steps
         tuple(sorted(off)),
         small,
+        team=team,
     )
 
 
@@ -202,6 +208,7 @@ def case_of_pairs(seed: int) -> Case:
         forward=(1, batch + 1),
         stages=("forward", "gradients", "step", "evaluate"),
         cut=rng.choice((1, 2, 3)),
+        team=random.Random(f"team of pairs {seed}").random() < BY_ROWS,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import specc
@@ -14,6 +14,7 @@ from specc.passes.layout import HeldMemory, Layout, Packed, packed
 MODELS = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "models"
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 30), st.integers(1, 15)), max_size=25))
 def test_no_two_spans_share_memory_while_both_are_held(drawn):
     spans = [HeldMemory(64 * size, start, start + length) for size, start, length in drawn]

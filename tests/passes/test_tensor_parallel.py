@@ -18,6 +18,7 @@ from specc.pipeline import Kind
 from specc.recipe import Column
 from specc.source import Source
 
+VECTOR = this_machine().lanes("float64")
 NETWORKS = {
     "classes": (
         """input x: float[131] target y: class(7)
@@ -78,6 +79,33 @@ NETWORKS = {
         """input x: float[250] target y: class(333)
         let w = x -> dense(260) -> relu -> dense(333) output softmax(w) loss cross_entropy(w, y)""",
         40,
+    ),
+    "attention": (
+        """input x: class(31)[time] target y: class(31)[time]
+        let h = x -> embed(32) -> learned_positions -> transformer(heads=2, causal=true)
+        let s = h -> layernorm -> dense(31) output s loss cross_entropy(s, y)""",
+        VECTOR,
+    ),
+    "products of two values": (
+        """input q: float[20] input k: float[37, 20] target y: float[20]
+        let s[u] = sum(i: q[i] * k[u, i]) / 5
+        let a[u] = softmax(u: s[u])
+        let w[i] = sum(u: a[u] * k[u, i])
+        let z = w -> dense(64) -> tanh -> dense(20) output z loss mse(z, y)""",
+        VECTOR - 1,
+    ),
+    "one step": (
+        """input x: float[1, 40] target y: float[1, 9]
+        param u: float[60, 40] = normal param v: float[9, 60] = normal
+        let h[t, i] = tanh(sum(j: u[i, j] * x[t, j]))
+        let w[t, i] = sum(j: v[i, j] * h[t, j]) output w loss mse(w, y)""",
+        VECTOR,
+    ),
+    "a table": (
+        """input x: class(50) input z: float[70] target y: class(5)
+        let w = concat(x -> embed(80), z) -> dense(90) -> relu -> dense(5) output w
+        loss cross_entropy(w, y)""",
+        2 * VECTOR + 1,
     ),
 }
 OPTIMIZERS = ["sgd(lr=0.1)", "momentum(lr=0.05)", "adam(lr=0.003)"]
@@ -189,8 +217,8 @@ OTHERS = {
         loss cross_entropy(w, y)""",
     "recurrent": """input x: float[time, 40] target y: class(5)
         let w = x -> rnn(60) -> last -> dense(5) output w loss cross_entropy(w, y)""",
-    "embedding": """input x: class(50) target y: class(5)
-        let w = x -> embed(80) -> relu -> dense(5) output w loss cross_entropy(w, y)""",
+    "steps of many examples": """input x: float[time, 40] target y: float[time, 9]
+        let w = x -> dense(60) -> tanh -> dense(9) output w loss mse(w, y)""",
 }
 
 

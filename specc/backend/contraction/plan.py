@@ -64,6 +64,7 @@ def plan_contraction(problem: Problem) -> ContractionPlan | None:
     )
     # each form has its own way to divide the result, so all parts use the form of the first part
     part = problem.part
+    assert not part.even or problem.has_rows_first, problem
     leading = problem if part.even else replace(problem, part=replace(part, number=0))
     found = candidates(leading)
     if not found:

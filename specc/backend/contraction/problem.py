@@ -155,6 +155,12 @@ class Problem:
         """The start and the end of the part of the result that is read, by the axis' expression."""
         return dict(zip(narrowed(self.contract).out, self.wanted or (), strict=False))
 
+    @property
+    def has_rows_first(self) -> bool:
+        """Whether the first axis of the result is the axis of the rows of the weights."""
+        indices = {i for i, _ in self.op.out[0].terms} if self.op.out else set()
+        return indices <= set(rows_of(self.op, self.operands).indices)
+
     @cached_property
     def taps(self) -> tuple[LoopAxis, list]:
         """The rows and the tap groups of the part that is computed (see `taps_and_positions`)."""

@@ -348,11 +348,18 @@ def even_part(size: int, part: Part) -> tuple[int, int]:
 
 
 def part_of(rows: LoopAxis, groups: list, part: Part) -> tuple[LoopAxis, list]:
-    """Return the rows and the tap groups of one part of the result."""
-    if not part.even:
-        return rows, [
-            (taps, positions[slice(*even_part(len(positions), part))]) for taps, positions in groups
-        ]
+    """Return the rows and the tap groups of one part of the result.
+
+    It has its share of each group's positions, or of the rows if there are too few positions.
+    """
+    if not part.even and sum(len(positions) for _, positions in groups) >= part.parts:
+        own, before = [], 0
+        for taps, positions in groups:
+            # count from the first group on, so that groups of one position go to parts in turn
+            (first, last), done = even_part(before + len(positions), part), even_part(before, part)
+            own.append((taps, positions[first - done[0] : last - done[1]]))
+            before += len(positions)
+        return rows, [(taps, positions) for taps, positions in own if len(positions)]
     start, count = share(rows.size, part.number, part.parts)
     shift = start * np.array(rows.steps)
     return replace(rows, size=count), [(taps, positions + shift) for taps, positions in groups]

@@ -7,6 +7,7 @@ and columns c has a vector of lanes for each sum, and both operands are read wit
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,14 @@ from specc.backend.contraction.gradient import LONGEST
 from specc.backend.contraction.loops.batched import batched_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, merged, offsets
+from specc.backend.contraction.tiling import (
+    ContractionPlan,
+    LoopAxis,
+    Part,
+    even_part,
+    merged,
+    offsets,
+)
 
 # The most rows and columns of a tile are few, because each shape is one more kernel to compile.
 _SIZES = (1, 2, 3, 4)
@@ -32,7 +40,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     op, target = problem.op, problem.target
     operands = left, right, out = problem.operands
     kept = set(out.steps)
-    if problem.part.parts > 1 or not problem.is_plain:
+    if not problem.is_plain:
         return
     rows = _longest(merged(op, [i for i in kept if i not in right], operands))
     columns = _longest(merged(op, [i for i in kept if i not in left], operands))
@@ -41,6 +49,9 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     positions = offsets(merged(op, others, operands), 3) + start
     taps = offsets(merged(op, [i for i in problem.indices if i not in kept], operands), 3)
     vectors = problem.lanes // target.width
+    # the parts differ by a row, but the same tiles must fit all of them
+    fewest = [problem.part.parts if each is _divided(rows, columns, positions) else 1
+              for each in (rows, columns)]  # fmt: skip
 
     def cycles(shape: tuple[int, int]) -> float:
         r, c = shape
@@ -48,24 +59,44 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         return vectors * tiles * (len(taps) * max(r * c, r + c) / 2 * 1.2 + r * c + _START)
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
+        own_rows, own_columns, own = _part_of(rows, columns, positions, problem.part)
         # fmt: off
         parameters = (
             left.name, right.name, "out", "left_at", "right_at", len(taps), "positions",
-            len(positions), rows.size, rows.steps[0], rows.steps[2], columns.size,
+            len(own), own_rows.size, rows.steps[0], rows.steps[2], own_columns.size,
             columns.steps[1], columns.steps[2], problem.lanes, LONGEST,
         )
         # fmt: on
         tables = {
             "left_at": np.ascontiguousarray(taps[:, 0]),
             "right_at": np.ascontiguousarray(taps[:, 1]),
-            "positions": np.ascontiguousarray(positions),
+            "positions": np.ascontiguousarray(own),
         }
         return ContractionPlan(batched_kernel(target, shape), parameters, tables)
 
     in_loops = vectors * len(positions) * rows.size * columns.size * len(taps) * _LOOPS
-    for shape in shapes(target):
-        if shape[0] <= rows.size and shape[1] <= columns.size and cycles(shape) <= in_loops:
-            yield Candidate(shape, cycles(shape), partial(build, shape))
+    for r, c in shapes(target):
+        fits = r <= rows.size // fewest[0] and c <= columns.size // fewest[1]
+        if fits and cycles((r, c)) <= in_loops:
+            yield Candidate((r, c), cycles((r, c)), partial(build, (r, c)))
+
+
+def _divided(rows: LoopAxis, columns: LoopAxis, positions: np.ndarray) -> LoopAxis | None:
+    """Return the longest axis, which the parts divide; None if they divide the positions."""
+    longest = rows if rows.size >= columns.size else columns
+    return longest if longest.size >= len(positions) else None
+
+
+def _part_of(
+    rows: LoopAxis, columns: LoopAxis, positions: np.ndarray, part: Part
+) -> tuple[LoopAxis, LoopAxis, np.ndarray]:
+    """Return one part of the result."""
+    axis = _divided(rows, columns, positions)
+    if axis is None:
+        return rows, columns, positions[slice(*even_part(len(positions), part))]
+    first, last = even_part(axis.size, part)
+    own, shifted = replace(axis, size=last - first), positions + first * np.array(axis.steps)
+    return (own, columns, shifted) if axis is rows else (rows, own, shifted)
 
 
 def _longest(axes: list[LoopAxis]) -> LoopAxis:
