@@ -2,8 +2,9 @@
 
     prediction_batch(10_000, vector=16, shards=2, planned=planned, item=4, near=1 << 20)  # 256
 
-Large batches read the weights less often, but their activations must fit in the L2 cache. So large
-images are predicted one vector of lanes at a time, and flat examples up to eight. A loop over time
+Large batches read the weights less often, but their activations must fit in a part of the L2 cache,
+beside the rows that are read and the weights. So large images are predicted one vector of lanes at
+a time, and flat examples up to eight. A loop over time
 steps reads its weights in each step, so it takes at least two vectors.
 """
 
@@ -16,6 +17,7 @@ from specc.ops.leaf import Input, Role
 from specc.ops.views import root_of
 
 MOST = 8  # most vectors of lanes; more were never faster
+SHARE = 1 / 3  # the activations' part of the L2 cache (measured, see benchmarks/LOG.md)
 USES = 2  # how often each activation moves through memory: written once, read once
 
 
@@ -29,10 +31,11 @@ def prediction_batch(
     unit = vector * min(shards, -(-rows // vector))
     whole = min(MOST, 1 << (-(-rows // unit) - 1).bit_length())
     plan = planned(unit * whole)
-    if whole == 1 or plan.arena_bytes <= near:
+    most = SHARE * near
+    if whole == 1 or plan.arena_bytes <= most:
         return unit * whole
     fewer = 2 if any(step.group.kind == GroupKind.LOOP for step in plan.steps) else 1
-    while plan.arena_bytes * 2 * fewer <= near * whole:
+    while plan.arena_bytes * 2 * fewer <= most * whole:
         fewer *= 2
     weights = item * sum(
         node.type.bound_elements
