@@ -26,7 +26,8 @@ from specc.passes.regions import CutLimits
 from specc.pipeline import Job, Kind
 from specc.source import Source
 
-USUAL, BLOCK, LONG, PAIRS = 120, 15, 20_000, 15
+USUAL, BLOCK, LONG, PAIRS = 300, 15, 20_000, 15
+ONCE_WRONG = (7000150,)  # one of five programs from here on failed once
 UNMENDED: frozenset[str] = frozenset()
 """Features of which bugs are known."""
 
@@ -53,7 +54,7 @@ def cut_case(seed: int) -> Case:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, PAIRS, 5))
+@pytest.mark.parametrize("first", [*range(0, PAIRS, 5), *ONCE_WRONG])
 @pytest.mark.parametrize("make", [case_of_pairs, cut_case])
 def test_programs_in_chunks_compute_what_the_interpreter_computes(make, first, child):
     report = run(range(first, first + 5), make=make, child=child)
@@ -76,9 +77,8 @@ def is_cut(seed: int) -> bool:
     return chunk(graph, CutLimits(1, 0, made.cut)) is not graph
 
 
-def test_values_of_most_programs_with_pairs_of_steps_are_cut():
-    # stages that wait for each other stay whole
-    assert sum(map(is_cut, range(40))) >= 30
+def test_values_of_programs_with_pairs_of_steps_are_cut():
+    assert all(map(is_cut, range(40)))
 
 
 @pytest.mark.long

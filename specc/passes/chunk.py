@@ -44,7 +44,7 @@ def chunk(graph: Graph, limits: CutLimits | None = None) -> Graph:
     """Return the graph in which large values are computed some rows at a time."""
     limits = limits or regions.LIMITS
     found = stages(graph, limits)
-    return (_rebuilt(graph, found, limits.rows) if found else None) or graph
+    return _rebuilt(graph, found, limits.rows) if found else graph
 
 
 def chunks(rows: int, most: int) -> Iterator[tuple[int, int]]:
@@ -54,11 +54,8 @@ def chunks(rows: int, most: int) -> Iterator[tuple[int, int]]:
         yield start, min(size, rows - start)
 
 
-def _rebuilt(graph: Graph, found: list[Stage], most: int) -> Graph | None:
-    """Return the graph with the chunks of each stage in place of its values.
-
-    None if two stages wait for each other.
-    """
+def _rebuilt(graph: Graph, found: list[Stage], most: int) -> Graph:
+    """Return the graph with the chunks of each stage in place of its values."""
     stage_of = {node: stage for stage in found for node in (*stage.kept, *stage.sums)}
     new: dict[Node, Node] = {}
     opened: set[Stage | Node] = set()
@@ -75,8 +72,9 @@ def _rebuilt(graph: Graph, found: list[Stage], most: int) -> Graph | None:
                 stack.pop()
             elif waiting:
                 opened.add(stage or node)
-                if any((stage_of.get(each) or each) in opened for each in waiting):
-                    return None
+                assert not any((stage_of.get(each) or each) in opened for each in waiting), (
+                    "two stages wait for each other (a bug of specc)"
+                )
                 stack += waiting
             elif stage:
                 new.update(_Chunks(stage, new, example).made(most))

@@ -28,7 +28,10 @@ def prepare(graph: Graph, own_memory: bool = False) -> Graph:
     With `own_memory` every output is computed into memory of its own, and is never only a view.
     """
 
-    def reduce_shards(node: Node) -> Node:
+    graph = _sums_of_rows(graph)
+    read = _read(graph)
+
+    def reduce_shards(old: Node, node: Node) -> Node:
         partial = node.op.sums_batch
         if isinstance(node.op, Concat) and all(
             isinstance(each.op, AllReduce) for each in node.inputs
@@ -38,11 +41,15 @@ def prepare(graph: Graph, own_memory: bool = False) -> Graph:
             node, partial = Node(node.op, tuple(parts), node.type, node.origin), True
         if isinstance(node.op, After):  # it waits for the shards' partial sums, not for the sum
             value, *others = node.inputs
-            parts = (each.inputs[0] if isinstance(each.op, AllReduce) else each for each in others)
+            parts = (
+                now.inputs[0] if isinstance(now.op, AllReduce) else now
+                for each, now in zip(old.inputs[1:], others, strict=True)
+                if each in read
+            )
             return Node(node.op, (value, *parts), node.type, node.origin)
         return apply(AllReduce(), node) if partial else node
 
-    graph = rewrite(_sums_of_rows(graph), reduce_shards)
+    graph = rebuild(graph, reduce_shards)
 
     def copy(node: Node) -> Node:
         if isinstance(node.op, Reshape) and not in_c_order(node.inputs[0]):
@@ -79,6 +86,18 @@ def prepare(graph: Graph, own_memory: bool = False) -> Graph:
             node = apply(Copy(), node)
         outputs[name] = node
     return Graph(outputs) if own_memory else _prepare_loops(Graph(outputs))
+
+
+def _read(graph: Graph) -> set[Node]:
+    """Return the nodes that others read, or that are outputs: not those that are only awaited."""
+    found: set[Node] = set()
+    stack = list(graph.outputs.values())
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            stack += node.inputs[:1] if isinstance(node.op, After) else node.inputs
+    return found
 
 
 def _with_old_values(graph: Graph) -> Graph:

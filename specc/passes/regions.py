@@ -283,9 +283,10 @@ def _levels(graph: Graph, region_of: Mapping[Node, Region]) -> dict[Node, int]:
     level: dict[Node, int] = {}
     for node in graph.nodes:
         region = region_of.get(node)
-        beside = (
-            {each for each, _, is_beside in region.reads(node) if is_beside} if region else set()
-        )
+        # an input that is read as a whole too, as z in z @ z.T, is not computed beside the node
+        reads = list(region.reads(node)) if region else []
+        whole = {each for each, _, is_beside in reads if not is_beside}
+        beside = {each for each, _, _ in reads} - whole
         level[node] = max(
             (level[each] + (each in region_of and each not in beside) for each in node.inputs),
             default=0,

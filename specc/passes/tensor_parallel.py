@@ -180,7 +180,7 @@ def by_channels(group: Group, lanes: int) -> bool:
             {i for expression in map_ for i, _ in expression.terms} for map_ in (op.left, op.right)
         ]
         batched = [each.type.batched for each in node.inputs]
-        if sum(batched) != 1 or not node.type.batched:
+        if sum(batched) != 1 or not node.type.batched or not op.out:
             return False
         if lanes == 1 and node.type.rank != 3:
             return False  # the tiles choose the parts, which need not be even

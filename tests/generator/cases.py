@@ -89,7 +89,7 @@ SPECIALS = ("ties", "zeros", "nan", "inf", "denormal", "large")
 class Case:
     """A program, and how it is run. `stages` names methods of the comparison in `verdict`. Values
     are computed in chunks of `cut` rows wherever they can be, or by the usual limits if it is 0.
-    With `team` even small programs are divided by rows, if they can be."""
+    With `by_rows` even small programs are divided by rows, if they can be."""
 
     program: Program
     seed: int
@@ -104,7 +104,7 @@ class Case:
     off: tuple[str, ...] = field(default=())
     small: bool = False
     cut: int = 0
-    team: bool = False
+    by_rows: bool = False
 
     @property
     def text(self) -> str:
@@ -113,7 +113,7 @@ class Case:
             f"# seed {self.seed}{' (small)' * self.small}: {self.rows} rows in"
             f" batches of {self.batch}, {self.threads}"
             f" threads, {self.dtype}, special numbers: {self.special or 'none'};"
-            f"{f' chunks of {self.cut} rows;' * bool(self.cut)}{' by rows;' * self.team}"
+            f"{f' chunks of {self.cut} rows;' * bool(self.cut)}{' by rows;' * self.by_rows}"
             f" forward of {', '.join(map(str, self.forward))} rows\n"
         )
         return facts + self.program.text
@@ -169,14 +169,14 @@ def case(
     is_rounded = bool(program.train) and random.Random(f"rounded {seed}").random() < ROUNDED
     if is_rounded and "bfloat16" not in off:
         program = replace(program, train=(*program.train, PRECISION))
-    threads, by_rows = rng.choice((1, 1, 2)), random.Random(f"team {seed}")
-    team = by_rows.random() < BY_ROWS
+    threads, other = rng.choice((1, 1, 2)), random.Random(f"by rows {seed}")
+    by_rows = other.random() < BY_ROWS
     return Case(
         program,
         seed,
         rows,
         batch,
-        by_rows.choice((2, 3)) if team else threads,
+        other.choice((2, 3)) if by_rows else threads,
         dtype,
         special,
         forward,
@@ -184,7 +184,7 @@ def case(
         rng.random() < 0.1 and PRECISION not in program.train,  # a rounded loss is made of steps
         tuple(sorted(off)),
         small,
-        team=team,
+        by_rows=by_rows,
     )
 
 
@@ -208,7 +208,7 @@ def case_of_pairs(seed: int) -> Case:
         forward=(1, batch + 1),
         stages=("forward", "gradients", "step", "evaluate"),
         cut=rng.choice((1, 2, 3)),
-        team=random.Random(f"team of pairs {seed}").random() < BY_ROWS,
+        by_rows=random.Random(f"pairs by rows {seed}").random() < BY_ROWS,
     )
 
 

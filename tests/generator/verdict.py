@@ -19,7 +19,7 @@ from specc.ops.leaf import Input
 from specc.ops.peers import Peers, bind_batch
 from specc.ops.random import Uniform
 from specc.ops.reduce import BatchMean
-from specc.passes import lower, regions, team
+from specc.passes import lower, regions, tensor_parallel
 from specc.passes.regions import CutLimits
 from specc.pipeline import Kind
 from specc.source import Source
@@ -28,7 +28,10 @@ from .cases import Case, numbers
 from .oracle import Oracle
 
 # The work that is divided by rows: usually much, and next to none where a case asks for it.
-USUAL = {name: getattr(team, name) for name in ("WORTH_MEETING", "PRODUCTS_FROM", "SPLIT_FROM")}
+USUAL = {
+    name: getattr(tensor_parallel, name)
+    for name in ("WORTH_MEETING", "PRODUCTS_FROM", "SPLIT_FROM")
+}
 SMALLEST = 2
 
 
@@ -55,7 +58,7 @@ class _Comparison:
         # with a ratio of 0 every value is large enough
         regions.LIMITS = CutLimits(1, 0, case.cut) if case.cut else CutLimits()
         for name, usual in USUAL.items():
-            setattr(team, name, SMALLEST if case.team else usual)
+            setattr(tensor_parallel, name, SMALLEST if case.by_rows else usual)
         self.program = driver.load(Source("x.dl", case.program.text))
         self.net = specc.compile(
             self.program,

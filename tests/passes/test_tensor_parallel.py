@@ -94,6 +94,11 @@ NETWORKS = {
         let z = w -> dense(64) -> tanh -> dense(20) output z loss mse(z, y)""",
         VECTOR - 1,
     ),
+    "a number": (
+        """input x: float[300] target y: float[] param p: float[300] = normal
+        let w = p @ (x -> dense(300) -> tanh) output w loss mse(w, y)""",
+        5,
+    ),
     "one step": (
         """input x: float[1, 40] target y: float[1, 9]
         param u: float[60, 40] = normal param v: float[9, 60] = normal
