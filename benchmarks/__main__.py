@@ -220,6 +220,8 @@ def _disagreeing(found: dict[str, dict], what: str) -> list[str]:
 
 
 def _machine() -> dict:
+    from specc.backend.machine import this_machine
+
     name = platform.processor()
     try:
         with open("/proc/cpuinfo") as file:
@@ -229,7 +231,8 @@ def _machine() -> dict:
     except (OSError, StopIteration):
         pass
     return {"processor": name, "processors": os.cpu_count(), "system": platform.system(),
-            "python": platform.python_version(), "load": os.getloadavg()}  # fmt: skip
+            "python": platform.python_version(), "load": os.getloadavg(),
+            "vector_bits": this_machine().vector_bits}  # fmt: skip
 
 
 def _versions() -> dict[str, str]:

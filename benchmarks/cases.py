@@ -32,7 +32,6 @@ class Case:
     products: tuple[int, ...]
     optimizer: str = "momentum"
     first: int = 1
-    dominated: bool = False  # by its products: must reach 70 % of the peak
     rows: int = 1024
     folder: Path = MODELS
 
@@ -84,10 +83,10 @@ def _recurrent(steps: int, gates: int, *widths: int, classes: int = 65) -> tuple
 _ALL = (
     Case("tiny", 32, (2 * 16, 16 * 16, 16 * 3)),
     Case("mlp128", 64, (784 * 128, 128 * 10)),
-    Case("mlp512", 128, (784 * 512, 512 * 512, 512 * 10), dominated=True),
+    Case("mlp512", 128, (784 * 512, 512 * 512, 512 * 10)),
     Case("lenet", 64, (_conv(1, 6, 5, 28), _conv(6, 16, 5, 10), 400 * 120, 120 * 84, 84 * 10)),
     Case("vgg", 64, (_conv(3, 32, 3, 32), _conv(32, 32, 3, 32), _conv(32, 64, 3, 16),
-                     _conv(64, 64, 3, 16), 4096 * 256, 256 * 10), dominated=True, rows=512),
+                     _conv(64, 64, 3, 16), 4096 * 256, 256 * 10), rows=512),
     Case("resnet", 64, (_conv(3, 16, 3, 32), _conv(16, 16, 3, 32), _conv(16, 16, 3, 32),
                         _conv(16, 32, 3, 16), _conv(32, 32, 3, 16), _conv(16, 32, 1, 16),
                         _conv(32, 64, 3, 8), _conv(64, 64, 3, 8), _conv(32, 64, 1, 8), 640),
@@ -95,7 +94,7 @@ _ALL = (
     Case("autoencoder", 64, (784 * 256, 256 * 32, 32 * 256, 256 * 784), "adam"),
     Case("sentiment", 64, (64 * 64, 64 * 2), "adam", first=0),
     Case("rnn", 32, _recurrent(50, 1, 128, 128), first=0),
-    Case("lstm", 32, _recurrent(50, 4, 128, 128), first=0, dominated=True),
+    Case("lstm", 32, _recurrent(50, 4, 128, 128), first=0),
     Case("lstm2", 50, _recurrent(50, 4, 256, 256, 256), first=0),
 )  # fmt: skip
 

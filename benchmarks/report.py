@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-from benchmarks.cases import CASES
-
 NAMES = {
     "specc": "specc",
     "pytorch": "PyTorch",
@@ -17,10 +15,13 @@ NAMES = {
 }
 BATCHES = ("1", "256")
 
-# The goals.
-EACH, MEAN, OF_PEAK = 1.1, 2.5, 0.7
-COLD = {"lenet": 3.0, "resnet": 8.0}
-WARM, SCALING, SCALING_FROM = 0.6, 1.8, 1e-3
+# The goals. The first two are those of training: for each model, and in the mean; those with
+# vectors of 256 bits are lower.
+EACH, MEAN = (1.3, 1.0), (3.3, 2.5)
+OF_PEAK = {"mlp128": 0.8, "mlp512": 0.92, "lenet": 0.86, "lstm": 0.82, "lstm2": 0.8}
+INFERENCE = 1.5
+COLD, WARM = {"lenet": 2.0, "resnet": 3.0}, {"lenet": 0.3, "resnet": 0.4}
+SCALING, SCALING_FROM = 1.8, 1e-3
 
 
 def progress(case, threads: int, kind: str, found: dict, seconds: float) -> str:
@@ -168,15 +169,17 @@ def _ratios(found: dict) -> list[float | None]:
 def goals(found: dict) -> list[str]:
     """A line each: `yes` or `no`, and what is below."""
     lines = []
+    narrow = found["machine"].get("vector_bits") == 256
+    least, in_the_mean = EACH[narrow], MEAN[narrow]
     for threads, limits in found["limits"].items():
         results = [each for each in found["results"] if str(each["threads"]) == threads]
         ratios = {each["model"]: r for each in results if (r := ratio(each.get("training", {})))}
         if ratios:
-            low = [f"{name} {r:.2f}" for name, r in ratios.items() if r < EACH]
+            low = [f"{name} {r:.2f}" for name, r in ratios.items() if r < least]
             lines.append(
                 _goal(
                     not low,
-                    f"{threads} threads: a training step at least {EACH} times as"
+                    f"{threads} threads: a training step at least {least} times as"
                     " fast as the best peer's",
                     low,
                 )
@@ -184,22 +187,20 @@ def goals(found: dict) -> list[str]:
             mean = _mean(ratios.values())
             lines.append(
                 _goal(
-                    mean >= MEAN,
-                    f"{threads} threads: {MEAN} times in the geometric mean",
+                    mean >= in_the_mean,
+                    f"{threads} threads: {in_the_mean} times in the geometric mean",
                     [f"{mean:.2f}"],
                 )
             )
-        shares = {each["model"]: share for each in results if CASES[each["model"]].dominated
-                  and (share := of_peak(each, limits))}  # fmt: skip
-        if shares:
-            low = [f"{name} {share:.0%}" for name, share in shares.items() if share < OF_PEAK]
-            lines.append(
-                _goal(
-                    not low,
-                    f"{threads} threads: {OF_PEAK:.0%} of the peak where products dominate",
-                    low,
-                )
-            )
+        shares = {
+            each["model"]: share
+            for each in results
+            if each["model"] in OF_PEAK and (share := of_peak(each, limits))
+        }
+        for name, share in shares.items():
+            most = OF_PEAK[name]
+            text = f"{threads} threads: {name} at {most:.0%} of the peak"
+            lines.append(_goal(share >= most, text, [f"{share:.0%}"]))
         for i, batch in enumerate(BATCHES):
             ratios = {
                 each["model"]: r
@@ -208,12 +209,21 @@ def goals(found: dict) -> list[str]:
             }
             if ratios:
                 low = [f"{name} {r:.2f}" for name, r in ratios.items() if r < 1]
+                mean = _mean(ratios.values())
                 lines.append(
                     _goal(
                         not low,
-                        f"{threads} threads: inference of batch {batch} no slower than"
-                        f" the best peer's, mean {_mean(ratios.values()):.2f}",
+                        f"{threads} threads: inference of batch {batch} no slower than the best"
+                        " peer's",
                         low,
+                    )
+                )
+                lines.append(
+                    _goal(
+                        mean >= INFERENCE,
+                        f"{threads} threads: inference of batch {batch} {INFERENCE} times in the"
+                        " geometric mean",
+                        [f"{mean:.2f}"],
                     )
                 )
         lines += _first_goals(threads, results)
@@ -238,10 +248,11 @@ def _first_goals(threads: str, results) -> list[str]:
                     [f"{seconds:.1f} s"],
                 )
             )
-    warm = {name: each["warm_seconds"] for name, each in own.items() if "warm_seconds" in each}
-    if warm:
-        slow = [f"{name} {seconds:.2f} s" for name, seconds in warm.items() if seconds > WARM]
-        lines.append(_goal(not slow, f"{threads} threads: first step warm within {WARM} s", slow))
+    for name, most in WARM.items():
+        if "warm_seconds" in own.get(name, {}):
+            seconds = own[name]["warm_seconds"]
+            text = f"{threads} threads: first step of {name} warm within {most} s"
+            lines.append(_goal(seconds <= most, text, [f"{seconds:.2f} s"]))
     pairs = [
         (
             each["model"],
