@@ -67,6 +67,7 @@ class Look:
     center: float = 0.0
     spread: float = 1.0
     form: str = ""
+    empty: str | None = None  # the text that stands for a missing number
     is_long: bool = False  # numbers from 0 on with a long tail, which a logarithm shortens
     is_counted: bool = False  # numbers that are the integers from 0 on, written so
     rarest: tuple[str, float] = ("", 1.0)  # of few values the rarest one, and its share of the rows
@@ -85,7 +86,8 @@ class Look:
             "dates": "dates",
             "truth": "yes or no",
         }[self.holds]
-        return f"{what}, {self.gaps:.0%} missing" if self.gaps else what
+        how = "missing" if self.empty is None else f"missing or `{self.empty}`"
+        return f"{what}, {self.gaps:.0%} {how}" if self.gaps else what
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,10 @@ def _numerals(
 ) -> Look:
     """Analyze a column of numbers with other decimal or thousands signs."""
     assert raw.words is not None
-    values = np.array([form.parsed(str(raw.words[place])) for place in there.tolist()], float)
+    texts = [str(raw.words[place]) for place in there.tolist()]
+    empty = texts.count(form.empty or "")
+    values = np.array([form.parsed(each) for each in texts if each != form.empty], float)
+    share, count = share + empty / max(len(raw), 1), count - bool(empty)
     role = "input" if count > 1 else "constant"
     is_whole = bool((values == np.floor(values)).all())
     return Look(
@@ -219,6 +224,7 @@ def _numerals(
         float(values.mean()),
         float(values.std()) or 1.0,
         f"number({raw_name(name)}{form.settings})",
+        form.empty,
         _is_long(values),
     )
 
@@ -301,7 +307,7 @@ def parts_of(each: Look) -> list[str]:
     else:
         found = [f"onehot({name}; least = 5)"]
     if each.gaps and each.holds != "words":  # a missing word is already a vector of zeros
-        found.append(f"missing({name})")
+        found.append(f"missing({name if each.empty is None else each.form})")
     return found
 
 
@@ -312,6 +318,10 @@ def model_for(look: TableLook, name: str, file: str, target: str | None = None) 
     no other column to predict it from.
     """
     wanted = target_of(look, target)
+    if wanted.empty is not None:
+        raise ValueError(
+            f"`{wanted.name}` has numbers, and `{wanted.empty}` in place of some: remove these rows"
+        )
     others = [each for each in look.columns if each is not wanted]
     embedded = [
         each

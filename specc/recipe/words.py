@@ -121,8 +121,13 @@ WORDS: dict[str, ColumnWord] = {
             "number", ("x",), ("words", "numbers"), "numbers",
             "The number in a text, with any `decimal` sign and any sign between"
             ' `thousands`: `number(price; decimal = ",")` reads 11,6, and with `thousands = "."`'
-            " also 1.234,50. A currency or percent sign before or after it is ignored.",
-            (Setting("decimal", "text", "."), Setting("thousands", "text", None)),
+            " also 1.234,50. A currency or percent sign before or after it is ignored. The text"
+            ' `empty`, such as "unknown", stands for a missing number.',
+            (
+                Setting("decimal", "text", "."),
+                Setting("thousands", "text", None),
+                Setting("empty", "text", None),
+            ),
             example='number(price; decimal = ",")',
         ),
         ColumnWord(

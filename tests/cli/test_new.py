@@ -246,6 +246,40 @@ def test_a_target_that_is_computed_keeps_its_name(tmp_path, monkeypatch, specc):
     assert specc("predict", "@last", "a.csv")[1].startswith("day,day_0,")
 
 
+def test_one_word_among_numbers_is_a_gap(monkeypatch, specc, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        f"{'k. A.' if k % 7 == 0 else f'{k},5'};{'?' if k % 9 == 0 else k * k % 31 / 4};{k % 2}"
+        for k in range(1, 90)
+    ]
+    Path("a.csv").write_text("Gewicht in kg;size;kind\n" + "\n".join(rows) + "\n")
+    look = looked_at(Path("a.csv")).columns[0]
+    assert (look.holds, look.role, round(look.gaps, 3)) == ("numbers", "input", round(12 / 89, 3))
+    assert look.said == "numbers, 13% missing or `k. A.`"
+    assert look.center == pytest.approx(np.mean([k + 0.5 for k in range(1, 90) if k % 7]))
+    made = 'number(columns("Gewicht in kg"); decimal = ",", empty = "k. A.")'
+    assert parts_of(look) == [f"standardize(fill({made}; median))", f"missing({made})"]
+    assert specc("new", "own", "--from", "a.csv", "--target", "kind")[0] == 0
+    status, _, err = specc("train", "own/own.dl", "epochs=2", "-q")
+    assert (status, err) == (0, "")
+    Path("b.csv").write_text("Gewicht in kg;size\nk. A.;3\n4,5;?\n")
+    status, out, err = specc("predict", "@last", "b.csv")
+    assert (status, err) == (0, "") and len(out.splitlines()) == 3
+    status, _, err = specc("new", "other", "--from", "a.csv", "--target", "Gewicht in kg")
+    assert status == 2 and "`k. A.` in place of some: remove these rows" in err
+
+
+def test_gaps_that_a_formula_fills_do_not_leave_rows_out(monkeypatch, specc, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{'' if k % 3 == 0 else f'{k},5'};{'' if k == 5 else k}" for k in range(60)]
+    Path("a.csv").write_text("the size;y\n" + "\n".join(rows) + "\n")
+    assert specc("new", "own", "--from", "a.csv", "--target", "y")[0] == 0
+    text = Path("own/own.dl").read_text()
+    assert 'missing = "drop"' in text and 'fill(number(columns("the size")' in text
+    status, _, err = specc("train", "own/own.dl", "epochs=1", "-q")
+    assert (status, err) == (0, "`a.csv`: left out 1 of 60 rows, which has missing values\n")
+
+
 def test_a_folder_of_pictures_becomes_a_model_that_trains(monkeypatch, specc, tmp_path):
     image = pytest.importorskip("PIL.Image")
     monkeypatch.chdir(tmp_path)

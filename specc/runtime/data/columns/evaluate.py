@@ -96,7 +96,7 @@ def needed(
                     key = ", ".join(each.settings["patterns"])
                     wrong[key] = _no_column(request, table, each, before, patterns)
                 found.names += names
-            _note_missing(found, each)
+        _note_texts_and_gaps(found, rule)
         before.add(rule.name)
     for rule in found.rules:
         for each in rule.formula.walk():
@@ -122,14 +122,15 @@ def _diagnostics(errors: Iterable[DataError]) -> list[Diagnostic]:
     return [each for error in errors for each in error.diagnostics]
 
 
-def _note_missing(found: Needed, formula: Formula) -> None:
+def _note_texts_and_gaps(found: Needed, rule: ColumnRule) -> None:
     """Record the raw columns that are read as unparsed text, and those that may have gaps."""
-    names = [each.value for each in formula.inputs if each.word == "name"]
-    if formula.word == "symbols":
-        found.texts |= set(names)
-    takes_gaps = formula.word in ("fill", "missing", "onehot") or formula.settings.get("unknown")
-    if takes_gaps:
-        found.may_be_missing |= set(names)
+    for formula in rule.formula.walk():
+        if formula.word == "symbols":
+            found.texts |= {each.value for each in formula.inputs if each.word == "name"}
+        if formula.word in ("fill", "missing", "onehot") or formula.settings.get("unknown"):
+            for each in formula.walk():
+                named = [each.value] if each.word == "name" else []
+                found.may_be_missing |= {*named, *found.wide.get((rule.name, each.key), ())}
 
 
 def _matching(

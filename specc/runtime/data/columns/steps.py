@@ -261,21 +261,24 @@ def number(step: ColumnStep, x: Value) -> Value:
     if x.kind == "numbers":
         return x
     assert x.words is not None, "words have words; please report this"
-    form = NumberForm(step.settings["decimal"], step.settings["thousands"])
+    form = NumberForm(*(step.settings[name] for name in ("decimal", "thousands", "empty")))
     found = [form.parsed(word) for word in x.words.tolist()]
+    is_empty = np.array([word == form.empty for word in x.words.tolist()], bool)
+    gaps = x.gaps() | is_empty[x.array]
     is_wrong = np.array([each is None for each in found], bool)
-    wrong = is_wrong[x.array] & ~x.gaps()
+    wrong = is_wrong[x.array] & ~gaps
     if wrong.any():
         row = int(np.argmax(wrong))
         word = x.words[x.array[row]]
         raise StepError(
             f"`{word}` is not a number with the decimal sign `{form.decimal}`",
             row,
-            "set the signs of such numbers with `decimal` and `thousands`",
+            "set the signs of such numbers with `decimal` and `thousands`, or the text of missing"
+            " ones with `empty`",
             x,
         )
     values = np.array([np.nan if each is None else each for each in found], np.float64)
-    return _numbers(x, np.where(x.gaps(), np.nan, values[x.array]))
+    return _numbers(x, np.where(gaps, np.nan, values[x.array]))
 
 
 def symbols(step: ColumnStep, x: Value) -> Value:

@@ -163,7 +163,8 @@ class Delimited:
                 argument=0,
                 help=f'read arrays with `npz("{self.path.name}")`'
                 if self.path.suffix in (".npz", ".npy")
-                else "save the table as UTF-8",
+                else "save the table as UTF-8; if a spreadsheet saved it:"
+                f" `iconv -f WINDOWS-1252 -t UTF-8 {self.path.name} > utf8.csv`",
             ) from None
 
 
