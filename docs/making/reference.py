@@ -219,7 +219,7 @@ def _word(name: str) -> str:
     text = formatted(Source(f"{name}.dl", sample(name)))
     parts += [_program(text), f"```text\n{words.result(text)}\n```"]
     if not isinstance(definition, Primitive):
-        file, line = words.place_of(name)
+        file, line = words.location_of(name)
         parts.append(
             f'??? note "Definition: {file}, line {line}"\n\n'
             + _within(_program(definition.span.text))
