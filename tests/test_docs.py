@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,22 @@ def test_the_links_of_the_reference_lead_to_headings(generated):
     for text in generated.values():
         for page, anchor in re.findall(r"\]\((\w+\.md)#([^)]+)\)", text):
             assert anchor in anchors(generated[f"reference/{page}"])
+
+
+@pytest.mark.long
+def test_the_site_is_built_and_asks_no_other_host_for_anything(tmp_path):
+    pytest.importorskip("material")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) >= len(PAGES)
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        asked = re.findall(r"<(?:script|img|iframe)[^>]* src=\"?(https?:[^\s\">]+)", text)
+        asked += re.findall(r"<link[^>]* href=\"?(https?:[^\s\">]+)[^>]*stylesheet", text)
+        assert not asked, f"{page.relative_to(tmp_path)}: {asked}"
+        for script in re.findall(r"<script src=\"?([^\s\">]+)", text):
+            assert (page.parent / script).is_file(), f"{page.relative_to(tmp_path)}: {script}"
 
 
 # The reference
