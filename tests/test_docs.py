@@ -117,7 +117,8 @@ def test_the_site_is_built_and_asks_no_other_host_for_anything(tmp_path):
         asked += re.findall(r"<link[^>]* href=\"?(https?:[^\s\">]+)[^>]*stylesheet", text)
         assert not asked, f"{page.relative_to(tmp_path)}: {asked}"
         for script in re.findall(r"<script src=\"?([^\s\">]+)", text):
-            assert (page.parent / script).is_file(), f"{page.relative_to(tmp_path)}: {script}"
+            folder = tmp_path if script.startswith("/") else page.parent  # that of 404.html
+            assert (folder / script.lstrip("/")).is_file(), f"{page.name}: {script}"
 
 
 # The reference
