@@ -90,9 +90,15 @@ def drawn(figure: Figure, kind: str, dpi: int = 200) -> bytes:
 def _size(part: Part) -> tuple[float, float]:
     """Return the width and height of a part, in inches."""
     if isinstance(part, Panel):
+        tables = part.tables
+        if part.is_square and tables and tables[0].extent is None:
+            rows, columns = tables[0].values.shape[:2]
+            longest = max((len(text) for row in tables[0].texts for text in row), default=0)
+            side = min(max(SQUARE / max(rows, columns), 0.14, 0.075 * longest + 0.06), 0.5)
+            wide = columns * side + (1.6 if tables[0].has_bar else 0.8)
+            return max(wide, 0.1 * len(part.title) + 1.0), rows * side + 0.8
         if part.is_square:
             return SQUARE + 0.6, SQUARE + 0.5
-        tables = part.tables
         if tables and tables[0].extent is None:
             rows, columns = tables[0].values.shape[:2]
             return min(max(columns * 0.16, 3), 8) + 1.2, min(max(rows * 0.16, 1.2), 6) + 0.9
@@ -237,6 +243,8 @@ def _table(axes: Axes, table: Heatmap, panel: Panel) -> None:
             axes.text(j, i, text, ha="center", va="center", color=ink, fontsize=7.5)
     if table.has_bar:
         _bar(axes, table)
+    if panel.is_square and table.extent is None:
+        axes.set_anchor("W")  # after the bar, which sets another one
 
 
 def _bar(axes: Axes, table: Heatmap) -> None:

@@ -18,6 +18,8 @@ from specc.plots.svg.elements import (
     straight,
 )
 
+NAMED_CELL = 14  # side of a cell that leaves room for its name
+MOST_NAMED = 44  # largest number of rows or columns that all have their names
 LEGEND_LETTER = 7.8  # width of a letter in a legend; above the mean, because names are short
 
 
@@ -27,7 +29,9 @@ def inner(panel: Panel) -> tuple[float, float]:
     if tables and tables[0].extent is None:
         rows, columns = tables[0].values.shape
         longest = max((len(text) for row in tables[0].texts for text in row), default=0)
-        cell = min(max(220 / max(rows, columns), longest * LETTER + 8, 2), 46)
+        named = max(len(panel.x.names), len(panel.y.names))
+        least = NAMED_CELL if named <= MOST_NAMED else 2
+        cell = min(max(220 / max(rows, columns), longest * LETTER + 8, least), 46)
         if panel.is_square or max(rows, columns) * cell <= 620:
             return max(columns * cell, 60), max(rows * min(cell, 46), 24)
         return min(columns * cell, 620), min(max(rows * cell, 60), 420)
