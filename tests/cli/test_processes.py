@@ -70,7 +70,9 @@ def model(tmp_path):
     return path
 
 
-def test_two_processes_train_one_run(model, tmp_path):
+@pytest.mark.parametrize("optimizer", ["adam(lr = 0.002)", "adafactor"])
+def test_two_processes_train_one_run(model, tmp_path, optimizer):
+    model.write_text(MODEL.replace("adam(lr = 0.002)", optimizer))
     alone = run(1, model, "--run", tmp_path / "alone", "--threads", "2")
     both = run(2, model, "--run", tmp_path / "both", "--threads", "1")
     assert (alone.returncode, both.returncode) == (0, 0), both.stderr

@@ -29,6 +29,7 @@ OPTIMIZERS = (
     "adam(lr = 0.01)",
     "adamw(lr = 0.01)",
     "amsgrad(lr = 0.01)",
+    "adafactor(lr = 0.1)",
     "sgd(lr = cosine(0.1, 0.01))",
     "adam(lr = 0.01 * (1 - progress), epsilon = 0.001)",
 )

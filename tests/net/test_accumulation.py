@@ -15,6 +15,7 @@ OPTIMIZERS = {
     "momentum": "momentum(lr = 0.1 * (1 - progress), mu = 0.9)",
     "adamw": "adamw(lr = 0.01 * 0.5 ^ floor(epoch), weight_decay = 0.1)",
     "amsgrad": "amsgrad(lr = 0.02)",
+    "adafactor": "adafactor(lr = 0.05)",
 }
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(53, 3))

@@ -68,6 +68,12 @@ def test_states_have_shapes_of_their_own_and_rules_see_all_gradients(count, thre
             "a state must have the type `float`",
         ),
         (("loss mse(z, y)", "loss l2(gradients)"), "only in the rule of an optimizer"),
+        (("state count: float[] = 0", "state count: like(k) = 0"), "`k` is not defined"),
+        (
+            ("state count: float[] = 0", "state count: like(gradients) = 0"),
+            "`like` takes a value, not the weights of the model",
+        ),
+        (("next count = count + 1", ""), "`count` has no `next`"),
     ],
 )
 def test_what_is_wrong_with_a_rule_is_said(change, message):

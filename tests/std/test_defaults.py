@@ -42,6 +42,13 @@ ADAM = {"lr": "0.001", "beta1": "0.9", "beta2": "0.999", "epsilon": "1e-8"}
 # Those of the papers that the words' docs name, or of PyTorch where a paper names none.
 DEFAULTS = {
     "adadelta": {"lr": "1", "rho": "0.95", "epsilon": "1e-6"},
+    "adafactor": {
+        "lr": "0.01",
+        "epsilon1": "1e-30",
+        "epsilon2": "0.001",
+        "clip": "1",
+        "decay": "0.8",
+    },
     "adagrad": {"lr": "0.01", "epsilon": "1e-10"},
     "adam": ADAM,
     "adamw": {**ADAM, "weight_decay": "0.01"},
@@ -165,7 +172,7 @@ USES = {
 OPTIMIZERS = {
     **{
         word: f"{word}({{}})"
-        for word in ("adadelta", "adagrad", "adam", "adamw", "amsgrad", "rmsprop")
+        for word in ("adadelta", "adafactor", "adagrad", "adam", "adamw", "amsgrad", "rmsprop")
     },
     **{word: f"{word}(lr=0.1{{,}})" for word in ("momentum", "nesterov")},
     **{

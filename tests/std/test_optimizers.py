@@ -131,6 +131,35 @@ def amsgrad(w, t, memory, lr=0.001, b1=0.9, b2=0.999, epsilon=1e-8):
     return new
 
 
+def update_of_adafactor(x, g, t, memory, rho=0.01, e1=1e-30, e2=1e-3, d=1.0, decay=0.8):
+    """Shazeer and Stern 2018, algorithms 4 (matrices) and 5 (vectors), with section 9's settings.
+
+    A weight of more axes is a matrix here: its first axis, and all others.
+    """
+    n = len(x) if x.ndim > 1 else 1
+    shape, x, g = x.shape, x.reshape(n, -1), g.reshape(n, -1)
+    alpha = max(e2, np.sqrt((x**2).mean())) * min(rho, 1 / np.sqrt(t))
+    beta = 1 - t**-decay
+    if len(shape) > 1:
+        ones = np.ones(x.shape)
+        r, c = memory or (0, 0)
+        r = beta * r + (1 - beta) * (g**2 + e1 * ones) @ ones[0]
+        c = beta * c + (1 - beta) * ones[:, 0] @ (g**2 + e1 * ones)
+        memory[:] = r, c
+        v = np.outer(r, c) / (ones[:, 0] @ r)
+    else:
+        v = beta * (memory[0] if memory else 0) + (1 - beta) * (g**2 + e1)
+        memory[:] = [v]
+    u = g / np.sqrt(v)
+    u = u / max(1, np.sqrt((u**2).mean()) / d)
+    return (x - alpha * u).reshape(shape)
+
+
+def adafactor(w, t, memory, **settings):
+    g = gradients(w)
+    return {p: update_of_adafactor(w[p], g[p], t, memory.setdefault(p, []), **settings) for p in w}
+
+
 CASES = [
     ("sgd(lr=0.1)", sgd, {}),
     ("momentum(lr=0.1)", momentum, {}),
@@ -146,6 +175,12 @@ CASES = [
     ("adam(lr=0.05, beta1=0.5, beta2=0.9)", adam, {"lr": 0.05, "b1": 0.5, "b2": 0.9}),
     ("amsgrad()", amsgrad, {}),
     ("amsgrad(lr=0.3, beta1=0.5, beta2=0.5)", amsgrad, {"lr": 0.3, "b1": 0.5, "b2": 0.5}),
+    ("adafactor()", adafactor, {}),
+    (
+        "adafactor(lr=0.3, epsilon1=0.01, epsilon2=2, clip=0.5, decay=0.5)",
+        adafactor,
+        {"rho": 0.3, "e1": 0.01, "e2": 2, "d": 0.5, "decay": 0.5},
+    ),
     ("adamw()", adamw, {}),
     ("adamw(lr=0.1, weight_decay=0.2)", adamw, {"lr": 0.1, "decay": 0.2}),
 ]
@@ -177,6 +212,54 @@ def test_the_largest_average_matters_to_amsgrad():
         net.step(x=X, y=Y)
         other = adam(other, t, memory, lr=0.3, b1=0.5, b2=0.5)
     assert any(np.abs(net.params[path] - other[path]).max() > 1e-3 for path in PATHS)
+
+
+RANKS = """model m {
+  input x: float[3, 5, 5]
+  target y: float[2]
+  param scale: float = 1
+  let z = scale * (x -> conv(4, kernel=3) -> relu -> flatten -> dense(2))
+  output z
+  loss mse(z, y)
+} train { optimizer adafactor }"""
+
+
+@pytest.mark.parametrize(("count", "threads"), [(1, 1), (3, 2), (37, 1), (37, 2)])
+def test_adafactor_updates_weights_of_every_rank(count, threads):
+    net = specc.compile(specc.loads(RANKS), batch=count, dtype="float64", threads=threads)
+    rng = np.random.default_rng(2)
+    given = {"x": rng.standard_normal((count, 3, 5, 5)), "y": rng.standard_normal((count, 2))}
+    w = {path: array.copy() for path, array in net.params.items()}
+    memory = {path: [] for path in w}
+    for t in range(1, 8):
+        found = net.loss_and_gradients(**given)[1]
+        w = {p: update_of_adafactor(w[p], found[p], t, memory[p]) for p in w}
+        net.step(**given)
+        for path in w:
+            np.testing.assert_allclose(net.params[path], w[path], rtol=1e-10, atol=1e-10)
+    assert {path: array.shape for path, array in net.states.items()} == {
+        "scale.r": (),
+        "conv1.weight.r": (4,),
+        "conv1.weight.c": (3, 3, 3),
+        "conv1.bias.r": (4,),
+        "dense1.weight.r": (2,),
+        "dense1.weight.c": (36,),
+        "dense1.bias.r": (2,),
+    }
+
+
+def test_adafactor_leaves_a_weight_without_a_gradient_as_it_is():
+    """Rows and columns of zeros have averages of 1e-30, whose product float32 does not have."""
+    text = """model m { input x: float[4] param W: float[3, 4] = normal param b: float[4] = 0
+        loss sum((W @ (x + b)) ^ 2) } train { optimizer adafactor }"""
+    net = specc.compile(specc.loads(text), batch=2, dtype="float32", threads=1)
+    net.params["W"][1] = 0
+    start = net.params["W"].copy()
+    for _ in range(4):
+        net.step(x=np.array([[1, 0, 2, 0], [3, 0, 1, 0]], np.float32))
+    moved = net.params["W"] != start
+    assert np.isfinite(net.params["W"]).all() and moved[[0, 2]][:, [0, 2]].all()
+    assert not moved[1].any()
 
 
 def trained(train: str, steps: int = 5, threads: int = 1):

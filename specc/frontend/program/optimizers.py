@@ -20,14 +20,22 @@ from specc.diagnostics import Label, closest, spelled
 from specc.frontend.elaborate import arguments, definitions
 from specc.frontend.elaborate.bindings import bind_settings
 from specc.frontend.elaborate.dispatch import evaluate
-from specc.frontend.elaborate.initial import initial_value
-from specc.frontend.elaborate.patterns import Match, declared_type
+from specc.frontend.elaborate.initial import chosen, initial_value
+from specc.frontend.elaborate.patterns import Match, declared_type, is_like
 from specc.frontend.elaborate.schedule import schedule
 from specc.frontend.operators import arithmetic
 from specc.frontend.operators.arithmetic import select
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Word
-from specc.frontend.scope.values import POISON, AllWeights, Given, Tensor, Value, describe
+from specc.frontend.scope.values import (
+    POISON,
+    AllWeights,
+    Given,
+    Tensor,
+    Value,
+    describe,
+    is_static,
+)
 from specc.frontend.syntax import ast
 from specc.frontend.words.messages import SYNONYMS
 from specc.frontend.words.signatures import InputDeclared, Signature, signature_of
@@ -103,7 +111,7 @@ class UpdateRule:
                 return None
             frame.declare(name, Tensor(node))
         frame.gradients = self._all_gradients
-        states: dict[str, State] = {}
+        states: dict[str, State | None] = {}
         nexts: dict[str, ast.Next] = {}
         for statement in definition.body:
             match statement:
@@ -122,12 +130,13 @@ class UpdateRule:
                     )
         weight = names[0].text
         values = self._next_values(frame, nexts, states, weight, parameter.type)
-        if len(context.report) > before or len(values) <= len(states):
+        kept = {name: each for name, each in states.items() if each is not None}
+        if len(context.report) > before or len(values) <= len(kept):
             return None
         nodes = {name: each.node for name, each in values.items()}
         if self.every > 1:
             nodes = {name: self._when_due(frame, name, node) for name, node in nodes.items()}
-        carried = tuple(replace(each, next=nodes[name]) for name, each in states.items())
+        carried = tuple(replace(each, next=nodes[name]) for name, each in kept.items())
         return Update(path, nodes[weight], carried)
 
     def _when_due(self, frame: BodyFrame, name: str, node: Node) -> Node:
@@ -154,32 +163,43 @@ class UpdateRule:
         return leaf(Input(role, label, type_), self.frame.origin(self.definition.name.span))
 
     def _state(
-        self, frame: BodyFrame, statement: ast.State, path: str, states: dict[str, State]
+        self, frame: BodyFrame, statement: ast.State, path: str, states: dict[str, State | None]
     ) -> None:
-        """Return the state of `state v = 0`, with the parameter's shape or the declared type."""
+        """Return the state of `state v = 0`, with the parameter's shape or the declared type.
+
+        With `= false` there is no such state, and its name is 0.
+        """
         name = statement.name
+        start = chosen(frame, statement.value)
+        if statement.type is not None and statement.type.kind.text in ("class", "bool"):
+            frame.error("wrong-kind", "a state must have the type `float`", statement.type.span)
+            start = None
+        elif isinstance(start, ast.Boolean) and not start.value:
+            states[name.text] = None
+            frame.declare(name, 0)
+            return
         type_: Type | None = frame.context.parameters[path].type
-        if statement.type is not None:
+        if statement.type is not None and start is not None:
             type_ = self._own_type(frame, statement.type)
-        if type_ is None:
+        if type_ is None or start is None:
             frame.declare(name, POISON)
             return
         full = f"{path}.{name.text}"
         node = self._leaf(Role.STATE, full, type_)
-        initial = initial_value(frame, full, type_, node, name.text, statement.value)
+        initial = initial_value(frame, full, type_, node, name.text, start)
         frame.declare(name, POISON if frame.context.has_unknown_inputs else Tensor(node))
         if initial is not None:
             states[name.text] = State(full, type_, initial[0], None, frame.location(statement.span))
 
     def _own_type(self, frame: BodyFrame, tree: ast.Type) -> Type | None:
-        """Return the declared type of a state, `state r: float[n] = 0`; None after an error."""
+        """Return the declared type of a state, such as `float[n]` or `like(x)`; None after an
+        error.
+        """
         if frame.context.has_unknown_inputs:
             return None
-        type_ = declared_type(frame, tree, batched=False)
-        if type_ is not None and type_.kind != "float":
-            frame.error("wrong-kind", "a state must have the type `float`", tree.span)
-            return None
-        return type_
+        if is_like(tree):
+            return _type_like(frame, tree)
+        return declared_type(frame, tree, batched=False)
 
     def _note_next(self, frame: BodyFrame, statement: ast.Next, nexts: dict[str, ast.Next]) -> None:
         name = statement.name
@@ -198,6 +218,8 @@ class UpdateRule:
         """Return the next values of the parameter and of every state."""
         values: dict[str, Tensor] = {}
         for name, statement in nexts.items():
+            if name in states and states[name] is None:
+                continue  # it is left out
             value = evaluate(frame, statement.value)
             if name != weight and frame.names.get(name) is POISON:
                 continue
@@ -217,6 +239,20 @@ class UpdateRule:
                     help=f"add its value after a step: `next {name} = ...`",
                 )
         return values
+
+
+def _type_like(frame: BodyFrame, tree: ast.Type) -> Type | None:
+    """Return the type of a state `like(x)`, the shape of a value; None after an error."""
+    assert tree.classes is not None, "`like` names a value; please report this"
+    value = evaluate(frame, tree.classes)
+    if value is POISON:
+        return None
+    if is_static(value):
+        return Type("float", ())
+    if not isinstance(value, Tensor):
+        frame.error("wrong-kind", f"`like` takes a value, not {describe(value)}", tree.classes.span)
+        return None
+    return Type("float", value.shape)
 
 
 class _OfParameter(Match):

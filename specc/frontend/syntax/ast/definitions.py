@@ -192,8 +192,10 @@ class Optimizer(Node):
     """`optimizer NAME(w, g; settings) { ... }` defines the update rule of a parameter.
 
     `w` is the parameter and `g` its gradient. `state` declares a value that is kept from step to
-    step, of the parameter's shape unless it has a type; `next w` is the updated parameter. The
-    name `step` counts the training steps from 0.
+    step, of the parameter's shape unless it has a type: `float[n]`, or `like(x)`, the shape of the
+    value x. With `= if rank(w) > 1 then 0 else false` only matrices have it; where it is left out,
+    its name is 0. `next w` is the updated parameter. The name `step` counts the training steps from
+    0.
 
     Example:
 
