@@ -82,7 +82,7 @@ def product_calls(
         return []
     ahead = (ahead or once) and plan.packing is not None
     lasting = shard.lasting(plan.packed) if ahead else None
-    return _calls(plan, node, addresses, out, phase, lasting, once=once)
+    return plan_calls(plan, node, addresses, out, phase, lasting, once=once)
 
 
 def _of_weights(problem: Problem) -> ContractionPlan | None:
@@ -114,7 +114,7 @@ def _is_kept(node: Node, shard: Shard) -> bool:
     )
 
 
-def _calls(
+def plan_calls(
     plan: ContractionPlan,
     node: Node,
     addresses: list[Address],
@@ -175,7 +175,7 @@ def rows_calls(
     """Return the calls for `count` rows from `start` on of a sum over the examples of all shards.
 
     The arenas of the shards are contiguous, so the shards are one more index that is summed over.
-    For `prefetched` and `prefetched_size` see `_calls`.
+    For `prefetched` and `prefetched_size` see `plan_calls`.
     """
     op = node.op_as(Contract)
     operands, addresses = _operands(node, shard, 0)
@@ -200,7 +200,7 @@ def rows_calls(
     result = Operand(strides, False)
     plan = _planned(part, operands, result, shard)
     out = out.moved(start * strides[0] * size)
-    return _calls(plan, node, addresses, out, phase, None, prefetched, prefetched_size)
+    return plan_calls(plan, node, addresses, out, phase, None, prefetched, prefetched_size)
 
 
 def own_rows_calls(node: Node, shard: Shard, out: Address, phase: int) -> list[KernelCall]:
@@ -222,7 +222,7 @@ def own_rows_calls(node: Node, shard: Shard, out: Address, phase: int) -> list[K
     strides = tuple(stride * shard.lane_step(node) for stride in c_strides(node.type.bound_shape))
     result = Operand(strides, True)
     plan = _planned(part, operands, result, shard)
-    return _calls(plan, node, addresses, out, phase)
+    return plan_calls(plan, node, addresses, out, phase)
 
 
 def _planned(
