@@ -437,3 +437,8 @@ def select(condition: Node, a: Operand, b: Operand) -> Node:
 
 def to_float(a: Node) -> Node:
     return a if a.type.kind == "float" else apply(ToFloat(), a)
+
+
+def of_each(value: Node, example: Node) -> Node:
+    """Return a value that all examples share as a value of each, of the shape of `example`."""
+    return select(less(example, example), example, value)

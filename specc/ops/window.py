@@ -1,4 +1,4 @@
-"""The maximum over windows, and its gradient.
+"""The maximum over windows, and its first and second gradient.
 
     WindowMax((2, 2), (2, 2))      # [c, h, w] -> [c, (h - 2) / 2 + 1, (w - 2) / 2 + 1]
 
@@ -16,11 +16,14 @@ from specc.ir.graph import Node, apply
 from specc.ir.op import Cut, Gradients, Kernel, Op, ShapeError, Types, WithKernel, WithoutArithmetic
 from specc.ir.sizes import Shape, Size
 from specc.ir.types import Type
+from specc.ops.elementwise import of_each
 from specc.ops.kernels import window as kernels
 from specc.system.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np
+
+_OWN_POSITIONS = "windows and their positions vary together over the batch; please report this"
 
 
 class _Windowed(WithKernel):
@@ -59,7 +62,7 @@ class WindowMax(_Windowed):
         return replace(x, shape=tuple(out))
 
     def vjp(self, node: Node, dy: Node) -> Gradients:
-        x = node.inputs[0]
+        x, dy = node.inputs[0], _of_each(dy, node)
         position = apply(WindowArgMax(self.size, self.stride), x, node)
         shape = x.type.shape[-2:]
         return (apply(WindowMaxGradient(self.size, self.stride, shape), position, dy),)
@@ -127,10 +130,12 @@ class WindowMaxGradient(_Windowed, WithoutArithmetic):
     def infer(self, position: Type, dy: Type) -> Type:
         if position.shape != dy.shape:
             raise ShapeError(f"{sizes.show(position.shape)} and {sizes.show(dy.shape)} differ", 1)
-        return Type("float", (*dy.shape[:-2], *self.shape), position.batched or dy.batched)
+        assert position.batched == dy.batched, _OWN_POSITIONS
+        return Type("float", (*dy.shape[:-2], *self.shape), dy.batched)
 
     def vjp(self, node: Node, dy: Node) -> Gradients:
-        raise NotImplementedError("the second derivative of a window's maximum is not defined")
+        take = WindowTake(self.size, self.stride)
+        return None, apply(take, node.inputs[0], _of_each(dy, node))
 
     def reference(self, types: Types, position: np.ndarray, dy: np.ndarray) -> np.ndarray:
         import numpy as np
@@ -154,7 +159,51 @@ class WindowMaxGradient(_Windowed, WithoutArithmetic):
         return _extents(self, (*types[1].shape[:-2], *self.shape), types[1].shape, lanes)
 
 
-def _windows(x: np.ndarray, op: WindowMax | WindowArgMax) -> np.ndarray:
+@dataclass(frozen=True)
+class WindowTake(_Windowed, WithoutArithmetic):
+    """The element of each window of x at the position that WindowArgMax has found.
+
+    It is the gradient of WindowMaxGradient, which is linear in dy.
+    """
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+
+    def infer(self, position: Type, x: Type) -> Type:
+        y = WindowMax(self.size, self.stride).infer(x)
+        if position.shape != y.shape:
+            raise ShapeError(f"{sizes.show(position.shape)} and {sizes.show(y.shape)} differ", 0)
+        assert position.batched == x.batched, _OWN_POSITIONS
+        return y
+
+    def vjp(self, node: Node, dy: Node) -> Gradients:
+        position, x = node.inputs
+        back = WindowMaxGradient(self.size, self.stride, x.type.shape[-2:])
+        return None, apply(back, position, _of_each(dy, node))
+
+    def reference(self, types: Types, position: np.ndarray, x: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        y: np.ndarray | float = 0.0
+        for place in range(self.size[0] * self.size[1]):
+            here = _windows(x, self)[..., place // self.size[1], place % self.size[1]]
+            y = np.where(position == place, here, y)
+        assert isinstance(y, np.ndarray), "a window has an element; please report this"
+        return y
+
+    def kernel(self, types: Types, lanes: int, width: int) -> Kernel:
+        return kernels.window_take
+
+    def arguments(self, types: Types, lanes: int) -> dict[str, int]:
+        return _extents(self, types[1].shape, types[0].shape, lanes)
+
+
+def _of_each(dy: Node, y: Node) -> Node:
+    """Return dy as a value of each example if y is one: kernels read both at the same lanes."""
+    return of_each(dy, y) if y.type.batched and not dy.type.batched else dy
+
+
+def _windows(x: np.ndarray, op: WindowMax | WindowArgMax | WindowTake) -> np.ndarray:
     import numpy as np
 
     views = np.lib.stride_tricks.sliding_window_view(x, op.size, axis=(-2, -1))
@@ -162,7 +211,7 @@ def _windows(x: np.ndarray, op: WindowMax | WindowArgMax) -> np.ndarray:
 
 
 def _extents(
-    op: WindowMax | WindowArgMax | WindowMaxGradient, x: Shape, y: Shape, lanes: int
+    op: WindowMax | WindowArgMax | WindowMaxGradient | WindowTake, x: Shape, y: Shape, lanes: int
 ) -> dict[str, int]:
     *channels, height, width = map(sizes.bound, x)
     rows, columns = map(sizes.bound, y[-2:])

@@ -10,7 +10,7 @@ from specc.ir.graph import Graph, Node, rebuild
 from specc.ops.broadcast import sum_batch
 from specc.ops.carry import closed, following
 from specc.ops.derivative import Derivative
-from specc.ops.elementwise import less, select
+from specc.ops.elementwise import of_each
 from specc.passes.autodiff import gradients
 
 
@@ -29,6 +29,6 @@ def _written_out(graph: Graph, node: Node) -> Graph:
     total = sum_batch(y) if y.type.batched else y
     (found,), more = gradients(total, [x], following(graph))
     if x.type.batched and not found.type.batched:
-        found = select(less(x, x), x, found)  # the same for all examples
+        found = of_each(found, x)
     new = rebuild(graph, lambda old, now: found if old is node else now)
     return closed(new.outputs, {**following(new), **more})

@@ -61,6 +61,7 @@ EXACT = (
     shape.Pad,
     Carry,
     window.WindowMax,
+    window.WindowTake,
     Bfloat16,
 )
 SUMS = (

@@ -26,7 +26,7 @@ from specc.ops.read import ReadAt
 from specc.ops.reduce import AllReduce, ArgMax, BatchMean, Max
 from specc.ops.rows import SetRow
 from specc.ops.shape import Concat, Frame, Pad, Reshape, Slice, Transpose
-from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient
+from specc.ops.window import WindowArgMax, WindowMax, WindowMaxGradient, WindowTake
 from specc.passes.autodiff import gradients
 from specc.passes.prepare import prepare
 from specc.passes.simplify import simplify
@@ -212,6 +212,9 @@ CASES = [
         WindowMaxGradient((3, 2), (1, 2), (7, 6)),
         (Type("byte", (2, 5, 3), True, 6), Type("float", (2, 5, 3), True)),
     ),
+    (WindowTake((2, 2), (2, 2)), (Type("byte", (2, 3, 3), True, 4), MAP)),
+    (WindowTake((3, 2), (1, 2)), (Type("byte", (2, 5, 3), True, 6), MAP)),
+    (WindowTake((1, 1), (2, 3)), (Type("byte", (2, 4, 2), True, 1), MAP)),
     (Take(), (VECTOR, LABEL)),
     (Take(), (MATRIX, Type("int", (), True, 4))),
     (Take(), (MATRIX, Type("int", (3,), True, 4))),
@@ -333,7 +336,6 @@ def total(node: Node, weights: np.ndarray) -> Node:
                 ArgMax,
                 Order,
                 WindowArgMax,
-                WindowMaxGradient,
                 AllReduce,
                 e.Detach,
                 rounding.Bfloat16,
@@ -410,7 +412,7 @@ def named(value) -> str:
 @pytest.mark.parametrize(
     ("case", "size", "dtype"),
     pairwise(
-        [c for c in CASES if c[1] and not isinstance(c[0], WindowMaxGradient)],
+        [c for c in CASES if c[1] and not isinstance(c[0], (WindowMaxGradient, WindowTake))],
         [(1, 1), (19, 2), (37, 3)],
         ["float64", "float32"],
         name=named,
@@ -450,16 +452,34 @@ def test_the_emitted_code_agrees_with_the_reference(case, size, dtype):
     "op", [WindowMax((2, 2), (2, 2)), WindowMax((3, 2), (1, 2)), WindowMax((1, 4), (3, 1))]
 )
 def test_the_gradient_of_a_window_s_maximum_is_emitted_right(op, examples, shards, dtype):
-    types = (MAP, op.infer(MAP))
+    types = (MAP, op.infer(MAP), MAP, Type("float", MAP.shape))
     arrays = values(op, types, examples)
     arrays[0] = np.round(arrays[0])  # equal elements in a window: the first one counts
-    x, dy = nodes(types)
+    x, dy, z, same = nodes(types)
     y = apply(op, x)
     (dx,) = op.vjp(y, dy)
-    graph = Graph({"output.y": dx})
-    found = compiled_value(graph, arrays, types, examples, dtype, shards)["output.y"]
-    wanted = evaluate(graph, leaves(types, arrays))["output.y"]
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    graph = Graph(
+        {
+            "output.y": dx,
+            "output.second": dx.op.vjp(dx, z)[1],
+            "output.third": dx.op.vjp(dx, same)[1],
+        }
+    )
+    found = compiled_value(graph, arrays, types, examples, dtype, shards)
+    wanted = evaluate(graph, leaves(types, arrays))
+    np.testing.assert_allclose(found["output.y"], wanted["output.y"], rtol=1e-5, atol=1e-5)
+    for name, each in (("output.second", z), ("output.third", same)):
+        array = arrays[2 + (each is same)]
+        windows = np.lib.stride_tricks.sliding_window_view(
+            np.stack([arrays[0], np.broadcast_to(array, arrays[0].shape)]), op.size, (-2, -1)
+        )
+        windows = windows[..., :: op.stride[0], :: op.stride[1], :, :]
+        flat = windows.reshape(*windows.shape[:-2], -1)
+        at = flat[0].argmax(-1)[..., None]
+        np.testing.assert_array_equal(
+            found[name], np.take_along_axis(flat[1], at, -1)[..., 0].astype(dtype)
+        )
+        np.testing.assert_array_equal(found[name], wanted[name].astype(dtype))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -57,6 +57,18 @@ def image(t):
     return {"g": g}, (g * torch.sin(g)).sum(1).mean()
 
 
+def pooled(t):
+    """Gulrajani et al., 2017, of a critic with pooling: windows that overlap, and all places."""
+    x = t["x"].reshape(-1, 1, 2, 2)
+    h = torch.tanh(F.conv2d(x, t["conv1.weight"], t["conv1.bias"], padding=1))
+    h = F.max_pool2d(h, 2, 1, padding=1)
+    h = torch.tanh(F.conv2d(h, t["conv2.weight"], t["conv2.bias"]))
+    line = F.max_pool1d(h.flatten(2), 3, 2)
+    y = F.linear(torch.cat([line.flatten(1), h.amax((2, 3))], 1), t["dense1.weight"])[:, 0]
+    g = derivative(torch.tanh(y), t["x"])
+    return {"g": g}, (y + 10 * (g.norm(dim=1) - 1) ** 2).mean()
+
+
 def recurrent(t):
     """Through the steps of a cell."""
     s = t["x"].reshape(-1, 2, 2)
@@ -80,6 +92,12 @@ MODELS = {
     image: """let y = reshape(x; 1, 2, 2) -> conv(3, kernel=3, pad=1, bias_init=normal) -> softplus
         let p = y -> avgpool(2, pad=1) -> flatten -> softmax
         let g = gradient(p[0]; x)  output g  loss sum(g * sin(g))""",
+    pooled: """let h = reshape(x; 1, 2, 2) -> conv(3, kernel=3, pad=1, bias_init=normal) -> tanh
+        -> maxpool(2, stride=1, pad=1) -> conv(4, kernel=2, bias_init=normal) -> tanh
+        let line = reshape(h; 4, 4) -> maxpool(3, stride=2, round=floor)
+        let y = (concat(flatten(line), global_maxpool(h)) -> dense(1, bias=false))[0]
+        let g = gradient(tanh(y); x)  output g
+        loss y + 10 * (sqrt(sum(g * g)) - 1) ^ 2""",
     recurrent: """let h = (s * along(spread(k, s); time)) -> rnn(3) -> last
         let g = gradient(sum(h * h); k)  output g  loss g * g + sum(h)""",
 }
@@ -151,6 +169,25 @@ def test_a_derivative_that_is_one_for_all_examples_is_a_value_of_each():
     np.testing.assert_array_equal(found["h"], [[0, 1, 0]] * 4)
 
 
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_what_a_maximum_hands_back_may_be_one_for_all_examples(count):
+    net = specc.compile(
+        specc.loads(
+            "model m { input x: float[5] let p = reshape(x; 1, 5) -> maxpool(2, stride=1)"
+            " let g = gradient(sum(p); x) let h = gradient(sum(g * sin(x)); x) output g output h }"
+        ),
+        batch=count,
+        dtype="float64",
+        threads=1,
+    )
+    x = np.random.default_rng(0).standard_normal((count, 5))
+    first = np.arange(4) + (x[:, 1:] > x[:, :-1])
+    wanted = np.stack([np.bincount(row, minlength=5) for row in first])
+    found = net.forward(x=x)
+    np.testing.assert_array_equal(found["g"], wanted)
+    np.testing.assert_allclose(found["h"], wanted * np.cos(x), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("formula", "message"),
     [
@@ -161,7 +198,6 @@ def test_a_derivative_that_is_one_for_all_examples_is_a_value_of_each():
         ("gradient(sum(x))", "needs the setting `by`"),
         ("gradient(sum(s); s)", "takes no sequence yet, and `y` is float[time]"),
         ("gradient(sum(mean(s; over=time)); s)", "takes no sequence yet"),
-        ("gradient(sum(reshape(x; 1, 3) -> maxpool(3)); x)", "does not support `maxpool` yet"),
     ],
 )
 def test_what_has_no_derivative_is_said(formula, message):

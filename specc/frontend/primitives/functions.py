@@ -16,7 +16,6 @@ from specc.ops.derivative import Derivative
 from specc.ops.functions import FUNCTIONS
 from specc.ops.peers import BATCH, Peers
 from specc.ops.reduce import ArgMax, BatchMean, Max
-from specc.ops.window import WindowMax
 from specc.source import Span
 
 # ruff: noqa: F821, RUF013 - the annotations of settings are written in the language's own words
@@ -80,8 +79,6 @@ def _gradient(frame: BodyFrame, span: Span, y: Value, *, by: value) -> Value:
     within = topological([y.node])
     if by.node not in within:
         raise OperandError("wrong-kind", "this number does not depend on `by`", argument=0)
-    if any(isinstance(each.op, WindowMax) for each in within):
-        raise OperandError("not-yet", "`gradient` does not support `maxpool` yet", argument=0)
     return frame.apply(Derivative(), y, by, span=span)
 
 

@@ -1,4 +1,4 @@
-"""Kernels of the maximum over windows in `specc.ops.window`, and of its gradient.
+"""Kernels of the maximum over windows in `specc.ops.window`, and of its gradients.
 
 Lanes are processed one vector at a time, because LLVM vectorizes a loop of constant length as it
 is. A loop of unknown length would be unrolled over several vectors, with a second loop for the
@@ -189,3 +189,38 @@ def window_max_gradient(
                                     dy[c, i, j, lane] if position[c, i, j, lane] == place else 0.0
                                 )
                                 dx[c, i * stride_y + u, j * stride_x + v, lane] += handed
+
+
+@no_type_check
+def window_take(
+    position: "uint8[channels, rows, columns, lanes]",
+    x: "float[channels, height, width, lanes]",
+    y: "float[channels, rows, columns, lanes]",
+    channels: "int",
+    height: "int",
+    width: "int",
+    rows: "int",
+    columns: "int",
+    size_y: "int",
+    size_x: "int",
+    stride_y: "int",
+    stride_x: "int",
+    lanes: "int",
+    *,
+    vector: "constant",
+):
+    for c in range(channels):
+        for i in range(rows):
+            for j in range(columns):
+                top, left = i * stride_y, j * stride_x
+                for start in range(0, lanes, vector):
+                    for lane in range(start, start + vector):
+                        y[c, i, j, lane] = x[c, top, left, lane]
+                for u in range(size_y):
+                    for v in range(size_x):
+                        place = u * size_x + v
+                        for start in range(0, lanes, vector):
+                            for lane in range(start, start + vector):
+                                here, before = x[c, top + u, left + v, lane], y[c, i, j, lane]
+                                hit = position[c, i, j, lane] == place
+                                y[c, i, j, lane] = here if hit else before
