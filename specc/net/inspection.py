@@ -11,13 +11,13 @@ inspection.slopes(data, rows, node, ports)  # the value of a node, and its gradi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from specc import pipeline
 from specc.backend.reference import evaluate
-from specc.ir.graph import Node, apply
+from specc.ir.graph import Graph, Node, apply
 from specc.ir.types import Type
 from specc.net.divergence import WordedCause, explain
 from specc.net.training import Training
@@ -44,6 +44,8 @@ class Inspection:
     def __init__(self, training: Training) -> None:
         self._training, self._programs = training, training.programs
         self._program, self._weights = training.program, training.weights
+        # the arguments and the graph of the last `slopes`: an ascent asks for the same many times
+        self._slopes: tuple[Any, tuple[Graph, list[Node]]] | None = None
 
     def time(
         self, data: Mapping[str, Column], order: np.ndarray, repeats: int | None = None
@@ -159,10 +161,32 @@ class Inspection:
         of the node, each times its `weight` [*shape]. In inference mode and float64; a stream
         begins anew.
         """
+        asked = node, tuple(ports), weight is not None, len(rows)
+        known = self._slopes
+        if known is None or known[0] != asked:
+            known = self._slopes = asked, self._slope_graph(*asked)
+        graph, wanted = known[1]
+        with self._weights.lock.reading:
+            leaves = self._leaves(data, rows, self._weights.new_slots(len(rows)))
+            leaves["weight_of_example", ""] = np.ones(len(rows))
+            if weight is not None:
+                leaves["step", "weight of elements"] = np.broadcast_to(
+                    weight, (len(rows), *np.shape(weight))
+                )
+            values = evaluate(graph, leaves, self._programs.seed)
+        return values["value"], {
+            port: np.broadcast_to(values[port], (len(rows), *each.type.bound_shape))
+            for port, each in zip(ports, wanted, strict=True)
+        }
+
+    def _slope_graph(
+        self, node: Node, ports: Sequence[str], is_weighted: bool, examples: int
+    ) -> tuple[Graph, list[Node]]:
+        """Return the graph of a node's value and slopes, and the leaves of the ports."""
         graph = pipeline.forward(self._program, False, {"value": node})
         value = graph.outputs["value"]
         total = value
-        if weight is not None:
+        if is_weighted:
             given = Type("float", value.type.shape, batched=True)
             total = mul(value, leaf(Input(Role.STEP, "weight of elements", given)))
         if total.type.rank:
@@ -177,18 +201,7 @@ class Inspection:
         found, through_time = gradients(sum_batch(mul(one, total)), wanted, following(graph))
         outputs = {"value": value, **dict(zip(ports, found, strict=True))}
         whole = closed(outputs, {**following(graph), **through_time})
-        with self._weights.lock.reading:
-            leaves = self._leaves(data, rows, self._weights.new_slots(len(rows)))
-            leaves["weight_of_example", ""] = np.ones(len(rows))
-            if weight is not None:
-                leaves["step", "weight of elements"] = np.broadcast_to(
-                    weight, (len(rows), *np.shape(weight))
-                )
-            values = evaluate(bind_batch(whole, len(rows)), leaves, self._programs.seed)
-        return values["value"], {
-            port: np.broadcast_to(values[port], (len(rows), *each.type.bound_shape))
-            for port, each in zip(ports, wanted, strict=True)
-        }
+        return bind_batch(whole, examples), wanted
 
     def _leaves(
         self, data: Mapping[str, Column], rows: np.ndarray, slots: Slots
