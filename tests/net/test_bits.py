@@ -86,7 +86,14 @@ def narrow(monkeypatch):
     monkeypatch.setenv("SPECC_VECTOR_BITS", "128")
 
 
-@pytest.mark.parametrize("name", list(EVERY))
+@pytest.mark.parametrize(
+    "name",
+    [
+        # its kernels are those of char_lstm2, and its initial weights take seconds
+        pytest.param(name, marks=pytest.mark.long if name == "benchmark lstm2" else ())
+        for name in EVERY
+    ],
+)
 def test_the_number_of_threads_changes_no_bit_of_a_training(name, narrow):
     check(loaded(EVERY[name]), BATCH, SHARDS, (1, 3))
 
@@ -106,7 +113,7 @@ def test_nor_does_it_in_any_call_where_the_compiler_chooses_the_shards(name):
 @pytest.mark.parametrize("name", ["digits", "char_lstm", "siamese", "translate"])
 def test_nor_does_it_in_any_call(name, narrow):
     program = loaded(EVERY[name])
-    check(program, BATCH, SHARDS, (1, 2, 4), (1, 7, BATCH))
+    check(program, BATCH, SHARDS, (1, 4), (1, 7, BATCH))
 
 
 @pytest.mark.parametrize("name", ["lenet", "resnet", "mlp512", "lstm"])
