@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -335,6 +335,26 @@ class WithoutSteps(Op):
 
     def one_at(self, node: Node, axis: int) -> Cut | None:
         return None
+
+
+@dataclass(frozen=True)
+class AlongAxis(Op):
+    """An op along `axis`, which treats the entries of every other axis alike."""
+
+    axis: int
+    abstract = True
+
+    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
+        return replace(self, axis=self.axis + 1)
+
+    def one_at(self, node: Node, axis: int) -> Cut | None:
+        if axis == self.axis:
+            return None
+        axes = (axis,) * len(node.inputs)
+        return Cut(replace(self, axis=self.axis - (axis < self.axis)), axes)
+
+    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
+        return None if axis == self.axis else Cut(self, (axis,) * len(node.inputs))
 
 
 class WithoutArithmetic(Op):

@@ -7,12 +7,12 @@ apply(Order(), x)            # the index of the smallest element, of the next on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
 from specc.ir.op import (
+    AlongAxis,
     Cut,
     Gradients,
     Kernel,
@@ -33,10 +33,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RunningSum(WithKernel):
+class RunningSum(AlongAxis, WithKernel):
     """y[.., i, ..] = the sum of x[.., j, ..] over all j <= i along `axis`."""
-
-    axis: int
 
     def infer(self, x: Type) -> Type:
         if x.kind != "float":
@@ -56,14 +54,6 @@ class RunningSum(WithKernel):
 
     def flops(self, node: Node) -> Size:
         return node.type.elements
-
-    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
-        return replace(self, axis=self.axis + 1)
-
-    def one_at(self, node: Node, axis: int) -> Cut | None:
-        if axis == self.axis:
-            return None
-        return Cut(replace(self, axis=self.axis - (axis < self.axis)), (axis,))
 
     def suits_tensor_parallel(self, node: Node) -> bool:
         return False

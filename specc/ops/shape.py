@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, overload
 from specc.ir import sizes
 from specc.ir.graph import Node, apply
 from specc.ir.op import (
+    AlongAxis,
     Box,
     Cut,
     Form,
@@ -132,10 +133,9 @@ class Transpose(WithoutArithmetic):
 
 
 @dataclass(frozen=True)
-class Slice(WithoutArithmetic):
+class Slice(AlongAxis, WithoutArithmetic):
     """Take `count` elements start, start + step, ... along one axis; `step` may be negative."""
 
-    axis: int
     start: Size
     count: Size
     step: int = 1
@@ -165,15 +165,6 @@ class Slice(WithoutArithmetic):
         places = sizes.bound(self.start) + self.step * np.arange(sizes.bound(self.count))
         return x.take(places, self.axis + lead(types[0]))
 
-    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
-        return replace(self, axis=self.axis + 1)
-
-    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
-        return None if axis == self.axis else Cut(self, (axis,) * len(node.inputs))
-
-    def one_at(self, node: Node, axis: int) -> Cut | None:
-        return _one_beside(self, node, axis)
-
     def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
@@ -191,10 +182,9 @@ class Slice(WithoutArithmetic):
 
 
 @dataclass(frozen=True)
-class Pad(WithoutArithmetic):
+class Pad(AlongAxis, WithoutArithmetic):
     """Place the elements at start, start + step, ... of an axis of `size`, and `fill` elsewhere."""
 
-    axis: int
     start: Size
     size: Size
     step: int = 1
@@ -222,15 +212,6 @@ class Pad(WithoutArithmetic):
         places = sizes.bound(self.start) + self.step * np.arange(x.shape[axis])
         np.moveaxis(out, axis, 0)[places] = np.moveaxis(x, axis, 0)
         return out
-
-    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
-        return replace(self, axis=self.axis + 1)
-
-    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
-        return None if axis == self.axis else Cut(self, (axis,) * len(node.inputs))
-
-    def one_at(self, node: Node, axis: int) -> Cut | None:
-        return _one_beside(self, node, axis)
 
     def suits_tensor_parallel(self, node: Node) -> bool:
         return True
@@ -277,10 +258,9 @@ class Frame(WithoutSteps, WithoutArithmetic):
 
 
 @dataclass(frozen=True)
-class Concat(WithoutArithmetic):
+class Concat(AlongAxis, WithoutArithmetic):
     """Join along one axis; all other axes must agree."""
 
-    axis: int
     form = Form.JOIN
 
     def infer(self, *inputs: Type) -> Type:
@@ -320,27 +300,11 @@ class Concat(WithoutArithmetic):
         ]
         return np.concatenate(spread, self.axis + (1 if examples else 0))
 
-    def over_steps(self, steps: Size, moving: Sequence[bool]) -> Op:
-        return replace(self, axis=self.axis + 1)
-
-    def cut(self, node: Node, axis: int, start: int, count: int) -> Cut | None:
-        return None if axis == self.axis else Cut(self, (axis,) * len(node.inputs))
-
-    def one_at(self, node: Node, axis: int) -> Cut | None:
-        return _one_beside(self, node, axis)
-
     def suits_tensor_parallel(self, node: Node) -> bool:
         return True
 
     def is_apart(self) -> bool:
         return True
-
-
-def _one_beside(op: Slice | Pad | Concat, node: Node, axis: int) -> Cut | None:
-    """Return the op of an entry along another axis than its own."""
-    if axis == op.axis:
-        return None
-    return Cut(replace(op, axis=op.axis - (axis < op.axis)), (axis,) * len(node.inputs))
 
 
 def axes_kept(old: Shape, new: Shape) -> dict[int, int]:
