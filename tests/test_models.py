@@ -32,6 +32,7 @@ FIGURES = [
     ("vit", ["epochs=20"], "accuracy", 0.95, 0.06),
     ("byol", ["epochs=8"], "accuracy", 0.93, 0.08),
 ]
+SLOW = {"byol", "tcn", "unet", "vit"}
 MNIST_FIGURES = [  # short runs: the comments' figures need all epochs
     ("mnist_linear", ["epochs=4"], "accuracy", 0.926, 0.006),
     ("mnist_mlp", ["epochs=4"], "accuracy", 0.985, 0.01),
@@ -57,13 +58,19 @@ def _comment(model: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "changes", "name", "value", "margin"), FIGURES)
+@pytest.mark.parametrize(
+    ("model", "changes", "name", "value", "margin"),
+    [
+        pytest.param(*each, marks=pytest.mark.long if each[0] in SLOW else (), id=each[0])
+        for each in FIGURES
+    ],
+)
 def test_a_model_reaches_its_figure(model, changes, name, value, margin, tmp_path, capfd):
     assert f"Expect {value} of" in " ".join(_comment(model).split())
     _reaches(model, changes, name, value, margin, tmp_path, capfd)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_cnn32_reaches_its_figure_on_painted_digits(tmp_path, capfd):
     rng = np.random.default_rng(0)
     with np.load(ROOT / "specc" / "data" / "digits.npz") as digits:

@@ -26,7 +26,7 @@ from specc.passes.regions import CutLimits
 from specc.pipeline import Job, Kind
 from specc.source import Source
 
-USUAL, BLOCK, LONG, PAIRS = 300, 15, 20_000, 15
+USUAL, BLOCK, LONG, PAIRS = 120, 15, 20_000, 5
 ONCE_WRONG = (7000150,)  # one of five programs from here on failed once
 UNMENDED: frozenset[str] = frozenset()
 """Features of which bugs are known."""

@@ -9,7 +9,7 @@ from functools import cache, partial
 
 import numpy as np
 import pytest
-from pairs import pairwise
+from pairs import in_turn, pairwise
 from running import at_address
 
 from specc.backend.contraction.forms import copied, outer, packed, rows, transposed
@@ -236,7 +236,7 @@ def named(value) -> str:
     ("name", "role", "setting"),
     [
         *pairwise([*SHAPES], ROLES, SETTINGS[:1], name=named, every=True),
-        *pairwise([*SHAPES], ROLES, SETTINGS[1:], name=named),
+        *in_turn([*SHAPES], ROLES, SETTINGS[1:], name=named),
     ],
 )
 def test_it_agrees_with_the_reference(name, role, setting):
@@ -393,7 +393,7 @@ def by_forms(name: str, role: str, setting: tuple) -> list[Case]:
 @pytest.mark.skipif(not this_machine().multiplies_bfloat16, reason="no products of bfloat16 here")
 @pytest.mark.parametrize(
     ("name", "role", "setting"),
-    pairwise(
+    in_turn(
         [*SHAPES],
         [*ROLES, "one example"],
         [

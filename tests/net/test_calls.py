@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+from pairs import in_turn
 
 import specc
 from specc.backend.run.prepared import COPIED
@@ -73,8 +74,7 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     return array
 
 
-@pytest.mark.parametrize("n", [3, LARGE])
-@pytest.mark.parametrize("kind", list(OTHERS))
+@pytest.mark.parametrize(("kind", "n"), in_turn(OTHERS, [3, LARGE]))
 def test_arrays_of_any_kind_give_the_same_bits(kind, n):
     net, other = (compiled(n) for _ in range(2))
     for rows in (ROWS, 3, ROWS, 11):
