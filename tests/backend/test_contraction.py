@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterable
 from dataclasses import replace
@@ -244,17 +245,17 @@ def test_it_agrees_with_the_reference(name, role, setting):
     found.check(loaded([found]))
 
 
-@pytest.mark.parametrize(
-    ("name", "role", "setting", "form"),
-    pairwise(
-        [*SHAPES],
-        ["forward", "input"],
-        SETTINGS,
-        [packed.FORM, copied.CONTRACT, copied.PACKED],
-        name=named,
-    ),
+WAYS = itertools.product(
+    [packed.FORM, copied.CONTRACT, copied.PACKED], ["forward", "input"], SETTINGS
 )
-def test_packed_weights_and_copied_columns_agree_with_the_reference(name, role, setting, form):
+
+
+@pytest.mark.parametrize(
+    ("way", "name"),
+    in_turn(WAYS, SHAPES, name=lambda x: x if isinstance(x, str) else "-".join(map(named, x))),
+)
+def test_packed_weights_and_copied_columns_agree_with_the_reference(way, name):
+    form, role, setting = way
     found = Case(roles(*SHAPES[name])[role], *setting, plan=by(form))
     if found.plan is not None:
         found.check(loaded([found]))
