@@ -473,15 +473,16 @@ def _train(
             f"  balance  = {label}    # all classes count alike in the loss",
             "  monitor  = macro_f1    # the mean of the classes' F1 chooses the best epoch",
         ]
-    batch = 128 if look.rows >= 2000 else 32
-    steps = max(1, 4 * look.rows // (5 * batch))
-    epochs = min(60, max(8, 4000 // steps))
+    batch = 128 if look.rows >= 2000 else 32 if look.rows >= 500 else 16
+    steps = max(1, 4 * look.rows // (5 * batch))  # of an epoch, which are few for a small table
+    epochs = min(max(60, 1000 // steps), max(8, 4000 // steps))
+    patience = max(10, 200 // steps)
     lines += [
         "  validate  split = 0.8        # 20% of the rows measure how good the model is",
         "  optimizer adamw(lr = cosine(0.003, 0), weight_decay = 0.01)",
         f"  epochs   = {epochs}",
         f"  batch    = {batch}",
-        "  patience = 10                # stops when the validation loss no longer falls",
+        f"  patience = {patience:<18}# stops when the validation loss no longer falls",
         "}",
     ]
     return lines
