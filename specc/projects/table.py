@@ -475,8 +475,8 @@ def _train(
         ]
     batch = 128 if look.rows >= 2000 else 32 if look.rows >= 500 else 16
     steps = max(1, 4 * look.rows // (5 * batch))  # of an epoch, which are few for a small table
-    epochs = min(max(60, 1000 // steps), max(8, 4000 // steps))
-    patience = max(10, 200 // steps)
+    epochs = min(max(60, 1000 // steps), max(8, 4000 // steps), 200)
+    patience = min(max(10, 200 // steps), 40)
     lines += [
         "  validate  split = 0.8        # 20% of the rows measure how good the model is",
         "  optimizer adamw(lr = cosine(0.003, 0), weight_decay = 0.01)",
