@@ -231,7 +231,7 @@ class _Segments:
         An example is the mask of a relu. They would be computed in the forward pass, and kept.
         """
         marks: set[Node] = set()
-        outputs = set(self.graph.outputs.values())
+        outputs, backward = set(self.graph.outputs.values()), set(self.backward)
         for node in self.backward:
             if not node.type.batched or node in outputs or node in self.loop_of:
                 continue
@@ -242,7 +242,11 @@ class _Segments:
             ]
             moves = node.op.form in (Form.ELEMENT, Form.VIEW)
             small = moves or node.type.kind != "float"
-            if small and roots and all(root in marks or root in self.kept for root in roots):
+            # a view may have to wait for values that are not known yet
+            views = [each for each in node.inputs if is_view(each) and each in backward]
+            waits = not marks.issuperset(views)
+            known = all(root in marks or root in self.kept for root in roots)
+            if small and roots and known and not waits:
                 marks.add(node)
         return marks
 
