@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,17 +58,18 @@ def test_gradients_and_outputs_are_the_same_without(threads, monkeypatch):
     np.testing.assert_array_equal(output, apart.forward(x=data["x"])["r"])
 
 
+@pytest.mark.parametrize("name", ["out", "a"])
 @pytest.mark.parametrize("extents", [(1, 16), (7, 16), (3, 5)])
-def test_what_is_written_over_is_read_first(extents):
+def test_what_is_written_over_is_read_first(extents, name):
     # out takes the place of a, and the next two store what a was
     strides = (extents[1], 1)
-    a, b, c, sums = (Address("arena", 4096 * n) for n in range(4))
+    a, b, c, sums = (Address("arena", 4096 * n, "a") for n in range(4))
     nest = Nest(
         "each_over",
         extents,
         [
             Access("a", "float", a, strides),
-            Access("out", "float", a, strides, AccessMode.STORE, Name("v0"), 0),
+            Access("out", "float", replace(a, name=name), strides, AccessMode.STORE, Name("v0"), 0),
             Access("out_b", "float", b, strides, AccessMode.STORE, Read("a"), 0),
             Access("out_c", "float", c, (1, 0), AccessMode.SUM, Read("a"), extents[0]),
         ],
@@ -82,3 +85,18 @@ def test_what_is_written_over_is_read_first(extents):
     np.testing.assert_array_equal(arrays["a"], 2 * values)
     np.testing.assert_array_equal(arrays["out_b"], values)
     np.testing.assert_allclose(arrays["out_c"], values.sum(1))
+
+
+@pytest.mark.parametrize("batch", [1, 9])
+def test_a_value_of_another_name_takes_the_place_of_one_that_is_read_again(batch):
+    text = """seq time = 4
+model m { input x: float[time, 2]
+  let difference = x - concat(x[1:], x[:1]; axis=0)
+  let most = max(x)
+  output difference output most }"""
+    net = specc.compile(specc.loads(text), batch=batch, dtype="float64", threads=1)
+    x = np.random.default_rng(0).normal(size=(9, 4, 2))
+    found = net.forward(x=x)
+    np.testing.assert_array_equal(found["most"], x.max(2))
+    shifted = np.concatenate([x[:, :, 1:], x[:, :, :1]], 2)
+    np.testing.assert_array_equal(found["difference"], x - shifted)

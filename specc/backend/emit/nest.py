@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from dataclasses import replace
 
 from specc.backend.emit.access import Access, AccessMode, Nest
 from specc.backend.emit.calls import Value
@@ -55,14 +56,10 @@ def kernel_of(
             )
             each.address = each.address.moved((each.start + lowest) * each.item)
             each.start = -lowest
-    read = {
-        (each.address, each.strides): each.name
-        for each in nest.accesses
-        if each.mode == AccessMode.READ
-    }
+    read = {_place(each): each.name for each in nest.accesses if each.mode == AccessMode.READ}
     for each in nest.accesses:
         if each.mode == AccessMode.STORE and not each.fill:
-            each.over = read.get((each.address, each.strides), "")
+            each.over = read.get(_place(each), "")
     lanes = this_machine().lanes("float32")  # float64 has digits enough for blocks of any length
     writer = NestWriter(nest, extents, reduced, in_lanes, lanes)
     kernel = None
@@ -84,6 +81,11 @@ def kernel_of(
         arguments += [(f"{each.name}_all", each.elements)] if each.fill else []
         arguments += [(f"{each.name}_from", each.start)] if each.starts_within else []
     return kernel, arguments
+
+
+def _place(each: Access) -> Hashable:
+    """Return what two accesses to the same elements of memory have in common."""
+    return replace(each.address, name=""), each.strides
 
 
 def _shape(each: Access) -> Hashable:
