@@ -184,6 +184,25 @@ def test_the_gradient_of_filters_over_many_places_and_examples(
         assert largest_error(gradients["conv1.weight"], wanted) < 2e-6
 
 
+def test_the_gradient_of_filters_along_a_very_long_row(bits):
+    net = compiled(
+        "model m { input x: float[4, 3, 30000] loss sum(x -> conv(4, kernel=3, groups=4)) }", 1
+    )
+    different = np.random.default_rng(0).uniform(0.5, 1, (1, 4, 3, 30_000))
+    for x in (different.astype(np.float32), np.full(different.shape, 0.3, np.float32)):
+        _, gradients = net.loss_and_gradients(x=x)
+        windows = np.lib.stride_tricks.sliding_window_view(x[0].astype(float), 29_998, 2)
+        assert largest_error(gradients["conv1.weight"][:, 0], windows.sum(3)) < 2e-6
+
+
+@pytest.mark.parametrize("batch", [1, 20])
+def test_the_mean_of_a_large_window(batch, bits):
+    net = compiled("model m { input x: float[2, 200, 200] output y = x -> avgpool(200) }", batch)
+    for value in VALUES:
+        found = net.forward(x=np.full((batch, 2, 200, 200), value, np.float32))["y"]
+        assert largest_error(found, float(np.float32(value))) < 2e-5
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("channels", "layer"), [(3, "conv(5, kernel=3)"), (4, "conv(4, kernel=3, groups=4)")]

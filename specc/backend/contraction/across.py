@@ -14,7 +14,7 @@ import numpy as np
 from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.single import across_kernel, pack_across_kernel
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiled import LINE
+from specc.backend.contraction.tiled import LINE, LONGEST_RUN
 from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, runs_from
 from specc.system.lazy import cached_property
 from specc.system.records import dataclass
@@ -99,6 +99,7 @@ class Across:
             "positions": np.concatenate([positions[:, 1:] for _, positions in groups]),
         }
         tables["runs"] = runs_from(tables["w_at"], target.width)
+        kept = shape[0] * line * target.bytes
         w_row, _, out_row = rows.steps
         w, x = self.names["w"], self.names["x"]
         packing = ContractionPlan(
@@ -110,14 +111,14 @@ class Across:
         # fmt: off
         parameters = (
             x, "packed", "out", "groups", len(groups), "x_at", "positions", rows.size, out_row,
-            self.run,
+            self.run, LONGEST_RUN, "scratch",
         )
         # fmt: on
         return ContractionPlan(
             across_kernel(target, shape, self.step, prefetches, self.padded),
             parameters,
             tables,
-            0,
+            kept if max(len(taps) for taps, _ in groups) > LONGEST_RUN else 0,
             packing,
             packed * target.bytes,
             prefetches,

@@ -28,7 +28,7 @@ from specc.system.lazy import cached_property
 from specc.system.records import dataclass
 
 # The most taps that are added up in one sum: longer float32 sums lose digits, and come in slices.
-_LONGEST_RUN = 1024
+LONGEST_RUN = 1024
 LINE = 64  # bytes of a cache line
 _FIRST = 16  # cycles until the first of several cache lines can be written
 _COPY = 10  # cycles to copy a few contiguous weights
@@ -215,14 +215,14 @@ def packed_slice(target: Target, shape: tuple[int, int], rows: int, taps: int) -
 def _slice(
     size: int, target: Target, shape: tuple[int, int], rows: int, taps: int, whole: float
 ) -> int:
-    """Return the taps of a slice of at most `size` bytes, and at most `_LONGEST_RUN`.
+    """Return the taps of a slice of at most `size` bytes, and at most `LONGEST_RUN`.
 
     All taps are one slice if they are at most `whole` times as many as fit.
     """
     most = max(size // (shape[1] * target.width * target.bytes), 1)
     if rows <= shape[0] or taps <= whole * most:
         most = max(taps, 1)
-    slices = -(-most // _LONGEST_RUN)
+    slices = -(-most // LONGEST_RUN)
     return -(-most // slices)
 
 

@@ -279,18 +279,19 @@ def across_tile(
     padded: bool = False,
     pin: str = "",
 ):
-    """tile(x, w, x_at, count, out, out_row, rows, later)
+    """tile(x, w, x_at, count, start, kept, out, out_row, rows, later)
 
     out[k*out_row + q] = sum_p w[p*vectors*width + k] * x[x_at[p] + q*step] for `positions` q and
     the first `rows` of `vectors * width` rows k, which the vectors lie across; p runs through the
-    `count` >= 1 entries of x_at. If it is `padded`, the last q is written up to the end of a
-    vector. If it `prefetches`, it prefetches the lines that a tile at `later`
+    `count` >= 1 entries of x_at. A long sum comes in slices: unless `kept` is 0, the vectors of
+    sums go there, to go on from as `start`. If it is `padded`, the last q is written up to the end
+    of a vector. If it `prefetches`, it prefetches the lines that a tile at `later`
     in the place of x reads. For `pin` see `packed_tile`."""
 
     @intrinsic
-    def tile(typing, x, w, x_at, count, out, out_row, rows, later):
+    def tile(typing, x, w, x_at, count, start, kept, out, out_row, rows, later):
         def codegen(context, b, signature, args):
-            x, w, x_at, count, out, out_row, rows, later = args
+            x, w, x_at, count, start, kept, out, out_row, rows, later = args
             code = Vectors(b, dtype, width, pin)
             x, w, out, later = (code.pointer(each) for each in (x, w, out, later))
             x_at = b.inttoptr(x_at, I64.as_pointer())
@@ -309,24 +310,31 @@ def across_tile(
                 else:
                     places = (code.at(x_now, q * step) for q in range(positions))
                     code.add_products(loop.now, places, ws)
-            for v in range(vectors):
-                for first in range(0, positions, width):
-                    block = [
-                        loop.now[q * vectors + v]
-                        for q in range(first, min(first + width, positions))
-                    ]
-                    used = len(block)
-                    rest = block[-1] if padded else code.zero
-                    block = code.transposed(block + [rest] * (width - used))
-                    used = width if padded else used
-                    for j in range(width):
-                        k = v * width + j
-                        with b.if_then(b.icmp_signed(">", rows, I64(k)), likely=True):
-                            place = code.at(out, b.mul(out_row, I64(k)), first)
-                            code.store_first(block[j], place, used)
+            ends = [(n * width,) for n in range(positions * vectors)]
+            sums = added(b, code, start, ends, loop.now)
+            with b.if_else(b.icmp_signed("!=", kept, I64(0))) as (go_on, finish):
+                with go_on:
+                    for each, end in zip(sums, ends, strict=True):
+                        code.store(each, code.at(code.pointer(kept), *end))
+                with finish:
+                    for v in range(vectors):
+                        for first in range(0, positions, width):
+                            block = [
+                                sums[q * vectors + v]
+                                for q in range(first, min(first + width, positions))
+                            ]
+                            used = len(block)
+                            rest = block[-1] if padded else code.zero
+                            block = code.transposed(block + [rest] * (width - used))
+                            used = width if padded else used
+                            for j in range(width):
+                                k = v * width + j
+                                with b.if_then(b.icmp_signed(">", rows, I64(k)), likely=True):
+                                    place = code.at(out, b.mul(out_row, I64(k)), first)
+                                    code.store_first(block[j], place, used)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 8), codegen
+        return types.void(*[types.int64] * 10), codegen
 
     return tile
 

@@ -132,12 +132,15 @@ def _plan(
 ) -> ContractionPlan:
     dy, x = pair
     lines, segments = tables["lines"], len(tables["segments"])
-    most = max(1, LONGEST * chains_of(shape[0], line.taps) // row)
+    piece = LONGEST * chains_of(shape[0], line.taps)
+    group = max(1, piece // row)
+    whole = group >= segments and piece >= row
     kept = shape[0] * line.taps * problem.target.width * problem.target.bytes
     # fmt: off
     parameters = (
         x.name, dy.name, "out", "x_at", "out_at", len(lines), "segments",
-        segments, "positions", len(tables["positions"]), row, out_step, most, "scratch",
+        segments, "positions", len(tables["positions"]), row, out_step, group, piece,
+        "scratch",
     )
     # fmt: on
     return ContractionPlan(
@@ -149,7 +152,7 @@ def _plan(
             "segments": tables["segments"],
             "positions": np.ascontiguousarray(tables["positions"]),
         },
-        kept if most < segments else 0,
+        0 if whole else kept,
     )
 
 

@@ -26,6 +26,8 @@ def across(
     rows: "int",
     out_row: "int",
     run: "int",
+    most: "int",
+    scratch: "int",
     *,
     tile: "tiles.across_tile(positions_, vectors, x_step, dtype, width, prefetches, padded, pin)",
     positions_: "constant",
@@ -42,6 +44,7 @@ def across(
 ):
     for c in range(group_count):
         first, taps, w_at = word(groups, 5 * c), word(groups, 5 * c + 1), word(groups, 5 * c + 2)
+        slices = (taps + most - 1) // most
         for b in range((rows + step - 1) // step):
             count = min(step, rows - b * step)
             w_b = w + item * (w_at + b * taps * step)
@@ -58,16 +61,19 @@ def across(
                 else:
                     for n in range((run + positions_ - 1) // positions_):
                         i = min(n * positions_, run - positions_)
-                        tile(
-                            x_q + item * i * x_step,
-                            w_b,
-                            x_at + 8 * first,
-                            taps,
-                            out_q + item * i,
-                            out_row,
-                            count,
-                            later + item * i * x_step,
-                        )
+                        for s in range(slices):
+                            tile(
+                                x_q + item * i * x_step,
+                                w_b + item * s * most * step,
+                                x_at + 8 * (first + s * most),
+                                min(most, taps - s * most),
+                                scratch if s > 0 else 0,
+                                scratch if s < slices - 1 else 0,
+                                out_q + item * i,
+                                out_row,
+                                count,
+                                later + item * i * x_step,
+                            )
 
 
 @no_type_check
@@ -184,6 +190,7 @@ def across_kernel(
     x_at                offsets of the taps, relative to the position's
     positions   [n, 2]  offsets in x and out at which a run starts
     run                 length of each run
+    most                taps of a slice, whose sums are added to those in `scratch`
     """
     positions, vectors = shape
     name = f"across_{positions}x{vectors}" + "_prefetching" * prefetches + "_padded" * padded

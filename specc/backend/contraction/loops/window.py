@@ -173,7 +173,8 @@ def window_gradient(
     position_count: "int",
     row: "int",
     out_step: "int",
-    most: "int",
+    group: "int",
+    piece: "int",
     scratch: "int",
     *,
     tile: "windows.gradient_tile(tile_lines, taps, tile_positions, step, apart, x_step, dy_step,"
@@ -189,23 +190,25 @@ def window_gradient(
     width: "constant",
     item: "constant",
 ):
-    slices = (segment_count + most - 1) // most
+    groups = (segment_count + group - 1) // group
+    pieces = (row + piece - 1) // piece
     for q in range(position_count):
         dy_q = dy + item * word(positions, 3 * q)
         x_q = x + item * word(positions, 3 * q + 1)
         out_q = out + item * word(positions, 3 * q + 2)
         for n in range((lines + tile_lines - 1) // tile_lines):
             u = 8 * min(n * tile_lines, lines - tile_lines)
-            for s in range(slices):
+            for m in range(groups * pieces):
+                s, p = m // pieces * group, m % pieces * piece
                 tile(
-                    x_q,
-                    dy_q,
+                    x_q + item * p * step * x_step,
+                    dy_q + item * p * dy_step,
                     x_at + u,
-                    segments + 16 * s * most,
-                    min(most, segment_count - s * most),
-                    row,
-                    scratch if s > 0 else 0,
-                    scratch if s < slices - 1 else 0,
+                    segments + 16 * s,
+                    min(group, segment_count - s),
+                    min(piece, row - p),
+                    scratch if m > 0 else 0,
+                    scratch if m < groups * pieces - 1 else 0,
                     out_q,
                     out_at + u,
                     out_step,
@@ -258,7 +261,8 @@ def window_gradient_kernel(target: Target, shape: tuple[int, int], line: TapLine
     segments    [n, 2]  offsets in dy and x at which a row starts
     positions   [n, 3]  offsets in dy, x and the result
     row                 positions of a row
-    most                rows of a slice, after which the sums are added to those in `scratch`
+    group, piece        rows, and positions of each, after which the sums are added to those in
+                        `scratch`
     """
     lines, positions = shape
     return target.kernel(
