@@ -188,6 +188,64 @@ NETWORKS = {
           return x -> lstm(units) -> layernorm -> dense(2)
         }""",
     ),
+    "a cell in a cell": model(
+        f"let w = x -> outer(4) -> dense(2) {SCORES}",
+        """seq time = 5
+        cell outer(x: float[n]; units: int > 0) {
+          param start: float[units] = normal
+          state s: float[units] = 0.1
+          let b, h, c = concat(x, s) -> dense(units) -> tanh -> lstm(h=0.1 * start; units)
+          let s2 = 0.5 * s + c * (b -> gru(units)) + h
+          next s = s2
+          return s2
+        }""",
+    ),
+    "cells in a cell without a state": model(
+        f"let w = x -> stacked(3) -> dense(2) {SCORES}",
+        """seq time = 5
+        cell stacked(x: float[n]; units: int > 0) {
+          let a = x -> 2 * (rnn(units)) -> gru(units)
+          return a * (x -> gru(units))
+        }""",
+    ),
+    "a cell in a block in a cell in a cell": model(
+        f"let w = x -> outer(4) -> dense(2) {SCORES}",
+        """seq time = 5
+        cell summed(x: float[n]) {
+          state total: float[n] = 0.5
+          let now = 0.7 * total + x
+          next total = now
+          return now, total
+        }
+        block tower(x: float[n]; units: int > 0) {
+          let now, before = x -> gru(units) -> dense(3) -> summed
+          return concat(now, before) -> dense(units)
+        }
+        cell inner(x: float[n]; units: int > 0) {
+          state h: float[units] = 0
+          let h2 = tanh(concat(x, h) -> tower(units))
+          next h = h2
+          return h2 + h
+        }
+        cell outer(x: float[n]; units: int > 0) {
+          state h: float[units] = 0.2
+          let h2 = h - (concat(x, h) -> inner(units))
+          next h = h2
+          return h2
+        }""",
+    ),
+    "a shared cell used twice in a cell": model(
+        f"let w = x -> outer(4) -> dense(2) {SCORES}",
+        """seq time = 5
+        cell outer(x: float[n]; units: int > 0) {
+          layer one = gru(units)
+          state s: float[n] = 0
+          let a = one(x)
+          let b = one(x + s)
+          next s = x - s
+          return a - 0.5 * b
+        }""",
+    ),
     "layers within a cell": model(
         f"let w = x -> deep(4) -> dense(2) {SCORES}",
         """seq time = 5

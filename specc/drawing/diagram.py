@@ -288,11 +288,18 @@ class _Maker:
 
     def _formulas(self, everything: Iterable[Node]) -> None:
         """Add boxes for formulas between layers: each value with the nodes that only it uses."""
-        loose = [n for n in everything if n not in self.owner and n.inputs]
+        loose = [
+            n
+            for n in everything
+            if n not in self.owner and n.inputs and not isinstance(n.op, Carry)
+        ]
         users: dict[Node, set[Node]] = {}
+        after = dict(self.program.carries)
         for node in everything:
             for each in node.inputs:
                 users.setdefault(each, set()).add(node)
+            if isinstance(node.op, Carry) and node.op.label in after:
+                users.setdefault(after[node.op.label], set()).add(node)
         outputs = {term.node for term in self.program.outputs}
         for node in reversed(loose):
             if node in self.owner:
@@ -348,10 +355,9 @@ class _Maker:
 
     def _arrows(self, everything: Iterable[Node]) -> list[Arrow]:
         found: dict[tuple[Box, Box], Arrow] = {}
-        for node in everything:
-            box = self.owner.get(node)
-            if box is None:
-                continue
+        users = self._users(everything)
+        ends = [(node, box) for node in everything for box in self._ends(node, users)]
+        for node, box in ends:
             for each in node.inputs:
                 before = self.owner.get(each) if each.type.batched else None
                 if before is None or before is box or each in self.lengths:
@@ -366,21 +372,31 @@ class _Maker:
                 found.setdefault((before, box), Arrow(before, box, text, is_initial, is_last))
         return list(found.values())
 
-    def _returns(self, everything: Iterable[Node]) -> list[Arrow]:
-        """Return the arrows that carry states to the next time step, with the states' names."""
+    def _users(self, everything: Iterable[Node]) -> dict[Node, list[Box]]:
+        """Return the boxes that read each node."""
         users: dict[Node, list[Box]] = {}
         for node in everything:
             for each in node.inputs:
                 if node in self.owner:
                     users.setdefault(each, []).append(self.owner[node])
+        return users
+
+    def _ends(self, node: Node, users: dict[Node, list[Box]]) -> list[Box]:
+        """Return the box of a node; for a state that has none, those of the values that read it."""
+        if node in self.owner:
+            return [self.owner[node]]
+        return [*dict.fromkeys(users.get(node, ()))] if isinstance(node.op, Carry) else []
+
+    def _returns(self, everything: Iterable[Node]) -> list[Arrow]:
+        """Return the arrows that carry states to the next time step, with the states' names."""
+        users = self._users(everything)
         after = dict(self.program.carries)
         names: dict[tuple[Box, Box, bool], list[str]] = {}
         for node in everything:
             if not isinstance(node.op, Carry) or node.op.label not in after:
                 continue
             start = self.owner.get(after[node.op.label])
-            ends = [self.owner[node]] if node in self.owner else users.get(node, [])
-            for end in dict.fromkeys(ends):
+            for end in self._ends(node, users):
                 if start is not None:
                     name = node.op.label.rpartition(".")[2].partition("#")[0]
                     names.setdefault((start, end, node.op.backward), []).append(name)

@@ -223,6 +223,34 @@ def test_attention_joins_all_steps():
         assert len(lines) == joined + 3 + 3
 
 
+def test_states_that_several_formulas_read_and_those_of_a_cell_in_a_cell():
+    program = driver.check(
+        Source(
+            "a.dl",
+            """seq time = 6
+            cell outer(x: float[n]; units: int > 0) {
+              state s: float[units] = 0
+              let a = concat(x, s) -> lstm(units)
+              next s = a + 0.5 * s
+              return a
+            }
+            model m { input x: float[time, 3] input z: float[4]
+            let hs, s = x -> outer(s=0.1 * z; 4) output hs output s }""",
+        )
+    )[0]
+    made = diagram(program, is_whole=True)
+    assert sorted((a.start.title, a.end.title, a.shape) for a in made.returns) == [
+        ("a + 0.5 * s", "a + 0.5 * s", "s"),
+        ("a + 0.5 * s", "concat(x, s)", "s"),
+        ("lstm(units)", "lstm(units)", "h, c"),
+    ]
+    initial = sorted((a.start.title, a.end.title) for a in made.arrows if a.is_initial)
+    assert initial == [("0.1 * z", "a + 0.5 * s"), ("0.1 * z", "concat(x, s)")]
+    for steps in (3, 6):
+        rects = [each for each in unrolled(made, program, steps).items if isinstance(each, Rect)]
+        assert len(rects) == sum(steps if box.sequence else 1 for box in made.boxes)
+
+
 def test_a_model_without_sequences_cannot_be_unrolled(capsys, tmp_path):
     out = tmp_path / "a.svg"
     model = str(ROOT / "models" / "mlp.dl")

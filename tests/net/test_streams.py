@@ -95,6 +95,8 @@ WHOLE = [
     "a matrix as state",
     "two values",
     "a cell in a block",
+    "a cell in a cell",
+    "a cell in a block in a cell in a cell",
     "classes in a cell",
     "attention over the state",
     "convolution and windows over a state",

@@ -29,6 +29,17 @@ NETWORKS = {
     "rnn": steps("let w = x -> rnn(4) -> dense(2)"),
     "lstm": steps("let w = x -> lstm(4) -> dense(2)"),
     "gru": steps("let w = x -> gru(4) -> dense(2)"),
+    "a cell in a cell": """seq time = 6
+        cell outer(x: float[n]; units: int > 0) {
+          state s: float[units] = 0.1
+          let a, h, c = concat(x, s) -> lstm(units)
+          let s2 = 0.5 * s + c * (a -> gru(units))
+          next s = s2
+          return s2 + h
+        }
+        model m { input x: float[<= time, 3] target y: float[2]
+        let hs, s = x -> outer(4) let w = concat(last(hs), s) -> dense(2)
+        output w loss mse(w, y) }""",
     "stacked": steps("let w = x -> gru(4) -> lstm(3) -> dense(2)"),
     "bidirectional": steps("""let back = reverse(reverse(x) -> lstm(3))
         let w = concat(x -> lstm(4), back) -> dense(2)"""),

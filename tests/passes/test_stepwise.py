@@ -18,6 +18,13 @@ from specc.source import Source
 MODELS = Path(__file__).resolve().parents[2] / "models"
 HEAD = """seq read = 3 seq written = 5
 cell delayed(x: float[n]) { state s: float[n] = 0.5 next s = x return s }
+cell outer(x: float[n]; units: int > 0) {
+  state s: float[units] = 0.1
+  let a, h, c = concat(x, s) -> lstm(units)
+  let s2 = 0.5 * s + c * (a -> delayed -> gru(units))
+  next s = s2
+  return s2 + h
+}
 model m {
   input  x: class(6)[<= read]
   input  z: float[<= written, 2]
@@ -34,6 +41,8 @@ BY_STEP = {
         let w = concat(e, z) -> gru(h=h; 5) -> layernorm -> dense(4)""",
     "the last two symbols": """let e = previous(y) -> embed(3)
         let w = concat(e, e -> delayed) -> gru(h=h; 5) -> delayed -> dense(4)""",
+    "a cell in a cell": """let e = previous(y) -> embed(3)
+        let w = concat(e, along(h; written)) -> outer(5) -> dense(4)""",
     "numbers": """let e = previous(y) -> one_hot -> dense(5) -> relu
         let w = e -> gru(h=h; 5) -> dropout(0.5) -> dense(4)""",
     "another shape": """let e = previous(y) -> embed(6) -> reshape(2, 3)

@@ -211,3 +211,63 @@ def test_a_user_s_cell_can_use_the_words_for_initial_values():
         model m { input x: float[time, 3] output y = x -> own(2) }""").params
     np.testing.assert_array_equal(params["own1.dense1.weight"], np.tile([0, 0, 0, 1, 1], (4, 1)))
     np.testing.assert_array_equal(params["own1.dense1.bias"], [-1, -1, 0, 0])
+
+
+OUTER = """cell outer(x: float[n]; units: int > 0) {
+  state s: float[units] = 0.5
+  let a, h, c = concat(x, s) -> dense(units) -> lstm(units)
+  let b = lstm(a, c=0.25; units)
+  let s2 = 0.5 * s + b * c
+  next s = s2
+  return s2 + h
+}"""
+
+
+def test_a_cell_in_a_cell_runs_one_step_in_each_step():
+    net = compiled(
+        f"""seq time = {STEPS} {OUTER} model m {{ input x: float[time, {SIZE}]
+        let w, s = x -> outer({UNITS}) output w output s }}""",
+        batch=COUNT,
+    )
+    for array in net.params.values():
+        array[...] = RNG.standard_normal(array.shape)
+    p = {path.removeprefix("outer1."): array for path, array in net.params.items()}
+    assert {path.split(".")[0] for path in p} == {"dense1", "lstm1", "lstm2"}
+
+    def step(x, h, c, layer):
+        z = np.concatenate([x, h], 1) @ p[f"{layer}.dense1.weight"].T + p[f"{layer}.dense1.bias"]
+        i, f, o, g = np.split(z, 4, axis=1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        return sigmoid(o) * np.tanh(c), c
+
+    s, h, c, k = (np.full((COUNT, UNITS), start) for start in (0.5, 0, 0, 0))
+    d, seen = np.full((COUNT, UNITS), 0.25), []
+    for t in range(STEPS):
+        a = np.concatenate([X[:, t], s], 1) @ p["dense1.weight"].T + p["dense1.bias"]
+        h, c = step(a, h, c, "lstm1")
+        k, d = step(h, k, d, "lstm2")
+        s = 0.5 * s + k * c
+        seen.append(s + h)
+    found = net.forward(x=X)
+    np.testing.assert_allclose(found["w"], np.stack(seen, 1), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(found["s"], s, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("c=0.25", "c=s"), "the initial value of `c` cannot depend on a time step"),
+        (("c=0.25", "c=a"), "the initial value of `c` cannot depend on a time step"),
+        (("lstm(a, c=0.25; units)", "outer(a; units)"), "`outer` uses itself"),
+        (("let a, h, c", "let a, h, c, d"), "but there are 4 names for it"),
+        (("-> lstm(units)", "-> reverse"), "`reverse` takes a sequence"),
+    ],
+)
+def test_what_a_cell_in_a_cell_cannot_be_is_said(change, message):
+    with pytest.raises(specc.SpecError) as caught:
+        compiled(
+            f"""seq time = {STEPS} {OUTER.replace(*change)} model m {{
+            input x: float[time, {SIZE}] let w = x -> outer({UNITS}) output w }}"""
+        )
+    found = [each.message for each in caught.value.diagnostics]
+    assert any(message in each for each in found), found

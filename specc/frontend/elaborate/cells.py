@@ -10,7 +10,8 @@
 The body is walked once, for one time step, with its inputs and states as leaves. Then the formula
 is lifted to all steps, with the step axis in front (`specc.ops.steps`). The leaves are replaced by
 the sequence and by the states of the previous step, and `next` closes the cycle
-(`specc.ops.carry`).
+(`specc.ops.carry`). A cell in the body of a cell runs one step in each step of the outer one, which
+carries its states.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from specc.frontend.scope.values import (
 from specc.frontend.syntax import ast
 from specc.frontend.words.signatures import signature_of
 from specc.ir import sizes
-from specc.ir.graph import Node, apply, serving, topological
+from specc.ir.graph import Node, Origin, apply, serving, topological
 from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast
 from specc.ops.carry import Carry, varying
@@ -55,9 +56,11 @@ class _State:
     """A state of a cell: its leaf in the formula of one step, and its initial value."""
 
     statement: ast.State
+    path: str
     type: Type
     leaf: Node
     initial: Node
+    origin: Origin  # of the cell
     next: Node | None = None
 
 
@@ -66,13 +69,24 @@ class _CellWalk:
     """The walk through the body of a cell."""
 
     given: dict[str, Given]  # initial states passed to the cell
+    origin: Origin
+    outer: _CellWalk | None  # of the cell in whose body this one stands
     leaves: dict[Node, Node] = field(default_factory=dict)  # leaf of one step to the whole sequence
     states: dict[str, _State] = field(default_factory=dict)
+    joined: list[_State] = field(default_factory=list)  # the states of cells in the body
     returned: list[Tensor] | None = None
+
+    @property
+    def carried(self) -> list[_State]:
+        return [*self.states.values(), *self.joined]
 
     def waits(self, node: Node) -> bool:
         """Return whether a value depends on an input or a state of a time step."""
-        own = {*self.leaves, *(each.leaf for each in self.states.values())}
+        walk: _CellWalk | None = self
+        own: set[Node] = set()
+        while walk is not None:
+            own.update(walk.leaves, (each.leaf for each in walk.carried))
+            walk = walk.outer
         return any(each in own for each in topological([node]))
 
 
@@ -109,28 +123,23 @@ def cell(use: BoundCall) -> Value:
             indexed.span,
             help="apply it to the whole sequence, before or after the formula with indices",
         )
-    if sequence is None:
-        what = describe(given[0].value) if given else "no tensor"
-        place = given[0].span if given else span
-        if any(each.kind == "cell" for each in callers(caller)):
-            return caller.error(
-                "wrong-kind",
-                f"the cell `{name}` runs over a sequence, but a cell's body sees one time step",
-                place,
-                help=(
-                    "apply it to the sequence before or after this cell, or write its formula here"
-                ),
-            )
+    outer = next((each.walk for each in callers(caller) if each.walk is not None), None)
+    if sequence is None and outer is None:
         return caller.error(
             "wrong-kind",
-            f"the cell `{name}` runs over a sequence, but this is {what}",
-            place,
+            f"the cell `{name}` runs over a sequence, but this is"
+            f" {describe(given[0].value) if given else 'no tensor'}",
+            given[0].span if given else span,
             help=(
                 "declare a sequence with `seq`: `seq time = 50`, `input x: float[time, 3]`; or"
                 " repeat a value at every step with `along(time)`"
             ),
         )
-    walk = _CellWalk(first_states)
+    within = outer if sequence is None else None
+    walk = frame.walk = _CellWalk(first_states, frame.origin(span), within)
+    frame.body = definition.body
+    if sequence is None:
+        return _one_step(caller, frame, definition, walk, span)
     for key, value in list(frame.names.items()):
         if key not in first_states and isinstance(value, Tensor) and value.sequence is not None:
             node = leaf(
@@ -138,11 +147,29 @@ def cell(use: BoundCall) -> Value:
             )
             walk.leaves[node] = value.node
             frame.names[key] = Tensor(node, value.provenance)
-    frame.body = definition.body
     first_layer = len(frame.context.layers)
     if not _statements(frame, caller, definition, walk):
         return POISON
     return _unrolled(caller, frame, walk, sequence, span, first_layer)
+
+
+def _one_step(
+    caller: BodyFrame, frame: BodyFrame, definition: ast.Cell, walk: _CellWalk, span: Span
+) -> Value:
+    """Return the values of a cell at one time step of the cell in whose body it stands."""
+    if not _statements(frame, caller, definition, walk):
+        return POISON
+    assert walk.outer is not None and walk.returned, "a cell has a value; please report this"
+    walk.outer.joined += walk.carried
+    frame.context.joined += len(walk.carried)
+    if len(walk.returned) > 1:
+        return Several(tuple(walk.returned))
+    now = [
+        Tensor(each.next, provenance.Derivation(caller.location(span), name, each.type.shape))
+        for name, each in walk.states.items()
+        if each.next is not None
+    ]
+    return replace(walk.returned[0], finals=tuple(now))
 
 
 def _statements(frame: BodyFrame, caller: BodyFrame, definition: ast.Cell, walk: _CellWalk) -> bool:
@@ -219,7 +246,7 @@ def _state(frame: BodyFrame, caller: BodyFrame, statement: ast.State, walk: _Cel
         return False
     path = frame.naming.within(name.text)
     node = leaf(Input(Role.STEP, path, type_), frame.origin(statement.span))
-    walk.states[name.text] = _State(statement, type_, node, start.node)
+    walk.states[name.text] = _State(statement, path, type_, node, start.node, walk.origin)
     hidden = frame.call is not None
     frame.declare(
         name,
@@ -271,12 +298,14 @@ def _start(
         help_ = "use a constant, a parameter, or a value of the example"
     elif value.sequence is not None:
         help_ = "take one step of a sequence with `last(x)` or `first(x)`"
-    elif given is None and walk.waits(value.node):
+    elif walk.waits(value.node):
         at.error(
             "wrong-kind",
             f"the initial value of `{name}` cannot depend on a time step",
             place,
-            help=f"pass it when you apply the cell: `({name}=first(x); ...)`",
+            help=f"pass it when you apply the cell: `({name}=first(x); ...)`"
+            if given is None
+            else f"the state is kept from step to step: leave `{name}` out, or take a parameter",
         )
         return None
     if help_ is not None or not isinstance(value, Tensor):
@@ -376,17 +405,14 @@ def _unrolled(
     The layers that the cell's body has listed, from `first_layer` on, are lifted too.
     """
     context, size = frame.context, sequence.size
-    origin = frame.origin(span)
-    labels = {}
+    labels: list[str] = []
     sequences = dict(walk.leaves)
-    for name, state in walk.states.items():
-        label = context.carry_label(frame.naming.within(name))
-        labels[name] = label
-        op = Carry(label, size, state.type.shape)
-        sequences[state.leaf] = apply(
-            op, state.initial, origin=replace(origin, name=f"{name} before")
-        )
-    nexts = [state.next for state in walk.states.values() if state.next is not None]
+    for state in walk.carried:
+        labels.append(context.carry_label(state.path, labels))
+        op = Carry(labels[-1], size, state.type.shape)
+        origin = replace(state.origin, name=f"{state.statement.name.text} before")
+        sequences[state.leaf] = apply(op, state.initial, origin=origin)
+    nexts = [state.next for state in walk.carried if state.next is not None]
     returned = walk.returned or []
     layers = context.layers
     inner = [at for at in range(first_layer, len(layers)) if walk.waits(layers[at].node)]
@@ -401,20 +427,23 @@ def _unrolled(
                 frame, running.next, f" (its state `{path}` changes with every step)"
             )
     finals = []
-    for (name, state), node in zip(walk.states.items(), lifted, strict=False):
-        node = varying(node)
+    for state, label, node in zip(walk.carried, labels, lifted, strict=False):
+        name, node = state.statement.name.text, varying(node)
+        origin = replace(state.origin, name=name)
         if sequence.mask is not None:
             shape = (size, *state.type.shape)
             going = (
                 apply(Broadcast(shape, (0,)), sequence.mask) if len(shape) > 1 else sequence.mask
             )
-            with serving(replace(origin, name=name)):
+            with serving(origin):
                 node = select(going, node, sequences[state.leaf])
-        context.carries[labels[name]] = node
+        context.carries[label] = node
         if sequence.begin is not None:
-            context.streams[labels[name]] = sequence.begin
-        last = apply(Slice(0, size - 1, 1), node, origin=replace(origin, name=name))
-        final = apply(Reshape(state.type.shape), last, origin=replace(origin, name=name))
+            context.streams[label] = sequence.begin
+        if state not in walk.states.values():
+            continue  # of a cell in the body
+        last = apply(Slice(0, size - 1, 1), node, origin=origin)
+        final = apply(Reshape(state.type.shape), last, origin=origin)
         finals.append(
             Tensor(final, provenance.Derivation(caller.location(span), name, state.type.shape))
         )

@@ -113,6 +113,7 @@ class Before:
         others = (
             context.report.told,
             context.draws,
+            context.joined,
             len(context.varying),
             len(context.first_uses),
             len(context.open_sizes),

@@ -68,6 +68,7 @@ class BodyFrame:
     running: dict[str, RunningIndex] = field(default_factory=dict)  # the indices of a formula
     bound: dict[ast.Over, list[Any]] = field(default_factory=dict)  # the indices of reductions
     body: tuple[ast.Statement, ...] = ()  # the statements that are elaborated
+    walk: Any = None  # of a cell: its states
 
     @property
     def naming(self) -> Namer:

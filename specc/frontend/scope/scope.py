@@ -60,14 +60,15 @@ class Context:
     calls: int = 0  # the number of calls
     uses: int = 0  # the calls that are not inside library functions
     draws: int = 0  # the random draws in each step
+    joined: int = 0  # the states of cells in cells
     lists_layers: bool = True
     has_unknown_inputs: bool = False  # an unused definition is being checked
     is_incomplete: bool = False  # a part of the file could not be read
 
-    def carry_label(self, path: str) -> str:
+    def carry_label(self, path: str, taken: Iterable[str] = ()) -> str:
         """Return a name for the state of a cell, unique among uses of the same weights."""
         label, number = path, 1
-        while label in self.carries:
+        while label in self.carries or label in taken:
             number += 1
             label = f"{path}#{number}"
         return label

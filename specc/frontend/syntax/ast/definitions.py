@@ -161,7 +161,8 @@ class Cell(Node):
     It is applied along the sequence axis of its input and carries each `state` from step to step;
     `next` gives the state of the next step. Gradients are computed by backpropagation through
     time. `let hs, h = x -> NAME(16)` also returns the final states, and `NAME(x, h=h0; 16)`
-    starts from given ones.
+    starts from given ones. In the body of another cell it runs one step in each step of that one,
+    which carries its states.
 
     Example:
 
