@@ -93,7 +93,7 @@ class Uniform(WithKernel, WithoutArithmetic):
             bits = _mix32(np.arange(count, dtype=np.uint32)[:, None] + first)
             bits = _mix32(bits ^ second)
         numbers = (bits >> np.uint32(8)).astype(np.float64) * 2.0**-24
-        return numbers.reshape(*((count,) if self.batched else ()), *shape)
+        return numbers.reshape((*((count,) if self.batched else ()), *shape))
 
     @property
     def key(self) -> int:
