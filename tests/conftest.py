@@ -71,10 +71,13 @@ def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if "long" in config.option.markexpr.split():
         return
-    skip = pytest.mark.skip(reason="long: python -m pytest -m long")
-    for item in items:
-        if item.get_closest_marker("long"):
-            item.add_marker(skip)
+    long = [item for item in items if item.get_closest_marker("long")]
+    if len(long) == len(items):
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="long: python -m pytest -m long"))
+        return
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
 @pytest.fixture

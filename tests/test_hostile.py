@@ -113,9 +113,9 @@ LARGE = {
     "exp": ("const x = exp(1e300)", "bad-number"),
 }
 MANY = {
-    "mistakes": (many("const a# = b#", 1500), "unknown-name"),
-    "words that there are not": (model(many("let y# = word#(x)", 3000)), "unknown-name"),
-    "equal names": (model(many("let y = x + #", 5000)), "duplicate-name"),
+    "mistakes": (many("const a# = b#", 700), "unknown-name"),
+    "words that there are not": (model(many("let y# = word#(x)", 1500)), "unknown-name"),
+    "equal names": (model(many("let y = x + #", 2000)), "duplicate-name"),
     "settings": (model(f"output dense(x; {many('a#=1', 5000, ', ')})"), "unknown-setting"),
     "inputs": (model(f"output relu({many('x', 20_000, ', ')})"), "wrong-arguments"),
     "files": (many('use "nowhere#.dl"', 2000), "cannot-read"),

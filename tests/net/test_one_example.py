@@ -15,6 +15,7 @@ from specc.backend.reference import evaluate
 from specc.backend.run.fastest import Fastest
 from specc.backend.run.prepared import PreparedPrediction
 from specc.net.prediction import FEW
+from specc.passes import tensor_parallel
 from specc.pipeline import Kind
 from specc.recipe import Column
 from specc.source import Source
@@ -54,10 +55,17 @@ NETWORKS = {
         """,
     "wide recurrent": """
         input x: float[steps, 48]
-        let both = concat(x -> lstm(200), x -> gru(300))
-        output both -> lstm(260) -> dense(37)
+        let both = concat(x -> lstm(70), x -> gru(96))
+        output both -> lstm(80) -> dense(37)
         """,
 }
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """The products of cells of 70 units are large."""
+    monkeypatch.setattr(tensor_parallel, "REPEATED_FROM", 1 << 14)
+    monkeypatch.setattr(tensor_parallel, "AGAIN_FROM", 64)
 
 
 def compiled(name: str, dtype: str, threads: int):

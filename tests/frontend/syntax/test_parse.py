@@ -640,7 +640,7 @@ HOSTILE = {
     "escapes": 'use "' + "\\q" * SIZE + '"',
     "deep again and again": "const x = " + ("(" * 300 + "\nconst x = ") * (SIZE // 300),
 }
-HOSTILE["a million"] = "const x = " + "(" * 1_000_000
+HOSTILE["very many"] = "const x = " + "(" * 100_000
 HARMLESS = {
     "a name": "dim " + "a" * SIZE,
     "dots": "const x = x" + ".x" * SIZE,
