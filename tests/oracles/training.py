@@ -87,6 +87,12 @@ optimizer(
     lambda w: torch.optim.AdamW(w, lr=0.01, betas=(0.8, 0.9), eps=0.001, weight_decay=0.1),
 )
 
+optimizer(
+    "adafactor",
+    "lr = 0.4, epsilon2 = 0.01, decay = 0.6",
+    lambda w: torch.optim.Adafactor(w, lr=0.4, beta2_decay=-0.6, eps=(1e-30, 0.01)),
+)
+
 
 # Schedules: the learning rate at each epoch, beside PyTorch's.
 
