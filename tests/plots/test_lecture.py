@@ -107,7 +107,9 @@ def test_words_and_samples_take_data(tmp_path):
     short.write_text((data / "tinyshakespeare.txt").read_text()[:20_000])
     (part,) = made("samples")["figure"](short, 100).parts
     assert [heading.split(",")[0] for heading, _ in part.lines][:2] == ["step 0", "step 100"]
-    assert all(len(text) == 200 for _, text in part.lines)
+    assert all(
+        text[0] == "\n" and len(text) == 1 + 200 for _, text in part.lines
+    )  # the prompt first
 
 
 @pytest.mark.long
