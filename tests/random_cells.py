@@ -38,7 +38,7 @@ class _Maker:
         b = self.some(size)
         units = rng.choice(self.sizes)
         function = rng.choice(FUNCTIONS)
-        kind = rng.randrange(13)
+        kind = rng.randrange(15)
         if kind == 0:
             self.let(f"{function}({a})", size)
         elif kind == 1:
@@ -70,6 +70,12 @@ class _Maker:
             self.let(f"softmax({a})", size)
         elif kind == 11:
             self.let(f"max({a}, {b}) / (1 + {b} * {b})", size)
+        elif kind == 12:
+            self.let(f"{a} -> {rng.choice(('rnn', 'gru', 'lstm'))}({units})", units)
+        elif kind == 13:  # with its states after this step
+            out, h, c = (f"{each}{len(self.lines)}" for each in "nhc")
+            self.lines.append(f"let {out}, {h}, {c} = {a} -> lstm(h=0.2; {units})")
+            self.vectors |= {out: units, h: units, c: units}
         else:
             self.let(f"layernorm({a})" if rng.random() < 0.3 else f"{a} + {function}({b})", size)
 
