@@ -25,6 +25,8 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     rows = rows_of(op, operands)
     runs, run, step = run_of(op, operands)
     groups = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
+    if not part.even and sum(len(positions) for _, positions in groups) < part.parts:
+        return  # the rows of a dense layer are divided by `dot` and `rows`
     rows, groups = part_of(rows, groups, part)
     if not rows.size or not any(len(positions) for _, positions in groups):
         return
