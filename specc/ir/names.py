@@ -20,6 +20,7 @@ class OutputKind(StrEnum):
     STATE = "state"  # the value of a state after the step
     SLOT = "slot"  # what a stream leaves for the next batch
     GRADIENT = "gradient"  # written to an array of its own, or added up there
+    AGAIN = "again"  # the gradient at another value of the parameter, for the update alone
     CARRY = "carry"  # the value whose earlier steps a `Carry` holds
 
 

@@ -83,11 +83,16 @@ class Average:
 
 @dataclass(frozen=True)
 class Update:
-    """An optimizer's rule for one parameter, over inputs param, gradient, state and schedule."""
+    """An optimizer's rule for one parameter, over inputs param, gradient, state and schedule.
+
+    A rule may take the gradient a second time, at the value `again` of the parameter, and read it
+    as the input again.
+    """
 
     path: str
     next: Node
     states: tuple[State, ...]
+    again: Node | None = None
 
     @property
     def elements(self) -> Size:

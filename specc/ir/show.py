@@ -66,6 +66,8 @@ def show_program(program: Program) -> str:
         nexts.update(
             {f"state.{state.path}": state.next for state in update.states if state.next is not None}
         )
+        if update.again is not None:
+            nexts[f"again.{update.path}"] = update.again
         text += f"\nupdate of {update.path}\n" + show_graph(Graph(nexts))
     return text
 

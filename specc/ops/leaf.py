@@ -40,6 +40,7 @@ class Role(StrEnum):
     PARAM = "param"
     GRADIENT = "gradient"
     GRADIENTS = "gradients"  # the gradient of any parameter, for a norm over all of them
+    AGAIN = "again"  # the gradient at another value of the parameter, which the rule gives
     STATE = "state"
     SCHEDULE = "schedule"  # step, epoch, progress or stale
     SETTING = "setting"  # the value of an optimizer's setting at a training step

@@ -38,7 +38,7 @@ from specc.ops.leaf import Const, Input, Role, constant, leaf
 from specc.ops.reduce import BatchMean
 from specc.passes.autodiff import gradients
 from specc.passes.clip import clipped
-from specc.passes.objectives import by_objective, updated
+from specc.passes.objectives import at_other_places, by_objective, updated
 from specc.system.records import dataclass
 
 
@@ -157,7 +157,8 @@ def differentiate(graph: Graph, program: Program, in_turn: bool = False) -> Grap
     """Return the graph with an output "gradient.PATH" for every parameter.
 
     It is the gradient of the losses that train the parameter. With `in_turn`, each objective uses
-    the weights as updated by the objectives before it.
+    the weights as updated by the objectives before it, and for rules with `gradient_at` there are
+    the gradients "again.PATH".
     """
     leaves = {
         node.op.label: node
@@ -175,16 +176,20 @@ def differentiate(graph: Graph, program: Program, in_turn: bool = False) -> Grap
         derived.update(own)
         through_time.update(through_own)
     more = {f"gradient.{path}": d for path, d in derived.items()}
-    return closed({**graph.outputs, **more}, {**following(graph), **through_time})
+    loops = {**following(graph), **through_time}
+    if in_turn:
+        again, through_again = at_other_places(graph, program, derived, loops)
+        more.update({f"again.{path}": d for path, d in again.items()})
+        loops.update(through_again)
+    return closed({**graph.outputs, **more}, loops)
 
 
 def update(graph: Graph, program: Program) -> Graph:
     """Return the graph of a training step, with the outputs "param.PATH" and "state.PATH"."""
-    gradient = {
-        label_of(name): node
-        for name, node in graph.outputs.items()
-        if kind_of(name) == OutputKind.GRADIENT
-    }
+    gradient, again = (
+        {label_of(name): node for name, node in graph.outputs.items() if kind_of(name) == kind}
+        for kind in (OutputKind.GRADIENT, OutputKind.AGAIN)
+    )
     outputs = {
         name: node
         for name, node in graph.outputs.items()
@@ -200,8 +205,9 @@ def update(graph: Graph, program: Program) -> Graph:
         tuple(each.path for each in program.updates)
     ]
     bounded: dict[str, Node] = {}
+    stepped = {**gradient, **again}  # the gradients that make the step, which are clipped
     for paths in together:  # each objective has its own norm
-        bounded.update(clipped({path: gradient[path] for path in paths}, program.recipe))
+        bounded.update(clipped({path: stepped[path] for path in paths}, program.recipe))
     types = {each.path: each.type for each in program.parameters}
     for average in program.averages:  # they follow a parameter as it is after the step
         type_ = types[average.of]
@@ -209,7 +215,8 @@ def update(graph: Graph, program: Program) -> Graph:
         mean = leaf(Input(Role.STATE, average.path, type_))
         update[f"state.{average.path}"] = add(mean, mul(sub(after, mean), average.rate))
     # the update's own leaves for weights and the forward graph's are equal; simplify joins them
-    outputs.update(updated(update, bounded))
+    first = {path: gradient[path] if path in again else d for path, d in bounded.items()}
+    outputs.update(updated(update, first, bounded))
     return closed(outputs, following(graph))
 
 

@@ -4,7 +4,9 @@
 
 Within a step the objectives take turns, as in Goodfellow et al., Generative adversarial networks,
 2014: an objective sees the weights that the updates before it have left, and draws random numbers
-of its own. The graph of its loss is written a second time over those weights.
+of its own. The graph of its loss is written a second time over those weights. So is that of all
+losses for rules that take the gradient at another place, `gradient_at(v)`, with the same random
+numbers.
 """
 
 from __future__ import annotations
@@ -48,12 +50,39 @@ def by_objective(
     return found, more
 
 
-def updated(updates: Mapping[str, Node], gradient: Mapping[str, Node]) -> dict[str, Node]:
-    """Return what the rules of optimizers give, with the gradients in their places."""
+def at_other_places(
+    graph: Graph, program: Program, gradient: Mapping[str, Node], loops: Mapping[str, Node]
+) -> tuple[dict[str, Node], dict[str, Node]]:
+    """Return the gradients that rules take with `gradient_at`, and more nodes "carry".
+
+    All these rules move their parameters at once, by the gradients as they are, not clipped; other
+    parameters stay. `loops` are the nodes "carry" of the graph and of its gradients.
+    """
+    places = {each.path: each.again for each in program.updates if each.again is not None}
+    if not places:
+        return {}, {}
+    moved = {path: apply(Detach(), node) for path, node in updated(places, gradient).items()}
+    loss = closed({"loss": graph.outputs["loss"]}, following(graph))
+    seen = _written_again(loss, 1, moved, loops, in_turn=False)
+    found, through_time = gradients(seen.outputs["loss"], [*moved.values()], following(seen))
+    return dict(zip(moved, found, strict=True)), {**following(seen), **through_time}
+
+
+def updated(
+    updates: Mapping[str, Node],
+    gradient: Mapping[str, Node],
+    again: Mapping[str, Node] = {},
+) -> dict[str, Node]:
+    """Return what the rules of optimizers give, with the gradients in their places.
+
+    `again` are those at other values of the parameters.
+    """
 
     def insert(node: Node) -> Node:
-        if isinstance(node.op, Input) and node.op.role in (Role.GRADIENT, Role.GRADIENTS):
-            return broadcast_scalar(gradient[node.op.label], node.type.shape)
+        op = node.op
+        if isinstance(op, Input) and op.role in (Role.GRADIENT, Role.GRADIENTS, Role.AGAIN):
+            given = again if op.role == Role.AGAIN else gradient
+            return broadcast_scalar(given[op.label], node.type.shape)
         return node
 
     return dict(rewrite(Graph(dict(updates)), insert).outputs)

@@ -46,10 +46,17 @@ def optimizer(word: str, settings: str, made) -> None:
                     leaves[kind, path] = np.broadcast_to(
                         found[f"{kind}.{path}"], leaves[kind, path].shape
                     )
+
+            def backward() -> None:
+                d = weight - torch.tensor(a)  # noqa: B023 - called within the step
+                (d**4).sum().add((d**2).sum()).backward()
+
             theirs.zero_grad()
-            d = weight - torch.tensor(a)
-            (d**4).sum().add((d**2).sum()).backward()
-            theirs.step()
+            backward()
+            if isinstance(theirs, SAM):
+                theirs.step(backward)
+            else:
+                theirs.step()
             np.testing.assert_allclose(leaves["param", "w"], weight.detach(), rtol=1e-9, atol=1e-12)
 
 
@@ -91,6 +98,37 @@ optimizer(
     "adafactor",
     "lr = 0.4, epsilon2 = 0.01, decay = 0.6",
     lambda w: torch.optim.Adafactor(w, lr=0.4, beta2_decay=-0.6, eps=(1e-30, 0.01)),
+)
+
+
+class SAM:
+    """Two passes around PyTorch's SGD, as in the implementation that most use for PyTorch."""
+
+    def __init__(self, weights, rho: float, **settings):
+        self.weights, self.rho = weights, rho
+        self.base = torch.optim.SGD(weights, **settings)
+
+    def zero_grad(self) -> None:
+        self.base.zero_grad()
+
+    def step(self, closure) -> None:
+        with torch.no_grad():
+            length = torch.stack([w.grad.norm() for w in self.weights]).norm() + 1e-12
+            moves = [self.rho * w.grad / length for w in self.weights]
+            for w, move in zip(self.weights, moves, strict=True):
+                w += move
+        self.zero_grad()
+        closure()
+        with torch.no_grad():
+            for w, move in zip(self.weights, moves, strict=True):
+                w -= move
+        self.base.step()
+
+
+optimizer(
+    "sam",
+    "lr = 0.01, rho = 0.2, mu = 0.8",
+    lambda w: SAM(w, rho=0.2, lr=0.01, momentum=0.8),
 )
 
 

@@ -98,6 +98,7 @@ DEFAULTS = {
     "residual": {"filters": "channels", "stride": "1", "init": "he"},
     "rmsnorm": {"epsilon": "1e-5", "gamma_init": "ones"},
     "rmsprop": {"lr": "0.001", "rho": "0.9", "epsilon": "1e-8"},
+    "sam": {"rho": "0.05", "mu": "0.9"},
     "rnn": {**RECURRENT, "bias_init": "zeros"},
     "rotate": {"degrees": "10"},
     "shift": {"most": "2"},
@@ -174,7 +175,7 @@ OPTIMIZERS = {
         word: f"{word}({{}})"
         for word in ("adadelta", "adafactor", "adagrad", "adam", "adamw", "amsgrad", "rmsprop")
     },
-    **{word: f"{word}(lr=0.1{{,}})" for word in ("momentum", "nesterov")},
+    **{word: f"{word}(lr=0.1{{,}})" for word in ("momentum", "nesterov", "sam")},
     **{
         word: f"sgd(lr={word}(0.1{{;}}))"
         for word in ("exponential", "step_decay", "warmup", "plateau")

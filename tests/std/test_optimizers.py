@@ -77,6 +77,16 @@ def nesterov(w, t, memory, lr=0.1, mu=0.9):
     return {p: memory["theta"][p] + mu * v[p] for p in w}
 
 
+def sam(w, t, memory, lr=0.1, rho=0.05, mu=0.9):
+    """Foret et al. 2021, algorithm 1, with equation 2 for p = 2, and momentum as in section 3."""
+    g = gradients(w)
+    length = np.sqrt(sum((d**2).sum() for d in g.values()))
+    h = gradients({p: w[p] + rho * g[p] / length for p in w})
+    for p in w:
+        memory["v", p] = mu * memory.get(("v", p), 0) - lr * h[p]
+    return {p: w[p] + memory["v", p] for p in w}
+
+
 def adagrad(w, t, memory, lr=0.01, epsilon=1e-10):  # Duchi, Hazan and Singer 2011
     g = gradients(w)
     for p in w:
@@ -165,6 +175,8 @@ CASES = [
     ("momentum(lr=0.1)", momentum, {}),
     ("momentum(lr=0.03, mu=0.5)", momentum, {"lr": 0.03, "mu": 0.5}),
     ("nesterov(lr=0.1)", nesterov, {}),
+    ("sam(lr=0.1)", sam, {}),
+    ("sam(lr=0.2, rho=0.5, mu=0)", sam, {"lr": 0.2, "rho": 0.5, "mu": 0}),
     ("adagrad()", adagrad, {}),
     ("adagrad(lr=0.3, epsilon=1e-3)", adagrad, {"lr": 0.3, "epsilon": 1e-3}),
     ("adadelta()", adadelta, {}),

@@ -14,6 +14,7 @@ not suffice, the function's doc comment has an example: "Example: `x -> flatten`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,6 +50,9 @@ def sample(name: str) -> str:
     """Return a program that uses a function or layer. Raises KeyError for an unknown name."""
     definition = library.lookup(name) or PRIMITIVES[name]
     if (example := facts_of(definition).example) is not None:
+        if (defined := re.match(r"optimizer (\w+)", example.lines[0])) is not None:
+            trained = _trained("loss mse(y, t)", f"optimizer {defined[1]}(lr = 0.1)")
+            return f"{example.lines[0]}\n\n{trained}"
         if len(example.lines) > 1:
             return _program([*(f"input {each}" for each in example.inputs), *example.lines])
         return _model([f"input {each}" for each in example.inputs], example.lines[0])

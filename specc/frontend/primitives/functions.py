@@ -82,6 +82,24 @@ def _gradient(frame: BodyFrame, span: Span, y: Value, *, by: value) -> Value:
     return frame.apply(Derivative(), y, by, span=span)
 
 
+@primitive("gradient_at")
+def _gradient_at(frame: BodyFrame, span: Span, v: Value) -> Value:
+    """In the rule of an optimizer, the gradient of the losses with v in the place of the parameter:
+    a second evaluation in each step, of the same examples and with the same random numbers. All
+    parameters whose rules have a `gradient_at` are moved at once; the others stay. States such as
+    running statistics and the recorded losses are those of the first evaluation. `clip_norm` and
+    `clip_value` limit this gradient, and not the one that moves the parameters.
+
+    Example: `optimizer up(w, g; lr) { next w = w - lr * gradient_at(w + g) }` of `x: float[8]`.
+    """
+    again = frame.caller.again if frame.caller is not None else None
+    if again is None:
+        raise OperandError(
+            "misplaced", "`gradient_at` has a meaning only in the rule of an optimizer"
+        )
+    return again(as_kind(frame, tensor(v, "gradient_at"), "float", span))
+
+
 def _sum(frame: BodyFrame, span: Span, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     x = as_kind(frame, x, "float", span)
     return frame.apply(Sum(axes), x, span=span) if axes else x

@@ -25,6 +25,7 @@ from specc.frontend.elaborate.patterns import Match, declared_type, is_like
 from specc.frontend.elaborate.schedule import schedule
 from specc.frontend.operators import arithmetic
 from specc.frontend.operators.arithmetic import select
+from specc.frontend.program.again import Again
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.scope import Word
 from specc.frontend.scope.values import (
@@ -61,6 +62,11 @@ class UpdateRule:
     trained: tuple[str, ...] = ()  # the parameters that it updates
     templates: dict[Type, UpdateTemplate] = field(default_factory=dict)
     does_not_fit: bool = False  # some parameter has a wrong type
+
+    @property
+    def evaluates_again(self) -> bool:
+        """Return whether it takes the gradient of a parameter a second time in each step."""
+        return any(each.update.again is not None for each in self.templates.values())
 
     @property
     def location(self) -> Span:
@@ -111,6 +117,7 @@ class UpdateRule:
                 return None
             frame.declare(name, Tensor(node))
         frame.gradients = self._all_gradients
+        again = frame.again = Again(self._leaf(Role.AGAIN, path, parameter.type))
         states: dict[str, State | None] = {}
         nexts: dict[str, ast.Next] = {}
         for statement in definition.body:
@@ -136,8 +143,10 @@ class UpdateRule:
         nodes = {name: each.node for name, each in values.items()}
         if self.every > 1:
             nodes = {name: self._when_due(frame, name, node) for name, node in nodes.items()}
+            if again.at is not None:  # in the other steps the parameter stays where it is
+                again.at = self._when_due(frame, weight, again.at)
         carried = tuple(replace(each, next=nodes[name]) for name, each in kept.items())
-        return Update(path, nodes[weight], carried)
+        return Update(path, nodes[weight], carried, again.at)
 
     def _when_due(self, frame: BodyFrame, name: str, node: Node) -> Node:
         """Return the next value in the last of `every` steps, and the old value in the others."""
@@ -284,11 +293,14 @@ class UpdateTemplate:
     def __post_init__(self) -> None:
         own: set[Node] = set()
         states = [node for each in self.update.states for node in (each.initial, each.next)]
-        roots = [self.update.next, *(node for node in states if node is not None)]
+        roots = [
+            node for node in (self.update.next, self.update.again, *states) if node is not None
+        ]
         for node in topological(roots):
             is_leaf = isinstance(node.op, Input) and node.op.role in (
                 Role.PARAM,
                 Role.GRADIENT,
+                Role.AGAIN,
                 Role.STATE,
             )
             if is_leaf or isinstance(node.op, (Random, Uniform)) or not own.isdisjoint(node.inputs):
@@ -322,7 +334,13 @@ class UpdateTemplate:
                 for each in self.update.states
             ]
         )
-        return Update(path, new.get(self.update.next, self.update.next), states)
+        again = self.update.again
+        return Update(
+            path,
+            new.get(self.update.next, self.update.next),
+            states,
+            new.get(again, again) if again is not None else None,
+        )
 
 
 class CopiedUpdate(Update):
@@ -350,6 +368,10 @@ class CopiedUpdate(Update):
     @property
     def states(self) -> tuple[State, ...]:
         return self.written.states
+
+    @property
+    def again(self) -> Node | None:  # type: ignore[override]
+        return self.written.again if self.template.update.again is not None else None
 
     @property
     def elements(self) -> Size:

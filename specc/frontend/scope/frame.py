@@ -62,6 +62,7 @@ class BodyFrame:
     fans: Mapping[str, Value] | None = None  # fan_in and fan_out, while an initial value is built
     weights: Callable[[], Value] | None = None
     gradients: Callable[[], Value] | None = None
+    again: Callable[[Tensor], Tensor] | None = None  # the gradient at another value
     shared: Any = None  # the shared layer whose stages are elaborated
     hidden: frozenset[str] = frozenset()  # the sequences to whose time steps the body is applied
     known: dict[ast.Node, Value] = field(default_factory=dict)  # values in a formula

@@ -1,0 +1,205 @@
+"""`gradient_at` in the rule of an optimizer: a second evaluation in each step, beside two calls of
+`loss_and_gradients`, and what it cannot do yet."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from model_files import random_examples
+
+import specc
+from specc.pipeline import Kind
+
+RHO = 0.5
+RULE = """optimizer sharp(w, g; lr) {
+  let h = gradient_at(w + 0.5 * g / sqrt(l2(gradients)))
+  next w = w - lr * h
+}
+"""
+NETS = {
+    "dense, with a penalty": """
+        input x: float[5] target y: float[2]
+        let w = x -> dense(7) -> tanh -> dense(2) output w
+        loss mse(w, y) loss penalty = 0.01 * l2(weights)""",
+    "statistics and dropout": """
+        input x: float[2, 6, 6] target y: class(3)
+        let w = x -> conv(4, kernel=3) -> batchnorm -> relu -> dropout(0.3) -> flatten -> dense(3)
+        output w loss cross_entropy(w, y) metric accuracy(w, y)""",
+    "recurrent": """
+        input x: float[time, 3] target y: class(4)
+        let w = x -> lstm(5) -> dropout(0.2) -> gru(4) -> last -> dense(4) output w
+        loss cross_entropy(w, y)""",
+    "lengths that vary": """
+        input x: class(7)[<= time] target y: class(3)
+        let w = x -> embed(4) -> lstm(5) -> last -> dense(3) output w loss cross_entropy(w, y)""",
+    "attention": """
+        input x: class(9)[time] target y: class(9)[time]
+        let w = x -> embed(8) -> transformer(heads=2, causal=true) -> dense(9) output w
+        loss cross_entropy(w, y)""",
+    "a derivative in the loss": """
+        input x: float[4]
+        let w = x -> dense(6) -> tanh -> dense(1) output w
+        let slope = gradient(w[0]; x)
+        loss (sqrt(sum(slope * slope)) - 1) ^ 2 loss sum(w ^ 2)""",
+    "a parameter that no loss reads": """
+        input x: float[4] param unread: float[3] = 1
+        loss sum((x -> dense(2)) ^ 2) output sum(unread)""",
+}
+
+
+def compiled(model: str, train: str = "optimizer sharp(lr = 0.1)", batch: int = 11, **options):
+    before = "seq time = 5\n" if "time" in model else ""
+    text = f"{before}{RULE}model m {{ {model} }} train {{ {train} }}"
+    options = {"dtype": "float64", "threads": 1, "seed": 3, **options}
+    return specc.compile(specc.loads(text), batch=batch, **options)
+
+
+def arrays(net, count: int) -> dict[str, np.ndarray]:
+    return random_examples(net.ports, count, 4)
+
+
+def norm(gradients) -> float:
+    return np.sqrt(sum((d * d).sum() for d in gradients.values()))
+
+
+def second(net, given, moved):
+    """The gradients at the weights as they are, and where the paths of `moved` have gone up."""
+    start = {path: array.copy() for path, array in net.params.items()}
+    _, g = net.loss_and_gradients(**given)
+    g = {path: array.copy() for path, array in g.items()}
+    length = norm({path: g[path] for path in moved})
+    for path in moved:
+        net.params[path][...] = start[path] + RHO * g[path] / length
+    _, h = net.loss_and_gradients(**given)
+    h = {path: array.copy() for path, array in h.items()}
+    for path in start:
+        net.params[path][...] = start[path]
+    return start, g, h
+
+
+def assert_close(found, wanted):
+    for path, value in wanted.items():
+        np.testing.assert_allclose(found[path], value, rtol=1e-10, atol=1e-10, err_msg=path)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", list(NETS))
+def test_a_step_follows_the_gradient_at_the_other_place(name, threads):
+    net = compiled(NETS[name], threads=threads, shards=threads)
+    given = arrays(net, 11)
+    for _ in range(3):
+        start, _, h = second(net, given, list(net.params))
+        net.step(**given)
+        assert_close(net.params, {path: start[path] - 0.1 * h[path] for path in start})
+
+
+@pytest.mark.parametrize("more", ["clip_norm = 0.01", "clip_value = 0.003"])
+def test_the_gradient_of_the_step_is_clipped_and_not_the_one_that_leads_there(more):
+    net = compiled(NETS["dense, with a penalty"], f"optimizer sharp(lr = 0.1) {more}")
+    given = arrays(net, 11)
+    for _ in range(3):
+        start, _, h = second(net, given, list(net.params))
+        if "norm" in more:
+            h = {path: d * min(1, 0.01 / norm(h)) for path, d in h.items()}
+        else:
+            h = {path: np.clip(d, -0.003, 0.003) for path, d in h.items()}
+        net.step(**given)
+        assert_close(net.params, {path: start[path] - 0.1 * h[path] for path in start})
+
+
+@pytest.mark.parametrize("clip", [None, 0.01])
+def test_parameters_of_other_rules_and_frozen_ones_stay_where_they_are(clip):
+    train = "optimizer sgd(lr = 0.2) optimizer sharp(lr = 0.1) for dense2 freeze dense1.bias"
+    train += f" clip_norm = {clip}" if clip else ""
+    net = compiled(NETS["dense, with a penalty"], train)
+    given = arrays(net, 11)
+    moved = [path for path in net.params if path.startswith("dense2.")]
+    for _ in range(3):
+        start, g, h = second(net, given, moved)
+        used = {path: (h if path in moved else g)[path] for path in start if path != "dense1.bias"}
+        scale = min(1, clip / norm(used)) if clip else 1
+        rates = {path: 0.1 if path in moved else 0.2 for path in used}
+        net.step(**given)
+        wanted = {path: start[path] - scale * rates[path] * used[path] for path in used}
+        assert_close(net.params, {"dense1.bias": start["dense1.bias"], **wanted})
+
+
+def test_a_rule_that_is_not_due_leaves_its_parameters_where_they_are():
+    train = "optimizer sharp(lr = 0.2, every = 2) for dense1 optimizer sharp(lr = 0.1) for dense2"
+    net = compiled(NETS["dense, with a penalty"], train)
+    given = arrays(net, 11)
+    first, last = ([path for path in net.params if layer in path] for layer in ("dense1", "dense2"))
+    for step in range(4):
+        start = {path: array.copy() for path, array in net.params.items()}
+        g = {path: d.copy() for path, d in net.loss_and_gradients(**given)[1].items()}
+        for paths in (first, last) if step % 2 else (last,):
+            length = norm({path: g[path] for path in paths})
+            for path in paths:
+                net.params[path][...] = start[path] + RHO * g[path] / length
+        h = {path: d.copy() for path, d in net.loss_and_gradients(**given)[1].items()}
+        for path in start:
+            net.params[path][...] = start[path]
+        net.step(**given)
+        rates = {path: 0.1 if path in last else 0.2 * (step % 2) for path in start}
+        assert_close(net.params, {path: start[path] - rates[path] * h[path] for path in start})
+
+
+def test_statistics_and_records_are_those_of_the_first_evaluation():
+    model = NETS["statistics and dropout"]
+    one, two = compiled(model), compiled(model, "optimizer sgd(lr = 0.1)")
+    given = arrays(one, 11)
+    assert one.step(**given) == pytest.approx(two.step(**given), rel=1e-12)
+    for path, value in two.states.items():
+        np.testing.assert_allclose(one.states[path], value, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["statistics and dropout", "recurrent"])
+def test_less_memory_gives_the_same_weights(name):
+    train = "optimizer sam(lr = 0.05)"
+    plain, other = compiled(NETS[name], train), compiled(NETS[name], f"{train} recompute = true")
+    given = arrays(plain, 11)
+    for _ in range(3):
+        plain.step(**given)
+        other.step(**given)
+    assert_close(other.params, plain.params)
+
+
+def test_a_stream_goes_on_from_the_first_evaluation():
+    model = """stream x: float[time, 3] target y: float[time, 2]
+        let w = x -> lstm(4) -> dense(2) output w loss mse(w, y)"""
+    nets = [compiled(model, f"optimizer {each}(lr = 0)", 4) for each in ("sharp", "sgd")]
+    given = arrays(nets[0], 4)
+    for _ in range(3):
+        losses = [net.step(**given) for net in nets]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-12)
+
+
+def test_the_gradients_that_a_model_gives_are_the_first():
+    one, two = (
+        compiled(NETS["recurrent"], f"optimizer {each}(lr = 0.1)") for each in ("sharp", "sgd")
+    )
+    given = arrays(one, 11)
+    assert_close(one.loss_and_gradients(**given)[1], two.loss_and_gradients(**given)[1])
+    kinds = [len(net.plan(Kind.GRADIENTS).steps) for net in (one, two)]
+    assert kinds[0] == kinds[1]
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("next w = w - gradient_at(sum(w))", "`gradient_at` takes a value of the parameter's shape"),
+        ("next w = w - gradient_at(0)", "`gradient_at` works on tensors of numbers"),
+        (
+            "next w = w - gradient_at(w + g) - gradient_at(w - g)",
+            "a rule takes `gradient_at` only once yet",
+        ),
+        ("next w = w - gradient_at(gradient_at(w))", "only once yet"),
+    ],
+)
+def test_what_is_wrong_with_a_rule_is_said(rule, message):
+    model = "input x: float[4] loss sum((x -> dense(2)) ^ 2)"
+    text = f"optimizer o(w, g) {{ {rule} }} model m {{ {model} }} train {{ optimizer o }}"
+    with pytest.raises(specc.SpecError) as caught:
+        specc.loads(text)
+    found = [each.message for each in caught.value.diagnostics]
+    assert any(message in each for each in found), found
