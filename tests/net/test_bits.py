@@ -104,6 +104,13 @@ def test_nor_does_it_in_any_call_where_the_compiler_chooses_the_shards(name):
     check(program, 150, None, (1, 2, 3, 4), (1, 3, 7, 150))
 
 
+@pytest.mark.parametrize("name", list(NETS))
+def test_nor_does_it_with_two_evaluations_a_step(name):
+    train = TRAIN.replace("adam(lr = 0.01)", "sam(lr = 0.01)")
+    program = specc.load(Source("m.dl", f"model m {{ {NETS[name]} }}\n{train}"))
+    check(program, 150, None, (1, 2, 4))
+
+
 @pytest.mark.parametrize("name", ["digits", "char_lstm", "siamese", "translate"])
 def test_nor_does_it_in_any_call(name, narrow):
     program = loaded(EVERY[name])

@@ -16,6 +16,7 @@ balance         classes with equal weight in the loss: `balance = label`
 splits          how the data is divided
 objectives      the losses that each optimizer minimizes
 optimizers      the update rule of each parameter
+again           the gradient that a rule takes a second time: `gradient_at(v)`
 schedules       settings that change in training, evaluated ahead to check their bounds
 starts          weights from elsewhere: `start = "runs/teacher/1"`
 monitor         the value that selects the best epoch
