@@ -119,7 +119,8 @@ def explain(
     cause = locate(graph, leaves, dtype, seed, step)
     if cause is None:
         return None
-    rules = topological([update.next for update in program.updates])
+    formulas = (formula for each in program.updates for formula in (each.next, each.again))
+    rules = topological([formula for formula in formulas if formula is not None])
     places = {node.origin.span for node in rules if not isinstance(node.op, Input)}
     return cause.in_words(rows, places)
 

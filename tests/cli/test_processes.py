@@ -71,7 +71,12 @@ def model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "optimizer", ["adafactor", pytest.param("adam(lr = 0.002)", marks=pytest.mark.long)]
+    "optimizer",
+    [
+        "adafactor",
+        pytest.param("adam(lr = 0.002)", marks=pytest.mark.long),
+        pytest.param("sam(lr = 0.02)", marks=pytest.mark.long),
+    ],
 )
 def test_two_processes_train_one_run(model, tmp_path, specc, optimizer):
     model.write_text(MODEL.replace("adam(lr = 0.002)", optimizer))

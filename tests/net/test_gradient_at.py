@@ -6,8 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from model_files import random_examples
+from safetensors.numpy import load_file
 
-import specc
+import specc as package
+from specc import pipeline
 from specc.pipeline import Kind
 
 RHO = 0.5
@@ -51,7 +53,7 @@ def compiled(model: str, train: str = "optimizer sharp(lr = 0.1)", batch: int = 
     before = "seq time = 5\n" if "time" in model else ""
     text = f"{before}{RULE}model m {{ {model} }} train {{ {train} }}"
     options = {"dtype": "float64", "threads": 1, "seed": 3, **options}
-    return specc.compile(specc.loads(text), batch=batch, **options)
+    return package.compile(package.loads(text), batch=batch, **options)
 
 
 def arrays(net, count: int) -> dict[str, np.ndarray]:
@@ -82,6 +84,7 @@ def assert_close(found, wanted):
         np.testing.assert_allclose(found[path], value, rtol=1e-10, atol=1e-10, err_msg=path)
 
 
+@pytest.mark.filterwarnings("ignore:.*untrained:specc.SpecWarning")
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", list(NETS))
 def test_a_step_follows_the_gradient_at_the_other_place(name, threads):
@@ -154,7 +157,8 @@ def test_statistics_and_records_are_those_of_the_first_evaluation():
 
 
 @pytest.mark.parametrize("name", ["statistics and dropout", "recurrent"])
-def test_less_memory_gives_the_same_weights(name):
+def test_less_memory_gives_the_same_weights(name, monkeypatch):
+    monkeypatch.setattr(pipeline, "WORTH_RECOMPUTING", float("inf"))
     train = "optimizer sam(lr = 0.05)"
     plain, other = compiled(NETS[name], train), compiled(NETS[name], f"{train} recompute = true")
     given = arrays(plain, 11)
@@ -164,6 +168,7 @@ def test_less_memory_gives_the_same_weights(name):
     assert_close(other.params, plain.params)
 
 
+@pytest.mark.filterwarnings("ignore::specc.SpecWarning")
 def test_a_stream_goes_on_from_the_first_evaluation():
     model = """stream x: float[time, 3] target y: float[time, 2]
         let w = x -> lstm(4) -> dense(2) output w loss mse(w, y)"""
@@ -184,10 +189,36 @@ def test_the_gradients_that_a_model_gives_are_the_first():
     assert kinds[0] == kinds[1]
 
 
+def test_a_run_goes_on_with_the_bytes_of_one_that_never_stopped(specc, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez(tmp_path / "a.npz", **arrays(compiled(NETS["statistics and dropout"]), 50))
+    model = NETS["statistics and dropout"]
+    (tmp_path / "m.dl").write_text(
+        f'model m {{ {model} }} train {{ data npz("a.npz") optimizer sam(lr = 0.05) batch = 8 }}'
+    )
+    assert specc("train", "m.dl", "epochs=4", "-q")[0] == 0
+    assert specc("train", "m.dl", "epochs=2", "-q")[0] == 0
+    assert specc("train", "--resume", "runs/m/2", "epochs=4", "-q")[0] == 0
+    whole, resumed = (load_file(f"runs/m/{n}/last.safetensors") for n in (1, 2))
+    assert list(whole) == list(resumed)
+    assert all(whole[name].tobytes() == resumed[name].tobytes() for name in whole)
+
+
+def test_a_place_that_is_not_finite_is_told_as_one_of_the_update():
+    net = compiled("input x: float[4] loss sum((x -> dense(2, init=zeros)) ^ 2)")
+    with pytest.raises(package.Diverged) as caught:
+        net.fit({"x": np.ones((11, 4))}, epochs=1)  # the gradient is 0, and so is its norm
+    assert "`0.5 * g` is 0" in str(caught.value)
+    assert "the updated weight is nan" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("next w = w - gradient_at(sum(w))", "`gradient_at` takes a value of the parameter's shape"),
+        (
+            "next w = w - gradient_at(sum(w))",
+            "`gradient_at` takes a value of the parameter's shape",
+        ),
         ("next w = w - gradient_at(0)", "`gradient_at` works on tensors of numbers"),
         (
             "next w = w - gradient_at(w + g) - gradient_at(w - g)",
@@ -199,7 +230,7 @@ def test_the_gradients_that_a_model_gives_are_the_first():
 def test_what_is_wrong_with_a_rule_is_said(rule, message):
     model = "input x: float[4] loss sum((x -> dense(2)) ^ 2)"
     text = f"optimizer o(w, g) {{ {rule} }} model m {{ {model} }} train {{ optimizer o }}"
-    with pytest.raises(specc.SpecError) as caught:
-        specc.loads(text)
+    with pytest.raises(package.SpecError) as caught:
+        package.loads(text)
     found = [each.message for each in caught.value.diagnostics]
     assert any(message in each for each in found), found

@@ -113,7 +113,13 @@ NETWORKS = {
         2 * VECTOR + 1,
     ),
 }
-OPTIMIZERS = ["sgd(lr=0.1)", "momentum(lr=0.05)", "adam(lr=0.003)", "adafactor(lr=0.03)", "sam(lr=0.05)"]
+OPTIMIZERS = [
+    "sgd(lr=0.1)",
+    "momentum(lr=0.05)",
+    "adam(lr=0.003)",
+    "adafactor(lr=0.03)",
+    "sam(lr=0.05)",
+]
 
 
 @pytest.fixture(autouse=True)
