@@ -372,7 +372,7 @@ class CopiedUpdate(Update):
         return self.written.states
 
     @property
-    def again(self) -> Node | None:  # type: ignore[override]
+    def again(self) -> Node | None:
         return self.written.again if self.template.update.again is not None else None
 
     @property
