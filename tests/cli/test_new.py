@@ -302,6 +302,38 @@ def test_a_folder_of_pictures_becomes_a_model_that_trains(monkeypatch, specc, tm
     assert specc("report", "@best", "-o", "report.html")[0] == 0
 
 
+def test_digits_as_pictures_are_told_apart_as_well_as_by_scikit_learn(monkeypatch, specc, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    datasets = pytest.importorskip("sklearn.datasets")
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.neural_network import MLPClassifier
+
+    monkeypatch.chdir(tmp_path)
+    digits = datasets.load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.target))
+    test, train = order[:450], order[450:]
+    for name, part in (("train", train), ("test", test)):
+        for k in part:
+            folder = Path(name, str(digits.target[k]))
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = (digits.images[k] * 255 / 16).astype(np.uint8)
+            image.fromarray(pixels).save(folder / f"{k:04}.png")
+    assert specc("new", "digits", "--from", "train")[0] == 0
+    assert specc("train", "digits/digits.dl", "-q")[0] == 0
+    assert specc("predict", "@best", "test", "-o", "out.csv")[0] == 0
+    found = [line.split(",")[0] for line in Path("out.csv").read_text().splitlines()[1:]]
+    wanted = [file.parent.name for file in sorted(Path("test").rglob("*.png"))]
+    accuracy = np.mean([a == b for a, b in zip(found, wanted, strict=True)])
+
+    def of(method) -> float:
+        rows = digits.images.reshape(-1, 64) / 16
+        method.fit(rows[train], digits.target[train])
+        return method.score(rows[test], digits.target[test])
+
+    boosting = of(HistGradientBoostingClassifier(max_iter=50, random_state=0))
+    assert accuracy >= boosting - 0.01 or accuracy > of(MLPClassifier(random_state=0))
+
+
 def test_a_text_becomes_a_model_that_writes(monkeypatch, specc, tmp_path):
     monkeypatch.chdir(tmp_path)
     Path("rhymes.txt").write_text("the cat sat on the mat, and that was that.\n" * 60)
