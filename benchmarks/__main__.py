@@ -8,6 +8,7 @@ Also `python -m benchmarks.sweep` (growth), `python -m benchmarks.words` (words 
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import platform
@@ -62,6 +63,7 @@ def main(
     """Time specc against its peers; print the tables and the goals."""
     from specc.backend.measure.limits import measure
 
+    compileall.compile_dir(ROOT / "specc", quiet=1)  # as an installed package is
     chosen = [CASES[name] for name in (models.split(",") if models else CASES)]
     wanted = peers.split(",") if peers else None
     counts = [int(each) for each in threads.split(",")]
