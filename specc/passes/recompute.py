@@ -231,8 +231,13 @@ class _Segments:
         An example is the mask of a relu. They would be computed in the forward pass, and kept.
         """
         marks: set[Node] = set()
+        sums: set[Node] = set()  # over the batch, and what follows from them: a moved weight
         outputs, backward = set(self.graph.outputs.values()), set(self.backward)
         for node in self.backward:
+            if not node.type.batched and any(
+                each.type.batched or each in sums for each in node.inputs
+            ):
+                sums.add(node)
             if not node.type.batched or node in outputs or node in self.loop_of:
                 continue
             roots = [
@@ -246,7 +251,7 @@ class _Segments:
             views = [each for each in node.inputs if is_view(each) and each in backward]
             waits = not marks.issuperset(views)
             known = all(root in marks or root in self.kept for root in roots)
-            if small and roots and known and not waits:
+            if small and roots and known and not waits and sums.isdisjoint(node.inputs):
                 marks.add(node)
         return marks
 

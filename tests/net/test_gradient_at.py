@@ -43,6 +43,10 @@ NETS = {
         let w = x -> dense(6) -> tanh -> dense(1) output w
         let slope = gradient(w[0]; x)
         loss (sqrt(sum(slope * slope)) - 1) ^ 2 loss sum(w ^ 2)""",
+    "numbers": """
+        input x: float target y: float target z: bool param p: float = 0.5 param q: float = -0.3
+        let a = x ^ 2 let b = a * p let c = a * q output b
+        loss binary_cross_entropy(b, z) loss mse(c, y)""",
     "a parameter that no loss reads": """
         input x: float[4] param unread: float[3] = 1
         loss sum((x -> dense(2)) ^ 2) output sum(unread)""",
@@ -156,7 +160,7 @@ def test_statistics_and_records_are_those_of_the_first_evaluation():
         np.testing.assert_allclose(one.states[path], value, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["statistics and dropout", "recurrent"])
+@pytest.mark.parametrize("name", ["statistics and dropout", "recurrent", "numbers"])
 def test_less_memory_gives_the_same_weights(name, monkeypatch):
     monkeypatch.setattr(pipeline, "WORTH_RECOMPUTING", float("inf"))
     train = "optimizer sam(lr = 0.05)"
