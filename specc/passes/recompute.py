@@ -109,6 +109,8 @@ class _Segments:
 
     def cut(self) -> bool:
         """Choose the cuts; return False if they would not save enough."""
+        if not self.values:  # no loss depends on the examples
+            return False
         held = self._held()
         total = sum(held)
         crossing = self._crossing()

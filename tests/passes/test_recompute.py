@@ -279,6 +279,15 @@ def test_where_it_would_save_next_to_nothing_nothing_is_recomputed():
     assert len(other.nodes) == len(plain.nodes)
 
 
+def test_where_no_loss_depends_on_the_examples_nothing_is_recomputed():
+    text = """model m { input x: float[3] let y = x -> dense(2) output y loss l2(weights) }
+        train { optimizer sgd(lr = 0.1) recompute = true }"""
+    net = specc.compile(specc.loads(text), batch=4, dtype="float64", threads=1)
+    before = net.params["dense1.weight"].copy()
+    net.step(x=np.ones((4, 3)))
+    np.testing.assert_allclose(net.params["dense1.weight"], 0.8 * before)
+
+
 def test_a_prediction_recomputes_nothing():
     net = specc.compile(program(NETS["dense"], True), threads=1)
     for kind in ("predict", "evaluate"):
