@@ -17,8 +17,9 @@ import numpy as np
 from specc.ir.graph import Node, topological
 from specc.ir.program import Program, Term
 from specc.ops.leaf import Input
-from specc.recipe import Port, Recipe
+from specc.recipe import Formula, Port, Recipe
 from specc.recipe.sources import FRAME, source_of
+from specc.recipe.words import WORDS
 from specc.runtime.encoding import Encoding
 from specc.runtime.given import TABLES
 from specc.system.records import dataclass
@@ -155,8 +156,8 @@ def answers(
     return found
 
 
-SAME_VALUES = frozenset({"name", "columns", "class", "number", "truth", "fill"})
-"""Words of column formulas whose result is the value of a column, in another form."""
+NAMED = ("name", "columns")
+"""Formulas of columns that name columns of the data."""
 
 
 def column_name(recipe: Recipe, target: str) -> str:
@@ -168,9 +169,9 @@ def column_name(recipe: Recipe, target: str) -> str:
     call = recipe.data
     if formula is not None:
         parts = list(formula.walk())
-        named = [each for each in parts if each.word in ("name", "columns")]
+        named = [each for each in parts if each.word in NAMED]
         names = [name for each in named for name in each.settings.get("patterns", [each.value])]
-        if len(names) != 1 or any(each.word not in SAME_VALUES for each in parts):
+        if len(names) != 1 or not all(map(_is_value, parts)):
             return target
         is_rule = any(each.name == names[0] for each in recipe.columns)
         return target if is_rule or "*" in names[0] else str(names[0])
@@ -181,6 +182,11 @@ def column_name(recipe: Recipe, target: str) -> str:
     if is_other_setting or not isinstance(given, str) or "," in given:
         return target
     return given.strip()
+
+
+def _is_value(formula: Formula) -> bool:
+    """Return whether a formula names columns, or converts the value of one."""
+    return formula.word in NAMED or (formula.word in WORDS and WORDS[formula.word].converts)
 
 
 def _classified(

@@ -22,8 +22,8 @@ class ColumnWord:
 
     `inputs` are the names of its inputs, of which there may be any number of the last one if
     `more`. `takes` are the kinds of its inputs, and `gives` is the kind of its result
-    ("same": that of its input). If `learns`, it has statistics of the training part. `doc` is its
-    page.
+    ("same": that of its input). If `learns`, it has statistics of the training part. If `converts`,
+    the result is the value of the column in another form. `doc` is its page.
     """
 
     name: str
@@ -33,6 +33,7 @@ class ColumnWord:
     doc: str
     settings: tuple[Setting, ...] = ()
     learns: bool = False
+    converts: bool = False
     more: bool = False
     example: str = ""
 
@@ -83,7 +84,7 @@ WORDS: dict[str, ColumnWord] = {
             "Replaces missing values: by the mean, the median or the most frequent value"
             " (`most`) of the training part, or by a number. For words, by `most` or a string.",
             (Setting("by", "value", "mean", ("mean", "median", "most")),),
-            learns=True, example="fill(age; median)",
+            learns=True, converts=True, example="fill(age; median)",
         ),
         ColumnWord(
             "missing", ("x",), ("any",), "truth",
@@ -96,7 +97,7 @@ WORDS: dict[str, ColumnWord] = {
             " fewer than `least` times there, and with `unknown` also new and missing ones, become"
             " a separate class, the first one.",
             (Setting("unknown", "truth", False), Setting("least", "size", 1)),
-            learns=True, example="class(city; unknown = true, least = 5)",
+            learns=True, converts=True, example="class(city; unknown = true, least = 5)",
         ),
         ColumnWord(
             "onehot", ("x",), ("words", "truth", "classes", "numbers"), "numbers",
@@ -128,13 +129,13 @@ WORDS: dict[str, ColumnWord] = {
                 Setting("thousands", "text", None),
                 Setting("empty", "text", None),
             ),
-            example='number(price; decimal = ",")',
+            converts=True, example='number(price; decimal = ",")',
         ),
         ColumnWord(
             "truth", ("x",), ("words", "numbers", "truth"), "truth",
             "1 for yes, true, y, t, on or 1, and 0 for no, false, n, f, off or 0, in upper or lower"
             " case.",
-            example="truth(smoker)",
+            converts=True, example="truth(smoker)",
         ),
         ColumnWord(
             "symbols", ("x",), ("words", "numbers"), "symbols",
