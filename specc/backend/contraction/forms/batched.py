@@ -50,8 +50,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     taps = offsets(merged(op, [i for i in problem.indices if i not in kept], operands), 3)
     vectors = problem.lanes // target.width
     # the parts differ by a row, but the same tiles must fit all of them
-    fewest = [problem.part.parts if each is _divided(rows, columns, positions) else 1
-              for each in (rows, columns)]  # fmt: skip
+    fewest = _part_of(rows, columns, positions, replace(problem.part, number=0))
 
     def cycles(shape: tuple[int, int]) -> float:
         r, c = shape
@@ -75,24 +74,18 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         return ContractionPlan(batched_kernel(target, shape), parameters, tables)
 
     in_loops = vectors * len(positions) * rows.size * columns.size * len(taps) * _LOOPS
-    for r, c in shapes(target):
-        fits = r <= rows.size // fewest[0] and c <= columns.size // fewest[1]
-        if fits and cycles((r, c)) <= in_loops:
-            yield Candidate((r, c), cycles((r, c)), partial(build, (r, c)))
-
-
-def _divided(rows: LoopAxis, columns: LoopAxis, positions: np.ndarray) -> LoopAxis | None:
-    """Return the longest axis, which the parts divide; None if they divide the positions."""
-    longest = rows if rows.size >= columns.size else columns
-    return longest if longest.size >= len(positions) else None
+    for shape in shapes(target):
+        fits = shape[0] <= fewest[0].size and shape[1] <= fewest[1].size
+        if fits and cycles(shape) <= in_loops:
+            yield Candidate(shape, cycles(shape), partial(build, shape))
 
 
 def _part_of(
     rows: LoopAxis, columns: LoopAxis, positions: np.ndarray, part: Part
 ) -> tuple[LoopAxis, LoopAxis, np.ndarray]:
-    """Return one part of the result."""
-    axis = _divided(rows, columns, positions)
-    if axis is None:
+    """Return one part of the result, which is divided along its longest axis."""
+    axis = rows if rows.size >= columns.size else columns
+    if axis.size < len(positions):
         return rows, columns, positions[slice(*even_part(len(positions), part))]
     first, last = even_part(axis.size, part)
     own, shifted = replace(axis, size=last - first), positions + first * np.array(axis.steps)
