@@ -26,7 +26,7 @@ def frame(graph: Graph) -> Graph:
         op = node.op
         if not isinstance(op, Pad) or op.step != 1 or op.fill != 0.0 or node.type.kind != "float":
             return node
-        if node.type.rank < 2:  # tensor parallelism has vectors, and its ops are those of one axis
+        if node.type.rank < 2:  # dense layers are divided by rows, which a `Frame` cannot be
             return node
         (x,) = node.inputs
         starts = [sizes.bound(op.start) if axis == op.axis else 0 for axis in range(x.type.rank)]
