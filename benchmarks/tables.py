@@ -122,7 +122,8 @@ def compared(table: Table, seed: int, folder: Path) -> dict[str, dict[str, float
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     import specc
-    from specc.projects.table import looked_at, model_for
+    from specc.projects.look import looked_at
+    from specc.projects.table import model_for
 
     columns, is_class = table
     frame = pd.DataFrame(columns)

@@ -81,8 +81,9 @@ def _kind_of(given: Path) -> str:
 
 def _model(kind: str, given: Path, name: str, path: str, target: str | None) -> str:
     """Return the text of the model. Raises ValueError if the data is not suitable."""
+    from specc.projects.look import looked_at
     from specc.projects.own import pictures, writing
-    from specc.projects.table import looked_at, model_for
+    from specc.projects.table import model_for
 
     if kind == "images":
         return pictures(given, name, path)

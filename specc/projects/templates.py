@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 import specc
+from specc.projects.look import looked_at
 from specc.projects.own import WRITING
-from specc.projects.table import looked_at, model_for
+from specc.projects.table import model_for
 
 README = """# {name}
 

@@ -8,15 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from specc.projects.table import (
-    identifier,
-    is_classes,
-    looked_at,
-    model_for,
-    parts_of,
-    raw_name,
-    target_of,
-)
+from specc.projects.look import looked_at, raw_name
+from specc.projects.table import identifier, is_classes, model_for, parts_of, target_of
 from specc.projects.templates import TEMPLATES, flats
 
 
