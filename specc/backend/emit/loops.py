@@ -11,6 +11,7 @@ from collections.abc import Callable
 from specc.backend.emit.access import Access, AccessMode, Nest, Read
 from specc.backend.emit.calls import ELEMENT
 from specc.target.expressions import (
+    Call,
     Convert,
     Expression,
     Index,
@@ -47,6 +48,10 @@ LANE_BLOCK = 128
 # which are then read in few pieces, and for at most two sums, so that they fit in the L1 cache.
 LANES, MORE_LANES = 1024, 4096
 
+# The vectors of sums or maxima that are in registers at a time. LLVM unrolls a loop over so many,
+# but not one that calls functions such as `exp`, which then has one vector.
+IN_REGISTERS = 4
+
 FIRST = {AccessMode.SUM: Real(0.0), AccessMode.MAX: Real(-math.inf)}
 
 
@@ -66,6 +71,28 @@ def suffix(reduced: tuple[bool, ...]) -> int:
     while first > 0 and reduced[first - 1]:
         first -= 1
     return first
+
+
+def lanes_in_registers(
+    nest: Nest, extents: tuple[int, ...], reduced: tuple[bool, ...], vector: int
+) -> int:
+    """Return the lanes whose results are in registers while the nest reduces other axes; 0: none.
+
+    The reduced axes must be those directly before the last one, which whole vectors make up.
+    """
+    first = reduced.index(True) if any(reduced) else len(reduced)
+    if reduced[-1] or not all(reduced[first:-1]) or first == len(reduced):
+        return 0
+    calls = any(_calls(formula) for _, formula in nest.body)
+    sizes = (vector,) if calls else (IN_REGISTERS * vector, vector)
+    return next((lanes for lanes in sizes if extents[-1] % lanes == 0), 0)
+
+
+def _calls(tree: Expression) -> bool:
+    """Return whether a formula calls a function."""
+    found: list[Expression] = []
+    replaced(tree, lambda part: found.append(part) if isinstance(part, Call) else None)
+    return bool(found)
 
 
 def _has_gaps(each: Access, extents: tuple[int, ...]) -> bool:
@@ -99,6 +126,7 @@ class NestWriter:
         reduced: tuple[bool, ...],
         in_lanes: bool,
         lanes: int = _WIDEST,
+        registers: int = 0,
     ):
         depth = len(extents)
         self.nest, self.depth, self.reduced = nest, depth, reduced
@@ -119,7 +147,13 @@ class NestWriter:
             each for each in self.reductions if each.mode == AccessMode.SUM and in_lanes
         ]
         self.terms_from = self.block_axis = depth
-        if self.in_lanes:
+        # the sums and maxima of these lanes are in registers
+        self.registers = registers
+        self.held = self.reductions if registers and not in_lanes else []
+        self.most_lanes = registers
+        if self.held:
+            self.terms_from = reduced.index(True)
+        elif self.in_lanes:
             self.terms_from = reduced.index(True)
             self.block_axis = depth - 2
             while (
@@ -129,9 +163,10 @@ class NestWriter:
                 self.block_axis -= 1
             inner = math.prod(extents[self.block_axis + 1 : -1])
             self.block = max(LANE_BLOCK // inner, 1)
-            self.most_lanes = (
-                MORE_LANES if extents[-1] > LANES and len(self.in_lanes) <= 2 else LANES
-            )
+            more = extents[-1] > LANES and len(self.in_lanes) <= 2
+            self.most_lanes = registers or (MORE_LANES if more else LANES)
+        self.pieces = bool(self.held or self.in_lanes)  # whether the lanes come in pieces
+        self.count: Expression = Integer(registers) if registers else Name("count")
 
         # arrays that are filled only between the stored runs
         self.gapped = [
@@ -166,11 +201,10 @@ class NestWriter:
                 body.append(Assign(f"{each.name}_done", Integer(0)))
             elif each.fill:
                 body += _filled(each, Integer(0), Name(f"{each.name}_all"))
-        for each in self.in_lanes:
-            body += [
-                Assign(f"{each.name}_part", Stack(self.most_lanes, "real")),
-                Assign(f"{each.name}_total", Stack(self.most_lanes, "float64")),
-            ]
+        for each in self.held or self.in_lanes:
+            body.append(Assign(f"{each.name}_part", Stack(self.most_lanes, "real")))
+        for each in self.in_lanes if not self.held else ():
+            body.append(Assign(f"{each.name}_total", Stack(self.most_lanes, "float64")))
         loads, names = self._hoisted(-1)
         body += [*loads, *self._loops(0, names)]
         for each in self.gapped:
@@ -183,8 +217,8 @@ class NestWriter:
         for axis in axes:
             last = axis == self.depth - 1
             at: Expression = Name(f"i{axis}")
-            if last and (self.in_lanes or self.cut):
-                at = Name("first" if self.in_lanes else "block") + at
+            if last and (self.pieces or self.cut):
+                at = Name("first" if self.pieces else "block") + at
             if each.strides[axis] == 0:
                 continue
             if not (each.strides[axis] == 1 and last):
@@ -229,10 +263,10 @@ class NestWriter:
                 else Assign(f"{each.name}_", FIRST[each.mode])
                 for each in self.reductions
             ]
-        if axis == last and self.in_lanes:
+        if axis == last and self.pieces:
             rows, known = self._rows()
             found += rows
-            found.append(_loop(f"i{last}", Name("count"), *self._body({**names, **known})))
+            found.append(_loop(f"i{last}", self.count, *self._body({**names, **known})))
         elif axis == last:
             found += self._innermost_loop(names)
         elif axis == self.block_axis:
@@ -248,7 +282,9 @@ class NestWriter:
                     value = Convert("real", Name(f"{each.name}_total"))
                 place = self._place(each, range(self.suffix))
                 found.append(Store(place, _JOIN[each.mode](place, value) if each.fill else value))
-        return self._lane_loop(found) if axis == self.terms_from else found
+        if axis != self.terms_from:
+            return found
+        return self._held_loop(found) if self.held else self._lane_loop(found)
 
     def _innermost_loop(self, names: dict[str, Expression]) -> list[Statement]:
         """Return the loop of the last axis; if it is cut, within a loop over blocks."""
@@ -282,7 +318,7 @@ class NestWriter:
     def _lane_loop(self, inner: list[Statement]) -> list[Statement]:
         """Return the loop over pieces of at most `most_lanes` lanes, for sums along the lanes."""
         size, at = Name(f"n{self.depth - 1}"), f"i{self.depth - 1}"
-        count = Assign("count", call("min", self.most_lanes, size - Name("first")))
+        count = [Assign("count", call("min", self.most_lanes, size - Name("first")))]
         clear = self._each_lane(lambda part, total: Store(total, Real(0.0)))
         write = [
             Store(
@@ -291,8 +327,19 @@ class NestWriter:
             )
             for each in self.in_lanes
         ]
-        body = (count, clear, *inner, _loop(at, Name("count"), *write))
+        body = (*(() if self.registers else count), clear, *inner, _loop(at, self.count, *write))
         return [For("first", Integer(0), size, Integer(self.most_lanes), body)]
+
+    def _held_loop(self, inner: list[Statement]) -> list[Statement]:
+        """Return the loop over pieces of the lanes, whose results are in registers."""
+        at = f"i{self.depth - 1}"
+        parts = [(each, Index(Name(f"{each.name}_part"), (Name(at),))) for each in self.held]
+        clear = _loop(at, self.count, *(Store(part, FIRST[each.mode]) for each, part in parts))
+        write = _loop(
+            at, self.count, *(Store(self._place(each, range(self.depth)), p) for each, p in parts)
+        )
+        size, step = Name(f"n{self.depth - 1}"), Integer(self.registers)
+        return [For("first", Integer(0), size, step, (clear, *inner, write))]
 
     def _each_lane(self, made: Callable[[Index, Index], Statement]) -> Statement:
         """Return a loop over the lanes of a piece, with a statement for every sum."""
@@ -300,7 +347,7 @@ class NestWriter:
             made(*(Index(Name(f"{each.name}_{part}"), (Name("i"),)) for part in ("part", "total")))
             for each in self.in_lanes
         ]
-        return _loop("i", Name("count"), *parts)
+        return _loop("i", self.count, *parts)
 
     def _rows(self) -> tuple[list[Statement], dict[str, Expression]]:
         """Return assignments of the rows that the innermost loop accesses, and their elements."""
@@ -308,22 +355,25 @@ class NestWriter:
         found: list[Statement] = []
         names: dict[str, Expression] = {}
         for each in self.nest.accesses:
-            if each.mode in FIRST and (self.suffix < self.depth or each in self.in_lanes):
+            if each.mode in FIRST and (self.suffix < self.depth or self._is_apart(each)):
                 continue
             if each.over:
                 names[each.name] = names[each.over]
                 continue
             stride = each.strides[last]
             if stride == 1:
-                start, count = self._index(each, range(last)), Name(f"n{last}")
+                start = self._index(each, range(last))
+                count: Expression = Name(f"n{last}")
                 if each in self.gapped:
                     at, done = f"{each.name}_at", f"{each.name}_done"
                     found.append(Assign(at, start))
                     start = Name(at)
                     found += _filled(each, Name(done), start - Name(done))
                     found.append(Assign(done, start + count))
-                if self.cut or self.in_lanes:
-                    start, count = start + Name("block" if self.cut else "first"), Name("count")
+                if self.cut:
+                    start, count = start + Name("block"), Name("count")
+                elif self.pieces:
+                    start, count = start + Name("first"), self.count
                 found.append(Assign(f"{each.name}_", call("row", Name(each.name), start, count)))
                 names[each.name] = Index(Name(f"{each.name}_"), (Name(f"i{last}"),))
             elif stride or each.mode != AccessMode.READ:
@@ -360,13 +410,17 @@ class NestWriter:
                 found.append(self._written(each, values[each.name], names))
         return found
 
+    def _is_apart(self, each: Access) -> bool:
+        """Return whether a result is in an array of its own until it is complete."""
+        return each in self.held or each in self.in_lanes
+
     def _written(self, each: Access, value: Expression, names: dict[str, Expression]) -> Statement:
         if each.mode == AccessMode.STORE:
             stored = choose(value, 1, 0) if each.kind == "bool" else value
             return Store(_element(names[each.name]), stored)
-        if each in self.in_lanes:
+        if self._is_apart(each):
             place = Index(Name(f"{each.name}_part"), (Name(f"i{self.depth - 1}"),))
-            return Store(place, call("plus", place, value))
+            return Store(place, _JOIN[each.mode](place, value))
         if self.suffix < self.depth:
             return Assign(f"{each.name}_", _JOIN[each.mode](Name(f"{each.name}_"), value))
         place = _element(names[each.name])

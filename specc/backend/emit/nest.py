@@ -22,7 +22,13 @@ from dataclasses import replace
 
 from specc.backend.emit.access import Access, AccessMode, Nest
 from specc.backend.emit.calls import Value
-from specc.backend.emit.loops import BLOCK, FIRST, NestWriter, suffix
+from specc.backend.emit.loops import (
+    BLOCK,
+    FIRST,
+    NestWriter,
+    lanes_in_registers,
+    suffix,
+)
 from specc.backend.llvm import printer
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.machine import this_machine
@@ -41,10 +47,14 @@ def kernel_of(
     """
     extents, reduced = _order(nest, *_collapse(nest))
     in_lanes = _adds_in_lanes(nest, extents, reduced)
+    overlaps = any(each.overlaps for each in nest.accesses)
+    registers = (
+        0 if overlaps else lanes_in_registers(nest, extents, reduced, this_machine().lanes(dtype))
+    )
     for each in nest.accesses:
         if each.mode in FIRST and not any(reduced) and not each.overlaps:
             each.mode = AccessMode.STORE  # a sum or maximum of one term
-        elif each.mode in FIRST and not (in_lanes and each.mode == AccessMode.SUM):
+        elif each.mode in FIRST and not (each.mode == AccessMode.SUM if in_lanes else registers):
             each.fill = each.fill or any(reduced[: suffix(reduced)])
     for each in nest.accesses:
         if not each.fill:
@@ -61,13 +71,14 @@ def kernel_of(
         if each.mode == AccessMode.STORE and not each.fill:
             each.over = read.get(_place(each), "")
     lanes = this_machine().lanes("float32")  # float64 has digits enough for blocks of any length
-    writer = NestWriter(nest, extents, reduced, in_lanes, lanes)
+    writer = NestWriter(nest, extents, reduced, in_lanes, lanes, registers)
     kernel = None
     if known is not None:
         made = made_of, nest.title, extents, reduced, in_lanes, tuple(map(_shape, nest.accesses))
         kernel = known.get(made)
     if kernel is None:
-        kernel = printer.kernel(writer.function(), dtype)
+        # a loop of few lanes must stay one, so that LLVM keeps their results in registers
+        kernel = printer.kernel(writer.function(), dtype, unroll=not registers)
         if known is not None:
             known[made] = kernel
     passed = [each for each in nest.accesses if not each.over]
