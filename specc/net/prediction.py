@@ -20,7 +20,7 @@ from specc.backend.run.ranks import Ranks
 from specc.ir.plan import Plan
 from specc.net.arrays import count
 from specc.net.programs import Programs, Sequence
-from specc.net.ready import MOST_PREPARED, is_small, rows_of
+from specc.net.ready import MOST_PREPARED, is_small
 from specc.ops.random import Uniform
 from specc.passes.division import shard_count
 from specc.passes.prediction_batch import prediction_batch
@@ -167,7 +167,10 @@ class Prediction:
 
         None if only `run` can predict them.
         """
-        rows = rows_of(arrays)
+        rows = 0
+        for first in arrays.values():  # `rows_of`, without a call
+            rows = len(first) if type(first) is np.ndarray and first.ndim else 0
+            break
         call = self._prepared.get(rows)
         if call is None:
             call = self._prepare(rows)
@@ -187,7 +190,12 @@ class Prediction:
     def _prepare(self, rows: int) -> Fastest | prepared.PreparedPrediction | None:
         """Return the prepared call for so many rows; None if there is none."""
         programs = self.programs
-        if rows < 1 or self.weights.slots or len(self._prepared) >= MOST_PREPARED:
+        if (
+            rows < 1
+            or not self._program.outputs
+            or self.weights.slots
+            or len(self._prepared) >= MOST_PREPARED
+        ):
             return None
         if not is_small(self._program.ports, rows, programs.batch):
             return None

@@ -58,15 +58,33 @@ _SPIN, _SPIN_IN_A_CROWD = 200e-6, 5e-6
 
 
 @no_type_check
-def run_steps(state: "int", worker: "int", threads: "int", *, done: "constant"):
+def run_steps(
+    state: "int",
+    worker: "int",
+    threads: "int",
+    job: "control",
+    *,
+    program: "constant",
+    first: "constant",
+    steps: "constant",
+    stop: "constant",
+    stopped: "constant",
+    done: "constant",
+):
     # worker 0 is the calling thread, which posts the job and runs its own part of it; DONE is then
     # -1 if another worker was parked, so that nothing was started
     if worker > 0:
         serve(state, worker)
-    elif start(state, threads):
-        poke(state + done, run_shards(state, 0))
     else:
-        poke(state + done, -1)
+        poke(state + stop, 0)
+        poke(state + stopped, 0)
+        poke(state + program, job[0])
+        poke(state + first, job[1])
+        poke(state + steps, job[2])
+        if start(state, threads):
+            poke(state + done, run_shards(state, 0))
+        else:
+            poke(state + done, -1)
 
 
 @no_type_check
@@ -80,14 +98,21 @@ def wake_worker(word: "int"):
     wake(word)
 
 
-_RUN = printer.written(run_steps, "run_steps", "float32", done=DONE)
+_RUN = printer.written(
+    run_steps,
+    "run_steps",
+    "float32",
+    program=PROGRAM,
+    first=FIRST,
+    steps=STEPS,
+    stop=STOP,
+    stopped=STOPPED,
+    done=DONE,
+)
 _PAUSES = printer.written(pauses, "pauses", "float32")
 _WAKE = printer.written(wake_worker, "wake_worker", "float32")
 
-# The indices of a run's words in the state: computed once, because a run takes microseconds.
-_STOP, _STOPPED, _PROGRAM, _FIRST, _STEPS, _DONE = (
-    word // 8 for word in (STOP, STOPPED, PROGRAM, FIRST, STEPS, DONE)
-)
+_STOP, _DONE = STOP // 8, DONE // 8  # the indices of two words in the state
 
 MEETING = WORKERS
 """The bytes of the words where the threads of a `Crowd` meet."""
@@ -171,6 +196,15 @@ class StepCalls:
         self.address = self._description.ctypes.data
 
 
+class PostedJob:
+    """Steps of a program, numbered from `first`, in the form that an executor takes at once."""
+
+    def __init__(self, program: StepCalls, steps: int = 1, first: int = 0):
+        self.program = program
+        self._words = (ctypes.c_int64 * CONTROL_WORDS)(program.address, first, steps)
+        self.address = ctypes.addressof(self._words)
+
+
 class Executor:
     """A pool of `threads` threads including the caller, which executes one run at a time."""
 
@@ -189,18 +223,23 @@ class Executor:
         Returns the number of steps done, which is smaller only after `stop`.
         """
         assert program.threads == self.threads, "a program needs its number of threads"
+        return self.do(PostedJob(program, steps, first))
+
+    def do(self, job: PostedJob) -> int:
+        """Run a job for as many threads; return the number of steps done."""
         if not self._is_mustered:
             self._muster_again()
         with self._lock:
-            words, args = self._words, self._args
-            words[_STOP] = words[_STOPPED] = 0
-            words[_PROGRAM], words[_FIRST], words[_STEPS] = program.address, first, steps
             while True:
-                self._run(args, None)
-                done = words[_DONE]
+                self._run(self._args, job.address)
+                done: int = self._words[_DONE]
                 if done >= 0:
                     return done
                 self._wake()
+
+    def do_alone(self, job: PostedJob) -> None:
+        """Run a job on the calling thread, which is the only one that uses this executor."""
+        self._run(self._args, job.address)
 
     def stop(self) -> None:
         """Request, from another thread, that the current run ends after the current step."""

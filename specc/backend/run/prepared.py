@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from specc.backend.emit import feed
+from specc.backend.run.executor import PostedJob
 from specc.backend.run.program import Buffers, CompiledProgram
 from specc.backend.run.results import Results
 from specc.backend.run.storage import Linked, Storage
@@ -56,13 +57,16 @@ class Prepared:
             (port, (rows, *port.shape), np.dtype(types[port.kind]), program.frame_index(port.name))
             for port in ports
         ]
-        self._order, self._steps = np.arange(rows), -(-rows // batch)
+        self._order, self.steps = np.arange(rows), -(-rows // batch)
         self.code = program.code(self._columns(self.inputs()))
         program.link(self._columns(self.inputs()))
         self._storages = program.storages
 
     def __call__(
-        self, arrays: Mapping[str, np.ndarray], first: int = 0, settings: int | None = None
+        self,
+        arrays: Mapping[str, np.ndarray],
+        first: int | None = None,
+        settings: int | None = None,
     ) -> Any:
         """Return the results, or None if an array does not fit."""
         if len(arrays) != self._count and not self._has_fitting_others(arrays):
@@ -82,24 +86,24 @@ class Prepared:
                 linked.frame_of = ready
             for port in ready.inputs:
                 array = arrays.get(port.name)
-                if (
-                    type(array) is not np.ndarray
-                    or array.shape != port.shape
-                    or array.dtype.kind not in port.kinds
-                    or (port.classes and not port.is_of_classes(array))
-                ):
+                if type(array) is not np.ndarray or array.shape != port.shape:
+                    return None
+                if array.dtype is not port.dtype and array.dtype.kind not in port.kinds:
+                    return None
+                if port.classes and not port.is_of_classes(array):
                     return None
                 if port.is_large:
                     words[port.index] = port.address_of(array)
                 else:
                     port.buffer[...] = array
-            words[_FIRST] = first
+            if first is not None:
+                words[_FIRST] = first
             if settings is not None:
                 words[_SETTINGS] = settings
-            results = ready.given()
+            results = ready.given() if ready.gives else None
             if linked.packing is not None:
                 self.program.pack(storage, linked)
-            ready.executor.run(ready.program, self._steps)
+            ready.run(ready.job)
             return ready.found(results)
         finally:
             if len(storages.free) < storages.kept and not storages.waiting:  # as `give` does
@@ -205,6 +209,7 @@ class _Input(_Fit):
     def __init__(self, port: Port, buffer: np.ndarray, index: int, checks: bool):
         super().__init__(port, buffer.shape, checks)
         self.buffer, self.index, self._address = buffer, index, buffer.ctypes.data
+        self.dtype = buffer.dtype  # NumPy has one object for each type in native byte order
         self.is_large = buffer.nbytes > COPIED
 
     def address_of(self, array: np.ndarray) -> int:
@@ -220,8 +225,9 @@ class CallMemory:
 
     def __init__(self, call: Prepared, storage: Storage, checks: bool):
         self.linked = storage.linked(call.code)
-        self.executor = storage.alone if call.alone else storage.executor
-        self.program = self.linked.program_of_one if call.alone else self.linked.program
+        self.run = storage.alone.do_alone if call.alone else storage.executor.do
+        program = self.linked.program_of_one if call.alone else self.linked.program
+        self.job = PostedJob(program, call.steps)
         inputs = call.inputs()
         self.inputs = [
             _Input(port, buffer, index, checks)
@@ -233,9 +239,11 @@ class CallMemory:
         # writing a number into a ctypes array is four times as fast as into a NumPy array
         self.words = (ctypes.c_int64 * len(frame)).from_buffer(frame)
 
+    gives = False  # whether each run has new memory for its results
+
     def given(self) -> Any:
-        """Return new memory for the results of one run; None if all runs write to the same."""
-        return None
+        """Return new memory for the results of one run."""
+        raise NotImplementedError
 
     def found(self, results: Any) -> Any:
         """Return the results of a run; `results` is what `given` returned for it."""
@@ -252,6 +260,7 @@ class _Outputs(CallMemory):
             for port, name, array in outputs
             if array.nbytes > COPIED
         ]
+        self.gives = bool(self._large)
 
     def given(self) -> dict[str, np.ndarray]:
         found = {}
@@ -259,13 +268,14 @@ class _Outputs(CallMemory):
             found[name], self.words[index] = results.next()
         return found
 
-    def found(self, results: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+    def found(self, results: dict[str, np.ndarray] | None) -> dict[str, np.ndarray] | None:
         if self.words[_AMISS]:
             self.words[_AMISS] = 0
             return None
+        found = {} if results is None else results
         for name, copy in self._small:
-            results[name] = copy()
-        return results
+            found[name] = copy()
+        return found
 
 
 class _Record(CallMemory):
