@@ -19,7 +19,7 @@ import specc
 from benchmarks.cases import CASES
 from specc.backend.run.executor import executor
 from specc.backend.run.storage import Linked
-from specc.pipeline import Kind
+from specc.ir.kind import Kind
 from specc.recipe import Column
 
 CALLS = 200

@@ -143,7 +143,7 @@ def runner(program, threads: int):
     And the keys of the kernels that a step calls, in order.
     """
     from specc import driver
-    from specc.pipeline import Kind
+    from specc.ir.kind import Kind
     from specc.recipe import Column
 
     net = driver.compile(program, threads=threads)

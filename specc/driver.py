@@ -282,7 +282,7 @@ def build(
 ) -> str:
     """Return the Python source that the model is compiled from, in a readable form."""
     from specc.backend.listing import listing
-    from specc.pipeline import Kind
+    from specc.ir.kind import Kind
 
     net = compile(program, batch, dtype, threads=1, shards=shards)
     batches = net.examples_per_step // net.batch
@@ -330,7 +330,8 @@ def stages() -> tuple[str, ...]:
 
 def _passed(program: Program, name: str, file: str) -> Made:
     """Return the result of the passes up to pass `name`, for a program's main kind."""
-    from specc.pipeline import NAMES, Batch, Job, Kind, optimized, run
+    from specc.ir.kind import Kind
+    from specc.pipeline import NAMES, Batch, Job, optimized, run
 
     if NAMES.index(name) <= NAMES.index("autodiff"):
         if name == "autodiff" and not program.losses:

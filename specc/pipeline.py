@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
-from enum import StrEnum
 from typing import NamedTuple
 
 from specc.backend.machine import this_machine
 from specc.backend.machine.here import gains_by_pairs
 from specc.ir.graph import Graph, Node
+from specc.ir.kind import Kind
 from specc.ir.plan import Group, Plan, show_groups
 from specc.ir.program import Program
 from specc.ir.show import show_graph
@@ -44,31 +44,6 @@ from specc.passes.tabulate import tabulate
 from specc.system.records import dataclass
 
 WORTH_RECOMPUTING = 0.95  # the most memory with recomputation, relative to that without
-
-
-class Kind(StrEnum):
-    """The kind of a compiled program: training step, evaluation or prediction."""
-
-    TRAIN = "train"
-    GRADIENTS = "gradients"
-    ACCUMULATE = "accumulate"  # adds the gradients of a batch up
-    UPDATE = "update"  # changes the weights by gradients that were added up
-    EVALUATE = "evaluate"
-    PREDICT = "predict"
-
-    @classmethod
-    def main(cls, program: Program) -> Kind:
-        """Return the main kind of a program.
-
-        That is a training step if the model has one, else an evaluation if it has a loss,
-        else a prediction.
-        """
-        return cls.TRAIN if program.updates else cls.EVALUATE if program.losses else cls.PREDICT
-
-    @property
-    def is_training(self) -> bool:
-        """Return whether the program runs in training mode, with gradients."""
-        return self in (Kind.TRAIN, Kind.GRADIENTS, Kind.ACCUMULATE)
 
 
 # The outputs that a kind of program keeps, by prefix of their names; a training step keeps all.

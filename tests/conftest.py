@@ -113,3 +113,11 @@ def specc(capfd):
         return status, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def no_kept_plans(monkeypatch):
+    """Make each plan anew, because a test may change how plans are made."""
+    from specc.backend.run import kept
+
+    monkeypatch.setattr(kept, "private", lambda name: None)

@@ -36,13 +36,13 @@ from specc.frontend.syntax.parse import parse
 from specc.frontend.syntax.reading import read_source
 from specc.frontend.words import library
 from specc.ir.graph import Graph
+from specc.ir.kind import Kind
 from specc.ir.program import Program
 from specc.net.arrays import completed, examples
 from specc.net.net import Net
 from specc.ops.carry import loops, straightened
 from specc.ops.contract import Contract
 from specc.ops.peers import bind_batch
-from specc.pipeline import Kind
 from specc.source import Source
 
 ROOT = Path(__file__).resolve().parents[1]

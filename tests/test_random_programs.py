@@ -21,9 +21,10 @@ from generator.program import Program
 from generator.shrink import shrunk
 
 from specc import driver, pipeline
+from specc.ir.kind import Kind
 from specc.passes.chunk import chunk
 from specc.passes.regions import CutLimits
-from specc.pipeline import Job, Kind
+from specc.pipeline import Job
 from specc.source import Source
 
 # at least 300 programs run each time

@@ -171,7 +171,7 @@ def _start(
     stage("read and check the file")
     from specc.backend.toolchain import load, workers
     from specc.cli.random_rows import random_rows
-    from specc.pipeline import Kind
+    from specc.ir.kind import Kind
 
     import_module("specc.net.net")
     import_module("llvmlite.binding")

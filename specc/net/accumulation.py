@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from specc.backend.run.program import CompiledProgram
+from specc.ir.kind import Kind
 from specc.net.bucketing import Sizes
 from specc.net.programs import Programs, Sequence
 from specc.net.schedule import Schedule
-from specc.pipeline import Kind
 from specc.recipe import Column
 from specc.system.lazy import cached_property
 

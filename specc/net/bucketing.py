@@ -14,9 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from specc import pipeline
 from specc.ir.program import Program
-from specc.passes.shorter import computes_the_same
 from specc.recipe import Column, Port
 
 PARTS = 8
@@ -76,6 +74,9 @@ def _varying(ports: Iterable[Port]) -> list[tuple[str, int, str]]:
 
 def shorter(program: Program, sizes: Sizes) -> Program | None:
     """Return the program over fewer steps; None if its results would differ."""
+    from specc import pipeline
+    from specc.passes.shorter import computes_the_same
+
     other = program.resized(dict(sizes)) if program.resized and not program.streams else None
     if other is None:
         return None

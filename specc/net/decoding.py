@@ -13,12 +13,13 @@ import numpy as np
 
 from specc.backend.run.program import CompiledProgram
 from specc.ir.graph import Graph
+from specc.ir.kind import Kind
 from specc.net.arrays import count
 from specc.net.prediction import FEW, Prediction
 from specc.net.programs import Programs
 from specc.net.step_by_step import Reading, StepByStep
 from specc.passes.stepwise import Stepwise, stepwise
-from specc.pipeline import Job, Kind, after, forward, run
+from specc.pipeline import Job, after, forward, run
 from specc.recipe import Column, Port
 from specc.runtime.decode import Scores, decode, first_scores, scores_name, targets_read
 from specc.system.locks import COMPILER

@@ -18,6 +18,7 @@ import numpy as np
 from specc import pipeline
 from specc.backend.reference import evaluate
 from specc.ir.graph import Graph, Node, apply
+from specc.ir.kind import Kind
 from specc.ir.types import Type
 from specc.net.divergence import WordedCause, explain
 from specc.net.training import Training
@@ -27,7 +28,6 @@ from specc.ops.elementwise import mul
 from specc.ops.leaf import Input, Role, leaf
 from specc.ops.peers import bind_batch
 from specc.passes.autodiff import gradients
-from specc.pipeline import Kind
 from specc.recipe import Column
 from specc.runtime.snapshot import Snapshot
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specc.ir.kind import Kind
 from specc.net.answers import Meaning, meanings
 from specc.net.arrays import count
 from specc.net.rows import RowNet
 from specc.net.training import StepDiverged, untrainable
-from specc.pipeline import Kind
 from specc.recipe import Column, Port
 from specc.system import plotter
 from specc.system.lazy import cached_property

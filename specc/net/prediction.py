@@ -8,6 +8,7 @@ prediction.quick({"image": images})            # equal, for arrays that need no 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from threading import get_ident
 
 import numpy as np
@@ -17,14 +18,12 @@ from specc.backend.run import prepared
 from specc.backend.run.fastest import Fastest
 from specc.backend.run.program import CompiledProgram
 from specc.backend.run.ranks import Ranks
+from specc.ir.kind import Kind
 from specc.ir.plan import Plan
 from specc.net.arrays import count
 from specc.net.programs import Programs, Sequence
 from specc.net.ready import MOST_PREPARED, is_small
 from specc.ops.random import Uniform
-from specc.passes.division import shard_count
-from specc.passes.prediction_batch import prediction_batch
-from specc.pipeline import Kind
 from specc.recipe import Column
 from specc.system.lazy import cached_property
 from specc.system.locks import COMPILER
@@ -133,10 +132,15 @@ class Prediction:
         if found is None:
             if len(self._at_once) >= MOST_KNOWN:
                 self._at_once.clear()
-            found = self._at_once[rows] = self._rows_at_once(rows)
+            make = partial(self._rows_at_once, rows)
+            found = self.programs.fact(Kind.PREDICT, f"at once {rows}", make)
+            self._at_once[rows] = found
         return found
 
     def _rows_at_once(self, rows: int) -> tuple[int, int | None]:
+        from specc.passes.division import shard_count
+        from specc.passes.prediction_batch import prediction_batch
+
         programs = self.programs
         if programs.sees_peers(Kind.PREDICT):
             return max(1, min(rows, programs.batch)), None

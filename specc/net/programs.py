@@ -7,28 +7,37 @@ programs.run_all(programs.all_ready(Kind.TRAIN, data, 64, rows), data, order, ..
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from specc.backend.machine.chosen import planning_with
 from specc.backend.machine.here import this_profile
+from specc.backend.run.kept import Kept, digest
 from specc.backend.run.program import CompiledProgram
 from specc.backend.run.ranks import Ranks
 from specc.ir.graph import Graph
+from specc.ir.kind import Kind
 from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.net.weights import Weights
 from specc.ops.peers import sees_peers
-from specc.pipeline import Batch, Job, Kind, after, optimized, planned, run
 from specc.recipe import Column
 from specc.system.collection import uncollected
+from specc.system.lazy import cached_property
 from specc.system.locks import COMPILER
 
+if TYPE_CHECKING:
+    from specc.pipeline import Batch
+
+Fact = TypeVar("Fact")
 # Programs that run in turn, each with the number of examples in its batches.
 Sequence = tuple[tuple[CompiledProgram, int], ...]
 
+MOST_FACTS = 32  # most facts that are kept about a kind of program
 MOST_OF_PEERS = 16  # most programs that are kept for numbers of examples that see each other
 
 
@@ -71,7 +80,7 @@ class Programs:
         self.compiled_ones: dict[tuple[str, int, int | None], CompiledProgram] = {}
         self._graphs: dict[str, Graph] = {}
         self._settings: dict[str, Graph] = {}
-        self._with_peers: dict[str, bool] = {}
+        self._of_kinds: dict[str, Kept] = {}
         # All plans of a model are made with one profile, and a resumed run keeps its own.
         self.profile = this_profile()
 
@@ -98,11 +107,50 @@ class Programs:
         with COMPILER, planning_with(self.profile):
             yield
 
+    # What earlier processes have kept of the same programs.
+
+    @cached_property
+    def _digest(self) -> str:
+        """A hash of the model, without what no program follows from."""
+        names = (each.name for each in fields(self.program) if each.compare)
+        return digest({name: getattr(self.program, name) for name in names if name != "layers"})
+
+    def _kept(self, kind: str, *more: object) -> Kept:
+        """Return what the cache folder keeps of a kind of program, or of one program."""
+        given = self.batch, self.dtype, self.threads, self.shards, self.profile.text()
+        return Kept(self._digest, *given, kind, *more)
+
+    @uncollected
+    def _of_kind(self, kind: str) -> Kept:
+        """Return the settings of one kind of program, and whether its examples see each other."""
+        found = self._of_kinds.get(kind)
+        if found is None:
+            with self._compiling():
+                found = self._kept(kind)
+                if not found:
+                    peers = sees_peers(self.graph(kind))
+                    found.keep(settings=self._settings[kind], sees_peers=peers)
+                self._of_kinds[kind] = found
+        return found
+
+    def fact(self, kind: str, name: str, make: Callable[[], Fact]) -> Fact:
+        """Return a fact about a kind of program, which `make` finds out if it is not kept."""
+        known = self._of_kind(kind)
+        if name not in known:
+            found = make()
+            if len(known) < MOST_FACTS:
+                known.keep(**{name: found})
+            return found
+        kept: Fact = known[name]
+        return kept
+
     # Graphs and plans.
 
     @uncollected
     def graph(self, kind: str) -> Graph:
         """Return the optimized graph of one program: the planner's input."""
+        from specc.pipeline import Job, optimized  # a warm start does not need the passes
+
         if kind not in self._graphs:
             with self._compiling():
                 if kind not in self._graphs:
@@ -118,17 +166,21 @@ class Programs:
 
     def settings_of(self, kind: str) -> Graph:
         """Return the optimizer's settings that one program reads."""
-        self.graph(kind)
-        return self._settings[kind]
+        found: Graph = self._of_kind(kind)["settings"]
+        return found
 
     def plan(self, kind: str, examples: int | None = None, shards: int | None = None) -> Plan:
         """Return the plan of one program, for batches of `examples` in so many shards."""
+        from specc.pipeline import planned
+
         examples = examples or self.batch
         with self._compiling():
             is_alone = (kind, examples) == (Kind.PREDICT, 1)
             return planned(self.graph(kind), self._batch(examples, is_alone, shards))
 
     def _batch(self, examples: int, is_alone: bool = False, shards: int | None = None) -> Batch:
+        from specc.pipeline import Batch
+
         return Batch.on_this_machine(examples, self.dtype, is_alone, shards or self.shards)
 
     @property
@@ -146,9 +198,7 @@ class Programs:
 
         If so, a program is for one number of examples.
         """
-        if kind not in self._with_peers:
-            self._with_peers[kind] = sees_peers(self.graph(kind))
-        return self._with_peers[kind]
+        return bool(self._of_kind(kind)["sees_peers"])
 
     # Machine code.
 
@@ -180,8 +230,11 @@ class Programs:
             elif kind in (Kind.ACCUMULATE, Kind.UPDATE):
                 self.weights.add_gradients({each.path for each in self.program.updates})
             is_shared = kind in (Kind.TRAIN, Kind.ACCUMULATE, Kind.EVALUATE)
-            ranks = self.ranks if is_shared else None
-            return self.of_plan(self.plan(kind, examples, shards), ranks)
+            if is_shared and self.ranks is not None:
+                return self.of_plan(self.plan(kind, examples, shards), self.ranks)
+            kept = self._kept(kind, examples, shards)
+            plan = kept["plan"] if kept else self.plan(kind, examples, shards)
+            return self.of_plan(plan, kept=kept)
 
     def _make_room(self, kind: str) -> None:
         """Forget the oldest programs for one number of examples, if there are too many."""
@@ -190,15 +243,19 @@ class Programs:
             for key in others[: len(others) + 1 - MOST_OF_PEERS]:
                 del self.compiled_ones[key]
 
-    def of_plan(self, plan: Plan, ranks: Ranks | None = None) -> CompiledProgram:
+    def of_plan(
+        self, plan: Plan, ranks: Ranks | None = None, kept: Kept | None = None
+    ) -> CompiledProgram:
         """Return a plan made ready to run on the weights."""
         params = self.weights.params
         return CompiledProgram(
-            plan, self.dtype, self.weights.arrays, lambda: params.version, self.threads, ranks
+            plan, self.dtype, self.weights.arrays, lambda: params.version, self.threads, ranks, kept
         )
 
     def of_graph(self, graph: Graph, batch: int) -> CompiledProgram:
         """Return a lowered graph made ready to run on batches of `batch` examples."""
+        from specc.pipeline import Job, after, planned, run
+
         graph = run(Job(), after("select", graph), "prepare").graph
         with self._compiling():
             return self.of_plan(planned(graph, self._batch(batch, batch == 1)))

@@ -15,6 +15,7 @@ import numpy as np
 
 from specc.backend.run.program import CompiledProgram
 from specc.ir.graph import Graph
+from specc.ir.kind import Kind
 from specc.ir.names import OutputKind, kind_of
 from specc.ir.plan import Plan
 from specc.ir.program import Program
@@ -25,7 +26,6 @@ from specc.net.programs import Clock, Programs
 from specc.net.ready import Ready
 from specc.net.training import Training
 from specc.net.weights import Weights
-from specc.pipeline import Kind
 from specc.recipe import Column
 from specc.runtime.encoding import Encoding
 from specc.system.lazy import cached_property

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specc.ir.kind import Kind
 from specc.net.answers import answers
-from specc.pipeline import Kind
 from specc.recipe import DataCall, Port
 from specc.runtime.data import load
 from specc.runtime.data.field import Rows

@@ -16,6 +16,7 @@ import numpy as np
 from specc.diagnostics import Diagnostic, Diverged, Label
 from specc.ir import sizes
 from specc.ir.graph import topological
+from specc.ir.kind import Kind
 from specc.ir.program import Program
 from specc.net.accumulation import Accumulation
 from specc.net.bucketing import Sizes, shorter, steps_of, stretches
@@ -24,7 +25,6 @@ from specc.net.ready import Ready
 from specc.net.rollback import Rollback
 from specc.net.schedule import Schedule
 from specc.ops.flops import flops
-from specc.pipeline import Kind
 from specc.recipe import Column
 from specc.system.lazy import cached_property
 from specc.system.locks import COMPILER

@@ -19,7 +19,6 @@ from specc.ir.graph import Graph, Node
 from specc.ir.names import OutputKind, kind_of
 from specc.ir.program import Parameter, Program, State
 from specc.net.arrays import Arrays
-from specc.passes.lower import set_mode
 from specc.system.locks import ReadWriteLock
 
 
@@ -139,6 +138,8 @@ class Weights:
 
     def value(self, node: Node) -> np.ndarray:
         """Return the value of a node that depends on no input, in inference mode."""
+        from specc.passes.lower import set_mode
+
         graph = set_mode(Graph({"value": node}), training=False)
         found = evaluate(graph, self.leaves(), self.seed)["value"]
         return found.astype(self.dtype) if node.type.kind == "float" else found

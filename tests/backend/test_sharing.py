@@ -10,7 +10,6 @@ from specc import driver
 from specc.backend.emit import sharing
 from specc.backend.emit.calls import Address
 from specc.backend.machine import this_machine
-from specc.backend.run import program as programs
 from specc.passes.division import MOST
 from specc.recipe import Column
 from specc.source import Source
@@ -50,10 +49,10 @@ def trained(name: str, threads: int, barrier: int | None, monkeypatch, in_thread
     by the shards of a thread."""
     with monkeypatch.context() as patch:
         if barrier is None or not in_threads:
-            patch.setattr(programs, "with_copies_of_a_thread", lambda shards, _: shards)
+            patch.setattr(sharing, "with_copies_of_a_thread", lambda shards, _: shards)
         made = sharing.with_shared_copies
         patch.setattr(
-            programs,
+            sharing,
             "with_shared_copies",
             lambda shards, _: [*map(list, shards)] if barrier is None else made(shards, barrier),
         )

@@ -14,6 +14,7 @@ import specc
 from specc import driver, pipeline
 from specc.backend.reference import evaluate
 from specc.ir.graph import topological
+from specc.ir.kind import Kind
 from specc.net.arrays import completed, examples
 from specc.ops.leaf import Input
 from specc.ops.peers import Peers, bind_batch
@@ -21,7 +22,6 @@ from specc.ops.random import Uniform
 from specc.ops.reduce import BatchMean
 from specc.passes import lower, regions, tensor_parallel
 from specc.passes.regions import CutLimits
-from specc.pipeline import Kind
 from specc.source import Source
 
 from .cases import Case, numbers

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import specc as package
-from specc.pipeline import Kind
+from specc.ir.kind import Kind
 
 OPTIMIZERS = {
     "sgd": "sgd(lr = 0.3)",

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 import specc as package
 from specc import pipeline
-from specc.pipeline import Kind
+from specc.ir.kind import Kind
 
 RHO = 0.5
 RULE = """optimizer sharp(w, g; lr) {

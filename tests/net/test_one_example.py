@@ -14,9 +14,9 @@ import specc
 from specc.backend.reference import evaluate
 from specc.backend.run.fastest import Fastest
 from specc.backend.run.prepared import PreparedPrediction
+from specc.ir.kind import Kind
 from specc.net.prediction import FEW
 from specc.passes import tensor_parallel
-from specc.pipeline import Kind
 from specc.recipe import Column
 from specc.source import Source
 

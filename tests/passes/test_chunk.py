@@ -13,6 +13,7 @@ import specc
 from specc import driver, pipeline
 from specc.backend.reference import evaluate
 from specc.ir.graph import Graph
+from specc.ir.kind import Kind
 from specc.ir.op import Form
 from specc.ops.alike import Alike
 from specc.ops.contract import Contract
@@ -20,7 +21,7 @@ from specc.ops.random import Uniform
 from specc.passes import regions
 from specc.passes.chunk import chunk, chunks
 from specc.passes.regions import CutLimits
-from specc.pipeline import Batch, Job, Kind
+from specc.pipeline import Batch, Job
 from specc.source import Source
 
 MODELS = Path(__file__).resolve().parent.parent.parent / "models"

@@ -9,13 +9,13 @@ from sequences import agrees_with_the_interpreter, examples, load
 import specc
 from specc.backend.reference import evaluate
 from specc.ir.graph import Graph, apply
+from specc.ir.kind import Kind
 from specc.ir.types import Type
 from specc.ir.verify import verify
 from specc.ops import elementwise as e
 from specc.ops.leaf import Input, Role, leaf
 from specc.ops.shape import Frame, Pad
 from specc.passes.frame import frame
-from specc.pipeline import Kind
 from specc.source import Source
 
 IMAGE = leaf(Input(Role.INPUT, "x", Type("float", (2, 3, 4), True)))

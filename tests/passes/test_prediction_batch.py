@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import specc
+from specc.ir.kind import Kind
 from specc.passes.prediction_batch import MOST, SHARE
-from specc.pipeline import Kind
 from specc.source import Source
 
 ZEN4 = Path(__file__).resolve().parent.parent / "backend" / "profiles" / "zen4.json"

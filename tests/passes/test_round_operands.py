@@ -14,11 +14,12 @@ from specc import driver, pipeline
 from specc.backend.machine import this_machine
 from specc.backend.machine.profile import Profile
 from specc.backend.reference import evaluate
+from specc.ir.kind import Kind
 from specc.ir.op import Form
 from specc.ops.contract import Contract
 from specc.ops.rounding import Bfloat16
 from specc.ops.views import root_of
-from specc.pipeline import Batch, Job, Kind, run
+from specc.pipeline import Batch, Job, run
 from specc.source import Source
 
 TRAIN = "train { optimizer adam(lr = 0.01) precision = bfloat16 }"

@@ -9,8 +9,9 @@ from sequences import interpreted, load, randomized
 
 import specc
 from specc import pipeline
+from specc.ir.kind import Kind
 from specc.ops.contract import Contract
-from specc.pipeline import Batch, Job, Kind, run
+from specc.pipeline import Batch, Job, run
 
 COUNT = 19
 WORDS = "seq time = 6 model m { input x: class(5)[time] "

@@ -10,11 +10,11 @@ from pairs import in_turn
 import specc
 from specc.backend.machine import this_machine
 from specc.ir.graph import apply
+from specc.ir.kind import Kind
 from specc.ir.types import Type
 from specc.ops.contract import Contract, index
 from specc.ops.leaf import Input, Role, leaf
 from specc.passes import tensor_parallel
-from specc.pipeline import Kind
 from specc.recipe import Column
 from specc.source import Source
 

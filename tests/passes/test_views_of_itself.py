@@ -14,6 +14,7 @@ from pairs import in_turn
 import specc
 from specc.backend.reference import evaluate
 from specc.ir.graph import Graph, Node, apply
+from specc.ir.kind import Kind
 from specc.ir.types import Type
 from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.elementwise import Add, Mul, Sub
@@ -24,7 +25,7 @@ from specc.ops.shape import Frame, Pad, Slice, Transpose
 from specc.ops.views import awaited, root_of
 from specc.passes.fuse import fuse
 from specc.passes.prepare import prepare
-from specc.pipeline import Kind, forward, training_step
+from specc.pipeline import forward, training_step
 from specc.source import Source
 
 SIZE = 3

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from specc import driver, pipeline
+from specc.ir.kind import Kind
 from specc.ir.show import show_graph
 from specc.passes import regions
 from specc.passes.regions import CutLimits
-from specc.pipeline import NAMES, PASSES, Batch, Job, Kind, run
+from specc.pipeline import NAMES, PASSES, Batch, Job, run
 from specc.source import Source
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -147,8 +147,13 @@ def _with_values(values: dict[str, Any]) -> Kernel:
 
 
 def _hash(parts: dict[str, Any], vector_bits: int) -> str:
-    whole = {**parts, "for": _toolchain(vector_bits, chosen())}
+    whole = {**parts, "for": toolchain(vector_bits)}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def toolchain(vector_bits: int) -> list[str]:
+    """Return what machine code depends on besides its kernel: the compiler and the processor."""
+    return _toolchain(vector_bits, chosen())
 
 
 @lru_cache

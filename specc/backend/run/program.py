@@ -20,15 +20,10 @@ import numpy as np
 
 from specc.backend.emit import feed
 from specc.backend.emit.calls import KernelCall
-from specc.backend.emit.emit import emit
-from specc.backend.emit.shard import Common
-from specc.backend.emit.sharing import (
-    with_copies_of_a_thread,
-    with_shared_copies,
-)
 from specc.backend.machine.here import this_profile
 from specc.backend.run import executor
 from specc.backend.run.code import Code
+from specc.backend.run.kept import Kept
 from specc.backend.run.pool import Pool
 from specc.backend.run.ranks import Ranks
 from specc.backend.run.spread import Spread
@@ -68,8 +63,10 @@ class CompiledProgram:
         version: Callable[[], int] | None = None,
         threads: int | None = None,
         ranks: Ranks | None = None,
+        kept: Kept | None = None,
     ):
         self.plan, self.dtype = plan, dtype
+        self._kept = kept  # the calls that earlier processes have emitted
         # the processes that share the work; None if this one does all of it
         self._ranks = ranks if ranks is not None and ranks.shares(plan) else None
         self.threads = min(plan.shards if threads is None else threads, plan.shards)
@@ -250,6 +247,21 @@ class CompiledProgram:
 
     def _shards(self, columns: Mapping[str, str]) -> list[list[KernelCall]]:
         """Return the calls of all shards."""
+        name = f"calls {sorted(columns.items())}"
+        if self._kept is not None and name in self._kept:
+            found: list[list[KernelCall]] = self._kept[name]
+            return found
+        calls = self._emitted(columns)
+        if self._kept is not None:
+            self._kept.keep(**{"plan": self.plan, name: calls})
+        return calls
+
+    def _emitted(self, columns: Mapping[str, str]) -> list[list[KernelCall]]:
+        # a warm start does not need these modules
+        from specc.backend.emit.emit import emit
+        from specc.backend.emit.shard import Common
+        from specc.backend.emit.sharing import with_copies_of_a_thread, with_shared_copies
+
         common = Common(self.plan)
         if self._ranks is not None and self._ranks.divides(self.plan):
             own = self._ranks.own(self.plan)
