@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from specc.diagnostics import Diagnostic, Diverged, SpecError, SpecWarning
-from specc.system import plotter
+from specc.system import plotter, starter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -275,4 +275,10 @@ def plot(
     return shown(source, kind, data, part, options)
 
 
-plotter.draw = plot
+def _begin(net: Net, folder: Path) -> object:
+    from specc.runs.starts import begin
+
+    return begin(net, folder)
+
+
+plotter.draw, starter.begin = plot, _begin

@@ -23,6 +23,7 @@ from specc.runtime.given import source
 from specc.runtime.keeper import InMemory
 from specc.runtime.metrics import Epoch, Evaluation
 from specc.runtime.train import Watch, train
+from specc.system import starter
 
 if TYPE_CHECKING:
     from specc.net.net import Net
@@ -78,7 +79,12 @@ def fit_data(
     epochs: int | None = None,
     callbacks: Iterable[Callback] = (),
 ) -> list[Epoch]:
-    """Train on data that is loaded, for `epochs` more epochs."""
+    """Train on data that is loaded, for `epochs` more epochs.
+
+    A net that still has its initial weights begins with those that `start` names.
+    """
+    if recipe.starts and not net.steps_done and net.weights.are_initial():
+        starter.begin(net, Path())
     done = net.epochs_done
     recipe = replace(recipe, epochs=done + (recipe.epochs if epochs is None else epochs))
     keeper = InMemory(net)

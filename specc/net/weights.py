@@ -49,9 +49,9 @@ class Weights:
             **{f"param.{each.path}": each for each in program.parameters},
             **{f"state.{each.path}": each for each in states},
         }
+        self._initial = Graph({name: each.initial for name, each in wanted.items()})
         if values is None:
-            initial = Graph({name: each.initial for name, each in wanted.items()})
-            values = evaluate(initial, {}, seed)
+            values = evaluate(self._initial, {}, seed)
         for name, each in wanted.items():
             self.arrays[name] = self._array(each.type.bound_shape)
             self.arrays[name][...] = values[name]
@@ -71,6 +71,14 @@ class Weights:
             self.lock.writing,
         )
         self.params.settle()
+
+    def are_initial(self) -> bool:
+        """Return whether nothing has changed the parameters and states."""
+        values = evaluate(self._initial, {}, self.seed)
+        return all(
+            (self.arrays[name] == np.asarray(value, self.dtype)).all()
+            for name, value in values.items()
+        )
 
     def move(self, allocate: Callable[[int], np.ndarray], is_writer: bool) -> None:
         """Move the parameters and states to other memory; only a writer fills it.
@@ -105,10 +113,12 @@ class Weights:
             for label, array in self.slots.items()
         }
 
-    def add_gradients(self, paths: Collection[str] | None = None) -> None:
+    def add_gradients(
+        self, paths: Collection[str] | None = None, kind: OutputKind = OutputKind.GRADIENT
+    ) -> None:
         """Make the arrays that a program for gradients writes to, of all parameters or of some."""
         for each in self.program.parameters:
-            name = f"gradient.{each.path}"
+            name = f"{kind}.{each.path}"
             if name not in self.arrays and (paths is None or each.path in paths):
                 self.arrays[name] = self._array(each.type.bound_shape)
         if paths is None:

@@ -6,5 +6,6 @@ records      data classes that are created quickly
 lazy         properties that are computed once, without a lock
 memory       the memory of the machine
 plotter      a hook for plots of a model
+starter      a hook for weights from elsewhere
 collection   no garbage collection during compilation
 """

@@ -233,3 +233,41 @@ def test_a_word_start_is_a_name_elsewhere():
     model m { input start: float[2] let y = f(start) -> dense(2) output y loss mean(y * start) }
     """
     assert specc.loads(text).name == "m"
+
+
+def test_fit_begins_with_them_as_train_does(folder):
+    text = student('start tower = "runs/teacher/1"')
+    (folder / "s.dl").write_text(text)
+    run = specc.train("s.dl", quiet=True)
+    with np.load("d.npz") as data:
+        given = dict(data)
+    net = specc.compile(specc.load("s.dl"))
+    net.fit(given)
+    last = specc.open(run.folder, which="last")
+    assert all(np.array_equal(net.params[path], last.params[path]) for path in last.params)
+    before = net.params["tower.dense1.weight"].copy()
+    net.fit(given, epochs=1)  # goes on
+    assert np.abs(net.params["tower.dense1.weight"] - before).max() < 0.5
+
+
+def test_fit_keeps_the_weights_that_a_net_has(folder):
+    text = student('start tower = "runs/teacher/1"').replace("adam(lr = 0.05)", "sgd(lr = 0)")
+    then = load_file(folder / "runs/teacher/1/best.safetensors")["tower.dense1.weight"]
+    with np.load("d.npz") as data:
+        given = dict(data)
+    plain, other = (specc.compile(specc.loads(text)) for _ in range(2))
+    plain.fit(given, epochs=1)
+    assert np.array_equal(plain.params["tower.dense1.weight"], then)
+    own = np.ones((4, 5), "float32")
+    other.params["tower.dense1.weight"][...] = own
+    other.fit(given, epochs=1)
+    assert np.array_equal(other.params["tower.dense1.weight"], own)
+    other.save("saved")
+    opened = specc.open("saved")
+    opened.fit(given, epochs=1)
+    assert np.array_equal(opened.params["tower.dense1.weight"], own)
+    shutil.rmtree("runs/teacher")
+    fresh = specc.compile(specc.loads(text))
+    with pytest.raises(specc.SpecError, match="there is no run and no file of weights"):
+        fresh.fit(given, epochs=1)
+    assert fresh.weights.are_initial()
