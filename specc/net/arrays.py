@@ -19,6 +19,7 @@ import numpy as np
 
 from specc.diagnostics import closest
 from specc.recipe import Column, Port
+from specc.runtime.decode import Beginnings
 
 
 class Arrays(dict[str, np.ndarray]):
@@ -218,12 +219,7 @@ def _with_lengths(port: Port, same: list[Port], arrays: Mapping[str, object]) ->
             own = np.full(np.shape(value)[0] if np.ndim(value) else 1, most)
         else:
             parts = _parts(each, value)
-            own = np.array([len(part) for part in parts], int)
-            if own.size and own.max() > most:
-                raise ValueError(
-                    f"{each.name} has at most {most} steps, but example {own.argmax()} has"
-                    f" {own.max()}"
-                )
+            own = _counts(each, parts)
             value = _padded(parts, each.shape)
         is_list = value is not arrays[each.name]
         if lengths is not None and is_list and own.tolist() != lengths.tolist():
@@ -232,6 +228,36 @@ def _with_lengths(port: Port, same: list[Port], arrays: Mapping[str, object]) ->
             )
         found[each.name], lengths = value, own if lengths is None else lengths
     return {**found, port.name: lengths}
+
+
+def beginnings(port: Port, value: object, lengths: object = None) -> Beginnings:
+    """Return the first steps of a sequence of classes for each example, and their numbers.
+
+    `value` is a list with one array for each example, which may differ in length, or an array
+    `[n, k]`, of which `lengths` may give the number of steps of each example. Raises ValueError for
+    values that do not fit, and TypeError for values of other types.
+    """
+    parts = _parts(port, list(value) if isinstance(value, np.ndarray) and value.ndim else value)
+    if lengths is not None:
+        counts = _array(port.name, lengths)
+        if counts.shape != (len(parts),) or counts.dtype.kind not in "iu" or (counts < 0).any():
+            raise ValueError(
+                f"{port.name}.length must be an integer for each of {len(parts)} examples"
+            )
+        parts = [part[:length] for part, length in zip(parts, counts, strict=True)]
+    counts = _counts(port, parts)
+    return Beginnings(_column(port, _padded(parts, port.shape)).array, counts)
+
+
+def _counts(port: Port, parts: list[np.ndarray]) -> np.ndarray:
+    """Return the number of steps of each example; raises ValueError for too many."""
+    counts, most = np.array([len(part) for part in parts], int), port.shape[0]
+    if counts.size and counts.max() > most:
+        raise ValueError(
+            f"{port.name} has at most {most} steps, but example {counts.argmax()} has"
+            f" {counts.max()}"
+        )
+    return counts
 
 
 def _parts(port: Port, value) -> list[np.ndarray]:
@@ -254,7 +280,8 @@ def _parts(port: Port, value) -> list[np.ndarray]:
 
 def _padded(parts: list[np.ndarray], shape) -> np.ndarray:
     """Return arrays of different lengths as one array, padded with zeros."""
-    padded = np.zeros((len(parts), *shape), np.result_type(*parts) if parts else int)
+    types = [part for part in parts if part.size]  # an empty list has none
+    padded = np.zeros((len(parts), *shape), np.result_type(*types) if types else int)
     for row, each in zip(padded, parts, strict=True):
         row[: len(each)] = each
     return padded

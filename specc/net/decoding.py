@@ -21,7 +21,7 @@ from specc.net.step_by_step import Reading, StepByStep
 from specc.passes.stepwise import Stepwise, stepwise
 from specc.pipeline import Job, after, forward, run
 from specc.recipe import Column, Port
-from specc.runtime.decode import Scores, decode, first_scores, scores_name, targets_read
+from specc.runtime.decode import Beginnings, Scores, decode, first_scores, scores_name, targets_read
 from specc.system.locks import COMPILER
 
 
@@ -52,6 +52,7 @@ class Decoding:
         temperature: float = 0.0,
         seed: int = 0,
         ends: Mapping[str, int] | None = None,
+        beginnings: Mapping[str, Beginnings] = {},
     ) -> dict[str, np.ndarray]:
         """Return the generated targets, int32 [n, steps]: see `specc.runtime.decode.decode`."""
         with self.programs.weights.lock.reading:
@@ -64,6 +65,7 @@ class Decoding:
                 seed,
                 ends,
                 self.step_by_step,
+                beginnings,
             )
 
     def step_by_step(self, port: Port, data: Mapping[str, Column]) -> Scores | None:

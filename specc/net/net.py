@@ -18,7 +18,7 @@ import numpy as np
 
 from specc.ir.kind import Kind
 from specc.net.answers import Meaning, meanings
-from specc.net.arrays import count
+from specc.net.arrays import beginnings, count
 from specc.net.rows import RowNet
 from specc.net.training import StepDiverged, untrainable
 from specc.recipe import Column, Port
@@ -99,7 +99,8 @@ class Net(RowNet):
         """Train for `epochs` more epochs (by default as many as the file says), in memory.
 
         `data` and `validate` are what `evaluate` takes; `validate=0.2` keeps a fifth of the data
-        for it. With validation the model ends with the weights of its best epoch. Each of
+        for it. If the net still has its initial weights, it begins with those that `start` names.
+        With validation the model ends with the weights of its best epoch. Each of
         `callbacks` is called with the `Epoch` after each epoch; one that returns True stops the
         training. Returns the epochs, with their metrics.
 
@@ -216,8 +217,10 @@ class Net(RowNet):
         The outputs of such a model score, at each time step, the next symbol of a target that it
         reads one step late (`previous(word)`). With `temperature` 0 the most likely symbol is
         taken, otherwise one is drawn with p = softmax(scores / temperature). All steps of a
-        variable-length sequence are generated; its text ends at its end symbol. Raises ValueError
-        for arrays that do not fit, and for a model that generates nothing.
+        variable-length sequence are generated; its text ends at its end symbol. A target that is
+        given is the beginning of its text: a list with the first symbols of each example, which may
+        differ in number, or an array `[n, k]`. Raises ValueError for arrays that do not fit, and
+        for a model that generates nothing.
 
         >>> text = "seq steps = 3 model speller { input x: float[2] target word: class(5)[steps]"
         >>> text += " let scores = previous(word) -> embed(3) -> gru(h=dense(x; 4); 4) -> dense(5)"
@@ -225,6 +228,8 @@ class Net(RowNet):
         >>> net = specc.compile(specc.loads(text))
         >>> net.decode(x=np.zeros((2, 2)))["word"].shape
         (2, 3)
+        >>> net.decode(x=np.zeros((2, 2)), word=[[4], [1, 3]])["word"][:, 0]
+        array([4, 1], dtype=int32)
         """
         targets = self.written
         if not targets:
@@ -232,11 +237,21 @@ class Net(RowNet):
                 f"no output of {self.name} reads a target of classes, so there is nothing to write:"
                 " `net.forward(...)` computes its outputs"
             )
-        if given := [port.name for port in targets if port.name in arrays]:
-            raise ValueError(f"{self.name} writes `{given[0]}` itself: `net.forward(...)` takes it")
+        given = {
+            port.name: beginnings(
+                port, arrays.pop(port.name), arrays.pop(f"{port.name}.length", None)
+            )
+            for port in targets
+            if port.name in arrays
+        }
         data = self.examples(arrays, self.decoding.needed())
-        count(data)
-        return self.write(data, temperature, seed)
+        rows = {len(each.counts) for each in given.values()} or {count(data)}
+        if data:
+            rows.add(count(data))
+        if len(rows) > 1:
+            said = " and ".join(map(str, sorted(rows)))
+            raise ValueError(f"the arrays must have equally many examples, but there are {said}")
+        return self.decoding.write(data, temperature, seed, beginnings=given)
 
     def write(
         self,

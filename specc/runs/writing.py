@@ -69,11 +69,11 @@ class Writing:
         """The separator in front of each symbol."""
         return " " if self.level == "word" else ""
 
-    def writer(self, net: Net) -> Writer | WindowWriter:
-        """The writer of a net that was compiled for `program`."""
+    def writer(self, net: Net, texts: int = 1) -> Writer | WindowWriter:
+        """The writer of so many texts, with a net that was compiled for `program`."""
         from specc.runtime.sample import WindowWriter, Writer
 
-        reading = net.decoding.reading(self.port, {}, 1)
+        reading = net.decoding.reading(self.port, {}, texts)
         if reading is None:
             return WindowWriter(net, self.vocabulary, self.unknown)
         return Writer(reading, reading.most, self.vocabulary, self.unknown)

@@ -10,6 +10,7 @@ may come next. Here the symbols generated so far take the target's place, step b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,13 @@ from specc.recipe import Column, Port
 # Gives the scores at a time step, float [n, classes], from the step's index and the previous
 # symbols, int32 [n].
 Scores = Callable[[int, np.ndarray], np.ndarray]
+
+
+class Beginnings(NamedTuple):
+    """The first symbols of each example, int32 [n, steps], and their numbers, int [n]."""
+
+    symbols: np.ndarray
+    counts: np.ndarray
 
 
 def targets_read(ports: Iterable[Port], needed: Iterable[str]) -> list[Port]:
@@ -46,6 +54,7 @@ def decode(
     seed: int = 0,
     ends: Mapping[str, int] | None = None,
     step_by_step: Callable[[Port, Mapping[str, Column]], Scores | None] | None = None,
+    beginnings: Mapping[str, Beginnings] = {},
 ) -> dict[str, np.ndarray]:
     """Return the generated symbols of each example: int32 [n, steps] by the target's name.
 
@@ -54,11 +63,15 @@ def decode(
 
     With `temperature` 0 the most likely symbol is taken at each step; otherwise one is drawn with
     probability softmax(scores / temperature). `ends` has the symbol that ends the texts of a
-    target: once all examples have reached it, the remaining steps stay 0. Raises ValueError if no
-    output scores the symbols of a target.
+    target: once all examples have reached it, the remaining steps stay 0. `beginnings` has the
+    first symbols of some targets. Raises ValueError if no output scores the symbols of a target.
     """
     random = np.random.Generator(np.random.Philox(seed))
-    rows = len(next(iter(data.values())).array)
+    columns = [
+        *(each.array for each in data.values()),
+        *(each.counts for each in beginnings.values()),
+    ]
+    rows = len(columns[0])
     data, found = dict(data), {}
     for port in targets:
         found[port.name] = np.zeros((rows, *port.shape), np.int32)
@@ -68,8 +81,13 @@ def decode(
             data[port.name] = Column(np.full(rows, port.class_count - 1, np.int32))
     for port in targets if rows else ():
         text, end = found[port.name], (ends or {}).get(port.name)
+        given = beginnings.get(port.name, Beginnings(text, np.zeros(rows, int)))
         scores_at = step_by_step and step_by_step(port, data)
         for step in range(port.shape[0]):
+            is_given = step < given.counts
+            if scores_at is None and is_given.all():
+                text[:, step] = given.symbols[:, step]
+                continue
             if scores_at is None:
                 scores = scores_of(port, predict(data))[:, step]
             else:
@@ -79,6 +97,7 @@ def decode(
                 text[:, step] = scores.argmax(-1)
             else:
                 text[:, step] = [draw(row, temperature, None, random) for row in scores]
+            text[is_given, step] = given.symbols[is_given, step]
             if end is not None and (text[:, : step + 1] == end).any(axis=1).all():
                 break
     return found

@@ -2,6 +2,7 @@
 
     writer = Writer(reading, 64, vocabulary)     # a specc.net.step_by_step.Reading of one text
     for symbol in writer.write("ROMEO:", 500, temperature=0.8, seed=1): ...
+    writer.write_all(["ROMEO:", "All:"], 500)    # of a reading of two texts
 
 The model reads one symbol, and its output is a score for each symbol that may come next, of which
 one is drawn: p = softmax(scores / temperature). What it needs of the steps before it keeps: the
@@ -24,15 +25,15 @@ from specc.runtime.decode import draw
 
 
 class Readable(Protocol):
-    """A model that reads a text step by step."""
+    """A model that reads texts side by side, step by step."""
 
     count: int
-    """The symbols read so far."""
+    """The symbols of each text that were read so far."""
 
     def start(self) -> None: ...
 
     def read(self, symbols: np.ndarray) -> np.ndarray:
-        """Read symbols one after the other; the scores of what follows the last, [1, symbols]."""
+        """Read symbols, [steps, texts]; the scores of what follows the last, [texts, symbols]."""
         ...
 
 
@@ -64,17 +65,37 @@ class _Writer:
         With `temperature` 0 each is the most likely one; with `top`, one of the `top` most likely
         ones is drawn. Raises KeyError for an unknown symbol.
         """
-        place = {symbol: number for number, symbol in enumerate(self.vocabulary)}
-        random = np.random.Generator(np.random.Philox(seed))
+        numbers, random = self._begun(prompt, seed)
         self.start()
-        unknown = place.get(self.unknown)
-        numbers = [place[each] if unknown is None else place.get(each, unknown) for each in prompt]
-        scores = self.read(*(numbers or [int(random.integers(len(place)))]))
+        scores = self.read(*numbers)
         for left in range(length, 0, -1):
             number = draw(scores, temperature, top, random)
             yield self.vocabulary[number]
             if left > 1:
                 scores = self.read(number)
+
+    def write_all(
+        self,
+        prompts: Sequence[Sequence[str]],
+        length: int,
+        temperature: float = 1.0,
+        top: int | None = None,
+        seed: int = 0,
+    ) -> list[list[str]]:
+        """Return what `write` yields for each prompt, the first with `seed`, the next with one
+        more."""
+        return [
+            list(self.write(prompt, length, temperature, top, seed + number))
+            for number, prompt in enumerate(prompts)
+        ]
+
+    def _begun(self, prompt: Sequence[str], seed: int) -> tuple[list[int], np.random.Generator]:
+        """Return the numbers of a prompt's symbols, and the random numbers for its text."""
+        place = {symbol: number for number, symbol in enumerate(self.vocabulary)}
+        random = np.random.Generator(np.random.Philox(seed))
+        unknown = place.get(self.unknown)
+        numbers = [place[each] if unknown is None else place.get(each, unknown) for each in prompt]
+        return numbers or [int(random.integers(len(place)))], random
 
 
 class Writer(_Writer):
@@ -94,23 +115,55 @@ class Writer(_Writer):
     ):
         super().__init__(vocabulary, unknown)
         self._reading, self._most = reading, most
-        self._window: list[int] = []
+        self._window: list[np.ndarray] = []  # of each step, the symbols of all texts
 
     def start(self) -> None:
         self._reading.start()
         self._window.clear()
 
     def read(self, *numbers: int) -> np.ndarray:
-        new = np.array(numbers)
+        return self._read([np.array([each]) for each in numbers])[0]
+
+    def _read(self, symbols: list[np.ndarray]) -> np.ndarray:
+        """Read symbols of all texts, [texts] each: the scores of what follows, [texts, symbols]."""
         if self._most is not None:
-            before, self._window = self._window, [*self._window, *numbers]
+            before, self._window = self._window, [*self._window, *symbols]
             if len(self._window) > self._most:
                 # a prompt that is too long fills the window
                 kept = self._most if not before else self._most // 2 + 1
-                self._window = self._window[-kept:]
+                symbols = self._window = self._window[-kept:]
                 self._reading.start()
-                new = np.array(self._window)
-        return self._reading.read(new)[0].astype(np.float64)
+        return self._reading.read(np.stack(symbols)).astype(np.float64)
+
+    def write_all(
+        self,
+        prompts: Sequence[Sequence[str]],
+        length: int,
+        temperature: float = 1.0,
+        top: int | None = None,
+        seed: int = 0,
+    ) -> list[list[str]]:
+        """Return the texts of all prompts, which the reading reads side by side.
+
+        All read a symbol at each step: while a text is in its prompt, others are already written.
+        """
+        begun = [self._begun(prompt, seed + number) for number, prompt in enumerate(prompts)]
+        texts = [numbers[-(self._most or len(numbers)) :] for numbers, _ in begun]
+        counts = [len(text) for text in texts]
+        if not length:
+            return [[] for _ in texts]
+        self.start()
+        scores = self._read(list(np.array([text[: min(counts)] for text in texts]).T))
+        for step in range(min(counts), max(counts) + length):
+            for text, count, row, (_, random) in zip(texts, counts, scores, begun, strict=True):
+                if step >= count:
+                    text.append(draw(row, temperature, top, random))
+            if step + 1 < max(counts) + length:
+                scores = self._read([np.array([text[step] for text in texts])])
+        return [
+            [self.vocabulary[number] for number in text[count : count + length]]
+            for text, count in zip(texts, counts, strict=True)
+        ]
 
 
 class WindowWriter(_Writer):

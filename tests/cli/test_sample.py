@@ -98,6 +98,30 @@ def test_a_draw_among_the_likeliest_one_is_the_likeliest(run, sample):
     assert sample(*arguments, "--temperature", "5", "--top-k", "1")[1] == likeliest
 
 
+GPT = CHARS.replace("stream text", "input text").replace(
+    "lstm(24)", "learned_positions -> transformer(heads=2, causal=true)"
+)
+
+
+@pytest.mark.parametrize("model", [CHARS, GPT], ids=["recurrent", "causal"])
+def test_several_prompts_are_continued_as_each_alone(model, tmp_path, sample, capfd):
+    run = trained(
+        tmp_path, model, "hello world, " * 60, "epochs=4", "--dtype", "float64", capfd=capfd
+    )
+    prompts = ["h", "hello", "o wor", "d, hello world, hello"]
+    given = [part for prompt in prompts for part in ("--prompt", prompt)]
+    more = "--length", "30", "--temperature", "0.8"
+    status, out, err = sample(run, *given, *more, "--seed", "5")
+    assert status == 0, err
+    texts = out.removesuffix("\n").split("\n---\n")
+    assert len(texts) == 4
+    for number, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
+        alone = sample(run, "--prompt", prompt, *more, "--seed", str(5 + number))[1]
+        assert text + "\n" == alone
+        assert len(text) == len(prompt) + 30
+    assert sample(run, *given, "--length", "0")[1] == "\n---\n".join(prompts) + "\n"
+
+
 def test_a_text_may_begin_without_a_prompt_and_be_empty(run, sample):
     assert sample(run, "--length", "0") == (0, "\n", "")
     status, out, _ = sample(run, "--length", "5")

@@ -91,6 +91,71 @@ def test_writing_stops_when_all_have_ended(net):
     assert np.array_equal(found[:, : at + 1], whole[:, : at + 1]) and not found[:, at + 1 :].any()
 
 
+GPT = """seq length = 6 dim letters = 7
+model names {
+  input  kind: class(3)
+  target word: class(letters)[LENGTH]
+  let k = along(embed(kind; 8); length)
+  let scores = (previous(word) -> embed(8)) + k -> learned_positions
+    -> transformer(heads=2, causal=true) -> dense(letters)
+  output scores
+  loss cross_entropy(scores, word)
+}
+"""
+AHEAD = GPT.replace("causal=true", "causal=false")
+
+
+@pytest.mark.parametrize("most", ["length", "<= length"])
+@pytest.mark.parametrize("model", [MODEL, GPT, AHEAD], ids=["recurrent", "causal", "ahead"])
+def test_beginnings_of_different_lengths_are_continued_as_each_alone(model, most):
+    model = model.replace("[<= length]", "[LENGTH]").replace("LENGTH", most)
+    sizes = {"kinds": 3, "letters": 5} if model.count("kinds") else {}
+    net = net_of(model, batch=32, **sizes)
+    kinds = np.arange(7) % 3
+    words = [[], [1], [4, 0], [2, 2, 3], [0, 1, 2, 3], [1, 2, 3, 4, 0], [3, 1, 0, 2, 4, 1]]
+    found = net.decode(kind=kinds, word=words)["word"]
+    assert found.shape == (7, 6)
+    for row, (kind, word) in enumerate(zip(kinds, words, strict=True)):
+        assert found[row, : len(word)].tolist() == word
+        alone = net.decode(kind=[kind], word=[word])["word"]
+        assert np.array_equal(found[row], alone[0])
+        scores = net.forward(kind=[kind], word=found[row : row + 1])["scores"][0]
+        if model.find("causal=false") < 0:
+            assert np.array_equal(scores.argmax(-1)[len(word) :], found[row, len(word) :])
+    assert np.array_equal(net.decode(kind=kinds)["word"][0], found[0])
+    padded = np.array([word + [0] * (6 - len(word)) for word in words])
+    given = {"word": padded, "word.length": [len(word) for word in words]}
+    assert np.array_equal(net.decode(kind=kinds, **given)["word"], found)
+    square = net.decode(0.7, 3, kind=kinds, word=padded[:, :2])["word"]
+    assert np.array_equal(square[:, :2], padded[:, :2])
+
+
+def test_what_is_wrong_with_a_beginning_is_said(net):
+    for given, message in (
+        ({"word": [[1, 2]]}, "equally many examples, but there are 1 and 2"),
+        ({"word": [[1] * 7, []]}, "word has at most 6 steps, but example 0 has 7"),
+        ({"word": [[5], [0]]}, "word must be integers 0 to 4, but goes from 0 to 5"),
+        ({"word": [[1.5], [0.5]]}, "word must be integers 0 to 4, not float64"),
+        ({"word": [1, 2]}, "word must be .steps. for each example"),
+        ({"word": np.ones((2, 3), int), "word.length": [1]}, "word.length must be an integer"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            net.decode(kind=[0, 1], **given)
+    with pytest.raises(TypeError, match="word must be an array, or a list"):
+        net.decode(kind=[0, 1], word="ab")
+
+
+def test_a_model_without_inputs_writes_on_from_beginnings():
+    net = net_of("""seq n = 5 model m { target a: class(4)[n]
+        let s = previous(a) -> embed(3) -> gru(5) -> dense(4) output s
+        loss cross_entropy(s, a) }""")
+    words = [[], [2], [1, 1, 3]]
+    found = net.decode(a=words)["a"]
+    scores = net.forward(a=found)["s"].argmax(-1)
+    for row, word in enumerate(words):
+        assert found[row].tolist() == [*word, *scores[row, len(word) :]]
+
+
 def test_nothing_is_written_for_no_examples(net):
     assert net.decode(kind=np.zeros(0, int))["word"].shape == (0, 6)
 
@@ -101,8 +166,6 @@ def test_an_output_that_reads_a_target_needs_it(net):
     ):
         net.forward(kind=[1])
     assert net.forward(kind=[1], word=[[1, 2]])["scores"].shape == (1, 6, 5)
-    with pytest.raises(ValueError, match="names writes `word` itself"):
-        net.decode(kind=[1], word=[[1, 2]])
     with pytest.raises(ValueError, match=r"names takes kind: class\(3\) here; missing: kind"):
         net.decode()
 
