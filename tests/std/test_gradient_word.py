@@ -80,7 +80,46 @@ def recurrent(t):
     return {"g": g}, (g * g + h.sum(1)).mean()
 
 
+def attending(t):
+    """Of a number of a whole sequence, by its steps, whose formula lets them meet."""
+    s = t["x"].reshape(-1, 2, 2)
+    q = F.linear(s, t["dense1.weight"], t["dense1.bias"])
+    weights = F.softmax(q @ s.transpose(1, 2), 2)
+    y = torch.tanh(weights @ s).sum(2).mean(1)
+    g = derivative(y, s)
+    return {"g": g}, (g * g).sum(2).mean(1).mean() + y.mean()
+
+
+def unrolled(t):
+    """By the steps that a cell reads, one after the other."""
+    s = t["x"].reshape(-1, 2, 2)
+    h = torch.zeros(len(s), 3, dtype=torch.float64)
+    for step in range(2):
+        joined = torch.cat([s[:, step], h], 1)
+        h = torch.tanh(F.linear(joined, t["rnn1.dense1.weight"], t["rnn1.dense1.bias"]))
+    g = derivative((h * h).sum(1), s)
+    return {"g": g}, (torch.sin(g) * s).sum((1, 2)).mean()
+
+
+def at_each_step(t):
+    """Of a number of each step, by that step: the residual of an equation at several points."""
+    s = t["x"].reshape(-1, 2, 2)
+    h = torch.tanh(F.linear(s, t["dense1.weight"], t["dense1.bias"]))
+    u = F.linear(h, t["dense2.weight"], t["dense2.bias"])[..., 0]
+    g = derivative(u, s)
+    return {"g": g}, ((g[..., 0] + u * g[..., 1]) ** 2).mean()
+
+
+IN_STEPS = (recurrent, attending, unrolled, at_each_step)
 MODELS = {
+    attending: """let q = s -> dense(2)  let d[t, u] = sum(i: q[t, i] * s[u, i])
+        let a[t, u] = softmax(u: d[t, u])  let z[t, i] = sum(u: a[t, u] * s[u, i])
+        let y = mean(sum(tanh(z)); over=time)  let g = gradient(y; s)  output g
+        loss mean(sum(g * g); over=time) + y""",
+    unrolled: """let h = s -> rnn(3) -> last  let g = gradient(sum(h * h); s)  output g
+        loss sum(sum(sin(g) * s); over=time)""",
+    at_each_step: """let u = (s -> dense(5) -> tanh -> dense(1))[0]
+        let g = gradient(u; s)  output g  loss (g[0] + u * g[1]) ^ 2""",
     penalty: """let y = (x -> dense(5) -> tanh -> dense(1))[0]  let g = gradient(y; x)  output g
         loss y + 10 * (sqrt(sum(g * g)) - 1) ^ 2""",
     equation: """let s = x[0]  let u = (concat(s, k) -> dense(6) -> tanh -> dense(1))[0]
@@ -105,7 +144,7 @@ MODELS = {
 
 def text(model):
     has_k = "k" if model in (equation, inner_step, recurrent) else ""
-    ports = "input x: float[4]" if model is not recurrent else "input s: float[time, 2]"
+    ports = "input s: float[time, 2]" if model in IN_STEPS else "input x: float[4]"
     ports += " input k: float" if has_k else ""
     return (
         f"seq time = 2\nmodel m {{ {ports} {MODELS[model]} }} train {{ optimizer sgd(lr = 0.1) }}"
@@ -113,7 +152,7 @@ def text(model):
 
 
 def data(model, count):
-    found = {"s": X[:count].reshape(-1, 2, 2)} if model is recurrent else {"x": X[:count]}
+    found = {"s": X[:count].reshape(-1, 2, 2)} if model in IN_STEPS else {"x": X[:count]}
     return found | ({"k": K[:count]} if model in (equation, inner_step, recurrent) else {})
 
 
@@ -196,8 +235,13 @@ def test_what_a_maximum_hands_back_may_be_one_for_all_examples(count):
         ("gradient(sum(w * x); w)", "but `by` is the same for all examples"),
         ("gradient(sum(x); 2)", "`by` must be a value that the model computes, not the number 2"),
         ("gradient(sum(x))", "needs the setting `by`"),
-        ("gradient(sum(s); s)", "takes no sequence yet, and `y` is float[time]"),
-        ("gradient(sum(mean(s; over=time)); s)", "takes no sequence yet"),
+        ("gradient(sum(s * along(x[:2]; time)); x)", "takes one number, not float[time]"),
+        ("gradient(sum(reverse(s)); s)", "not float[time], whose steps see other steps of `by`"),
+        ("gradient(sum(s -> attention); s)", "whose steps see other steps of `by`"),
+        ("gradient(sum(s -> lstm(3)); s)", "whose steps see other steps of `by`"),
+        ("gradient(sum(previous(s)); s)", "whose steps see other steps of `by`"),
+        ("gradient(s; s)", "`gradient` takes one number, not float[time, 2]"),
+        ("gradient(sum(x); argmax(x))", "works on tensors of numbers, not on class(3)"),
     ],
 )
 def test_what_has_no_derivative_is_said(formula, message):
@@ -208,3 +252,32 @@ def test_what_has_no_derivative_is_said(formula, message):
         )
     found = [each.message for each in caught.value.diagnostics]
     assert any(message in each for each in found), found
+
+
+def test_a_derivative_by_a_sequence_of_varying_length_is_that_of_its_own_steps():
+    net = specc.compile(
+        specc.loads("""seq time = 6 model m { input v: float[<= time, 3]
+          let h = v -> lstm(4)  let y = sum(mean(h * h; over=time)) + sum(last(tanh(v)))
+          let g = gradient(y; v)  let u = gradient(sum(sin(v)); v)
+          output g output u loss sum(mean(g * g; over=time)) }"""),
+        batch=5,
+        dtype="float64",
+        threads=2,
+    )
+    rng = np.random.default_rng(0)
+    v, lengths = rng.standard_normal((5, 6, 3)), np.array([6, 1, 3, 4, 2])
+    given = {"v": v, "v.length": lengths}
+    found = net.forward(**given)
+    _, gradients = net.loss_and_gradients(**given)
+    for row, length in enumerate(lengths):
+        own = net.forward(v=v[row : row + 1], **{"v.length": [length]})["g"][0]
+        np.testing.assert_allclose(found["g"][row, :length], own[:length], rtol=1e-10, atol=1e-12)
+        cosines = np.cos(v[row, :length])
+        np.testing.assert_allclose(found["u"][row, :length], cosines, rtol=1e-12)
+    way = {path: rng.standard_normal(array.shape) for path, array in net.params.items()}
+    start, ends = {path: array.copy() for path, array in net.params.items()}, []
+    for sign in (1, -1):
+        net.set_params({path: array + sign * 1e-6 * way[path] for path, array in start.items()})
+        ends.append(net.loss_and_gradients(**given)[0])
+    slope = sum((gradients[path] * way[path]).sum() for path in way)
+    assert (ends[0] - ends[1]) / 2e-6 == pytest.approx(slope, rel=1e-6, abs=1e-9)

@@ -7,6 +7,7 @@ Builders raise `OperandError`; nothing else in the language is in Python.
 
 registry        the declaration of a primitive: its builder, inputs, settings and doc
 functions       elementwise functions; sums, means, maxima; the batch
+gradients       derivatives within a model
 shapes          shapes, axes, positions; time steps of a sequence
 axes            padding, sorting and cumulative sums along an axis
 windows         convolutions and pooling windows
@@ -14,7 +15,7 @@ layers          copies of layers
 random          random numbers
 """
 
-from specc.frontend.primitives import axes, functions, layers, random, shapes, windows
+from specc.frontend.primitives import axes, functions, gradients, layers, random, shapes, windows
 from specc.frontend.primitives.registry import PRIMITIVES
 
-__all__ = ["PRIMITIVES", "axes", "functions", "layers", "random", "shapes", "windows"]
+__all__ = ["PRIMITIVES", "axes", "functions", "gradients", "layers", "random", "shapes", "windows"]

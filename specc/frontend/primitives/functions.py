@@ -9,10 +9,8 @@ from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.values import Tensor, Value, describe, is_static
 from specc.ir import sizes
-from specc.ir.graph import topological
 from specc.ops import elementwise as ops
 from specc.ops.broadcast import Sum
-from specc.ops.derivative import Derivative
 from specc.ops.functions import FUNCTIONS
 from specc.ops.peers import BATCH, Peers
 from specc.ops.reduce import ArgMax, BatchMean, Max
@@ -33,71 +31,6 @@ def _function(op: ops.Elementwise) -> None:
 
 for _op in FUNCTIONS.values():
     _function(_op)
-
-
-@primitive("stop_gradient")
-def _stop_gradient(frame: BodyFrame, span: Span, x: Value) -> Value:
-    """x itself, through which no gradient flows."""
-    return x if is_static(x) else frame.apply(ops.Detach(), tensor(x, "stop_gradient"), span=span)
-
-
-@primitive("gradient")
-def _gradient(frame: BodyFrame, span: Span, y: Value, *, by: value) -> Value:
-    """The derivative of a number y by a value or a parameter that it depends on, in the same shape:
-    g[i] = dy / dby[i]. The result can be differentiated again. Uses: a
-    penalty on gradients (Gulrajani et al., Improved training of Wasserstein GANs, 2017), the
-    residual of a differential equation (Raissi, Perdikaris and Karniadakis, Physics-informed neural
-    networks, 2019), the inner step of meta-learning (Finn, Abbeel and Levine, Model-agnostic
-    meta-learning, 2017). A parameter is the same for all examples, so y must be as well:
-    `gradient(batch_mean(loss); w)`.
-
-    Example: `gradient(sum(tanh(x)); x)` of `x: float[8]`.
-    """
-    y = as_kind(frame, tensor(y, "gradient"), "float", span)
-    by = tensor(by, "gradient", 1)
-    if y.sequence is not None or by.sequence is not None:
-        what, name = (y, "y") if y.sequence is not None else (by, "by")
-        raise OperandError(
-            "not-yet",
-            f"`gradient` takes no sequence yet, and `{name}` is {describe(what)}",
-            help="`last(h)` or `mean(h; over=time)` reduces a sequence to one value",
-        )
-    if y.shape:
-        raise OperandError(
-            "shape-mismatch",
-            f"`gradient` takes one number, not {describe(y)}",
-            help="`sum(y)` or `y[0]` is one",
-            argument=0,
-        )
-    if y.type.batched and not by.type.batched:
-        raise OperandError(
-            "wrong-kind",
-            "the number differs between examples, but `by` is the same for all examples",
-            help="`gradient(batch_mean(y); w)` is the derivative of the mean",
-            argument=0,
-        )
-    within = topological([y.node])
-    if by.node not in within:
-        raise OperandError("wrong-kind", "this number does not depend on `by`", argument=0)
-    return frame.apply(Derivative(), y, by, span=span)
-
-
-@primitive("gradient_at")
-def _gradient_at(frame: BodyFrame, span: Span, v: Value) -> Value:
-    """In the rule of an optimizer, the gradient of the losses with v in the place of the parameter:
-    a second evaluation in each step, of the same examples and with the same random numbers. All
-    parameters whose rules have a `gradient_at` are moved at once; the others stay. States such as
-    running statistics and the recorded losses are those of the first evaluation. `clip_norm` and
-    `clip_value` limit this gradient, and not the one that moves the parameters.
-
-    Example: `optimizer up(w, g; lr) { next w = w - lr * gradient_at(w + g) }` of `x: float[8]`.
-    """
-    again = frame.caller.again if frame.caller is not None else None
-    if again is None:
-        raise OperandError(
-            "misplaced", "`gradient_at` has a meaning only in the rule of an optimizer"
-        )
-    return again(as_kind(frame, tensor(v, "gradient_at"), "float", span))
 
 
 def _sum(frame: BodyFrame, span: Span, x: Tensor, axes: tuple[int, ...]) -> Tensor:
