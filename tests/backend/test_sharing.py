@@ -127,3 +127,19 @@ def test_every_shard_reads_a_shared_copy_a_phase_after_it_was_made(monkeypatch):
     for offset, phases in read.items():
         before = max(at for at in made if at <= offset)
         assert max(made[before]) < min(phases)
+
+
+def test_weights_that_move_within_a_step_are_packed_once_for_all_shards():
+    text = """model m { input x: float[1, 20, 20] target y: class(10)
+      let s = x -> conv(16, kernel=5) -> relu -> conv(32, kernel=5) -> global_avgpool -> dense(10)
+      output s loss cross_entropy(s, y) } train { optimizer sam(lr = 0.05) }"""
+    net = specc.compile(driver.load(Source("x.dl", text)), batch=64, threads=1, shards=4)
+    program = net.compiled("train")
+    sources = [
+        dict(call.arguments).get("w")
+        for shard in range(4)
+        for call in program.calls(shard)
+        if call.packs
+    ]
+    moved = [each for each in sources if isinstance(each, Address) and each.space == "shared"]
+    assert len(moved) == 2  # of the second filters: for the values, and for their gradients

@@ -190,9 +190,9 @@ def _key(call: KernelCall) -> Key | None:
 
 def _is_for_all(address: Address) -> bool:
     """Return whether an address is the same memory for all shards, and no product writes to it."""
-    return address.space.startswith("param.") or (
-        address.space == "arena" and address.shard is not None
-    )
+    if address.space == "arena":
+        return address.shard is not None
+    return address.space == "shared" or address.space.startswith("param.")
 
 
 def _out(call: KernelCall) -> Address:
