@@ -288,12 +288,14 @@ def build(
     batches = net.examples_per_step // net.batch
     if batches == 1 or Kind.main(program) != Kind.TRAIN:
         return listing(program, net.compiled(Kind.main(program)), net.settings_graph)
+    again = any(each.again is not None for each in program.updates)
     return listing(
         program,
         net.compiled(Kind.ACCUMULATE),
         net.programs.settings_of(Kind.UPDATE),
         net.compiled(Kind.UPDATE),
         batches,
+        net.compiled(Kind.AGAIN) if again else None,
     )
 
 

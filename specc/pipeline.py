@@ -25,7 +25,7 @@ from specc.ir.verify import verify
 from specc.ops.carry import straightened
 from specc.ops.peers import bind_batch, sees_peers
 from specc.passes import lower
-from specc.passes.accumulate import accumulated, update_alone
+from specc.passes.accumulate import SETTINGS, accumulated, update_alone
 from specc.passes.chunk import chunk
 from specc.passes.derive import derive
 from specc.passes.divide import divide
@@ -44,7 +44,6 @@ from specc.passes.tabulate import tabulate
 from specc.system.records import dataclass
 
 WORTH_RECOMPUTING = 0.95  # the most memory with recomputation, relative to that without
-
 
 # The outputs that a kind of program keeps, by prefix of their names; a training step keeps all.
 KEPT = {
@@ -156,6 +155,8 @@ def _tabulate(made: Made, job: Job) -> Made:
 
 
 def _differentiate(made: Made, job: Job) -> Made:
+    if job.kind == Kind.AGAIN:
+        return replace(made, graph=lower.differentiate_again(made.graph, _program(job)))
     return replace(made, graph=lower.differentiate(made.graph, _program(job), _is_step(made, job)))
 
 
@@ -168,7 +169,7 @@ def _update(made: Made, job: Job) -> Made:
 
 
 def _schedule(made: Made, job: Job) -> Made:
-    found = lower.split_schedule(made.graph)
+    found = lower.split_schedule(made.graph, SETTINGS if job.kind == Kind.AGAIN else 0)
     return replace(made, graph=found.graph, settings=found.settings)
 
 
@@ -223,6 +224,14 @@ def _updates(made: Made, job: Job) -> bool:
     return job.kind in (Kind.TRAIN, Kind.UPDATE)
 
 
+def _adds_up(made: Made, job: Job) -> bool:
+    return job.kind in (Kind.ACCUMULATE, Kind.AGAIN)
+
+
+def _reads_schedule(made: Made, job: Job) -> bool:
+    return job.kind in (Kind.TRAIN, Kind.UPDATE, Kind.AGAIN)
+
+
 PASSES = (
     Pass("lower", _lower, is_verified=False),
     Pass("stream", _stream, is_verified=False),
@@ -232,9 +241,9 @@ PASSES = (
     Pass("tabulate", _tabulate, _knows_batch, is_verified=False),
     Pass("autodiff", _differentiate, lambda made, job: job.kind.is_training, is_verified=False),
     Pass("round_operands", on_graph(round_operands), _is_rounded, is_verified=False),
-    Pass("accumulate", _accumulate, lambda made, job: job.kind == Kind.ACCUMULATE),
+    Pass("accumulate", _accumulate, _adds_up),
     Pass("update", _update, _updates, is_verified=False),
-    Pass("schedule", _schedule, _updates),
+    Pass("schedule", _schedule, _reads_schedule),
     Pass("select", _select, lambda made, job: job.kind in KEPT),
     Pass("straighten", on_graph(straightened)),
     Pass("simplify", on_graph(simplify)),

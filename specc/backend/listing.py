@@ -16,21 +16,25 @@ from itertools import groupby
 from keyword import iskeyword
 from pathlib import Path
 from textwrap import indent
+from typing import TYPE_CHECKING
 
 from specc.backend.emit.calls import Address, ConstantArray, KernelCall
 from specc.backend.llvm.kernel import Kernel
 from specc.backend.run.program import CompiledProgram
-from specc.ir.graph import Graph, Node
-from specc.ir.names import OutputKind, kind_of
+from specc.ir.graph import Graph, Node, topological
+from specc.ir.names import RECORDED, OutputKind, kind_of
 from specc.ir.op import Form
 from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.ir.show import show_graph
 from specc.ops.leaf import Const, Input, Role
 
+if TYPE_CHECKING:
+    from specc.backend.measure.timing import CallTime
+
 _HEAD = '''"""{name}: the code that specc compiled from {file}.
 
-Read it from the end: `step` calls `forward`, `backward` and `update`, and these call \
+Read it from the end: `step` calls {functions}, and these call \
 the kernels above.
 It shows {shards} a batch of {batch}: {examples} examples.
 
@@ -48,23 +52,29 @@ def listing(
     settings: Graph | None = None,
     update: CompiledProgram | None = None,
     batches: int = 1,
+    again: CompiledProgram | None = None,
 ) -> str:
     """Return the source of one shard's step, kernels first.
 
-    In a step of several `batches`, `compiled` adds up the gradients of a batch, and `update`
-    updates the weights.
+    In a step of several `batches`, `compiled` adds up the gradients of a batch, `again` those of
+    rules with `gradient_at`, and `update` updates the weights.
     """
     plan = compiled.plan
     calls = compiled.calls()
+    seconds = [] if again is None else again.calls()
     updating = [] if update is None else update.calls()
-    kernels = _named_kernels([*calls, *updating])
+    kernels = _named_kernels([*calls, *seconds, *updating])
     file = _file_name(program.recipe.span) if program.recipe.span else f"{program.name}.dl"
     shards = (
         "the one shard of"
         if plan.shards == 1
         else f"the first of {plan.shards} shards, {plan.sharing.said}"
     )
+    has_second = again is not None or "again" in plan_parts(plan).values()
     text = _HEAD.format(
+        functions="`forward`, `backward`, `again` and `update`"
+        if has_second
+        else "`forward`, `backward` and `update`",
         name=program.name,
         file=_quoted(file),
         shards=shards,
@@ -80,7 +90,13 @@ def listing(
     names = _Names(plan)
     titles = _TITLES if update is None else _TITLES_OF_SEVERAL
     text += _functions(calls, names, kernels, titles)
-    parts = _parts(calls, plan)
+    steps = _called(calls, plan, titles)
+    if update is not None:
+        steps = _over_batches(steps, batches)
+    if again is not None:
+        names = _Names(again.plan)
+        text += _functions(seconds, names, kernels, _TITLES_AGAIN)
+        steps += _over_batches(_called(seconds, again.plan, _TITLES_AGAIN), batches)
     if update is not None:
         names = _Names(update.plan)
         text += _functions(updating, names, kernels, _TITLE_OF_UPDATE)
@@ -95,9 +111,8 @@ def listing(
             {called.get(label, label): node for label, node in settings.outputs.items()}
         )
         text += "".join(f"#   {_printable(line)}\n" for line in show_graph(settings).splitlines())
-    steps = "".join(f"    {titles[part][0]}(m)\n" for part in parts)
     if update is not None:
-        steps = f"    for batch in range({batches}):\n{indent(steps, '    ')}    update(m)\n"
+        steps += "    update(m)\n"
     steps = steps or "    pass  # there is no output\n"
     return f"{text}\n\ndef step(m):\n{steps}"
 
@@ -109,12 +124,17 @@ _TITLES = {
     ),
     "forward": ("forward", "Compute the losses, metrics and outputs of a batch"),
     "backward": ("backward", "Compute the gradient of every weight, last layer first"),
+    "again": ("again", "Compute gradients again, over weights that have moved"),
     "update": ("update", "Apply the optimizer's rule, and write the record"),
 }
 """The function of each part of a step, and what it does."""
 _TITLES_OF_SEVERAL = {
     **_TITLES,
     "update": ("add_gradients", "Add the gradients of a batch to their sums, and write the record"),
+}
+_TITLES_AGAIN = {
+    **_TITLES,
+    "update": ("add_gradients_again", "Add the gradients of a batch to their sums"),
 }
 _TITLE_OF_UPDATE = {"update": ("update", "Apply the optimizer's rule to the sums of gradients")}
 """The same for a step of several batches, whose update follows the last one."""
@@ -143,11 +163,15 @@ def _functions(
     return text
 
 
-def _parts(calls: Sequence[KernelCall], plan: Plan) -> list[str]:
-    """Return the parts of a step that have calls, in order."""
+def _called(calls: Sequence[KernelCall], plan: Plan, titles: Mapping[str, tuple[str, str]]) -> str:
+    """Return calls of the functions of a step, in order."""
     roles = plan_parts(plan)
     found = {_part(call, roles) for call in calls}
-    return [part for part in ("forward", "backward", "update") if part in found]
+    return "".join(f"    {titles[part][0]}(m)\n" for part in ORDER if part in found)
+
+
+def _over_batches(steps: str, batches: int) -> str:
+    return f"    for batch in range({batches}):\n{indent(steps, '    ')}"
 
 
 def _imports(kernels: Iterable[Kernel]) -> str:
@@ -216,28 +240,25 @@ def _part(call: KernelCall, roles: Mapping[Node, str]) -> str:
 
 
 def part_of_nodes(nodes: Iterable[Node], roles: Mapping[Node, str]) -> str:
-    """Return the part that one call's nodes belong to: "forward", "backward" or "update"."""
+    """Return the part that one call's nodes belong to, one of `ORDER`."""
     return min((roles.get(node, "forward") for node in nodes), key=PARTS.index, default="update")
 
 
-PARTS = ("forward", "update", "backward")  # a call whose nodes differ belongs to the first of them
+ORDER = ("forward", "backward", "again", "update")
+PARTS = ("forward", "update", "again", "backward")
+"""A call whose nodes differ belongs to the first of these."""
 
 
 def plan_parts(plan: Plan) -> dict[Node, str]:
     """Return the part of a training step that each node belongs to.
 
     It is "forward" if a loss, metric or output needs the node, "update" if the node follows a sum
-    over the shards and only new weights and states need it, and "backward" otherwise.
+    over the shards and only new weights and states need it, "again" if it belongs to a second
+    evaluation, over weights that have moved, and "backward" otherwise.
     """
-    from specc.ir.graph import topological
-
     outputs = plan.graph.outputs
     seen = topological(
-        [
-            node
-            for name, node in outputs.items()
-            if kind_of(name) in (OutputKind.LOSS, OutputKind.METRIC, OutputKind.OUTPUT)
-        ]
+        [node for name, node in outputs.items() if kind_of(name) in (*RECORDED, OutputKind.OUTPUT)]
     )
     parts = dict.fromkeys(seen, "forward")
     for node in plan.graph.nodes:
@@ -246,13 +267,42 @@ def plan_parts(plan: Plan) -> dict[Node, str]:
             is_complete = node.op.form is Form.SHARDS or (
                 not node.type.batched and not node.op.sums_batch
             )
+            is_again = node.origin.again and node.op.form is not Form.SHARDS
             if isinstance(node.op, (Input, Const)):
                 parts[node] = "forward"
-            elif (follows or is_complete) and not node.type.batched:
+            elif (follows or is_complete) and not node.type.batched and not is_again:
                 parts[node] = "update"
             else:
-                parts[node] = "backward"
+                parts[node] = "again" if is_again else "backward"
+    for node in reversed(plan.graph.nodes):
+        if parts[node] == "backward":
+            needed = (each for each in node.inputs if parts[each] in ("update", "again"))
+            parts.update(dict.fromkeys(needed, "backward"))
+    _with_places(plan.graph, parts)
+    if any(kind_of(name) == OutputKind.AGAIN for name in outputs):  # all of it is the second one
+        parts = {node: part if part == "update" else "again" for node, part in parts.items()}
     return parts
+
+
+def _with_places(graph: Graph, parts: dict[Node, str]) -> None:
+    """Let what only leads to a second evaluation belong to it: the weights that have moved."""
+    second = [node for node, part in parts.items() if part == "again"]
+    if not second:
+        return
+    direct: set[Node] = set()
+    stack = [
+        node
+        for name, node in graph.outputs.items()
+        if kind_of(name) in (OutputKind.PARAM, OutputKind.STATE)
+    ]
+    while stack:
+        node = stack.pop()
+        if node not in direct and parts[node] != "again":
+            direct.add(node)
+            stack += node.inputs
+    for node in topological(second):
+        if parts[node] == "update" and node not in direct:
+            parts[node] = "again"
 
 
 def parts_of_step(plan: Plan, update: Plan | None = None) -> dict[Node, str]:
@@ -267,6 +317,11 @@ def parts_of_step(plan: Plan, update: Plan | None = None) -> dict[Node, str]:
         node: "backward" if part == "update" else part for node, part in plan_parts(plan).items()
     }
     return parts | dict.fromkeys(update.graph.nodes, "update")
+
+
+def part_of_call(call: CallTime, roles: Mapping[Node, str]) -> str:
+    """Return the part that a timed call belongs to, one of `ORDER`."""
+    return "again" if call.is_again else part_of_nodes(call.nodes, roles)
 
 
 class _Names:

@@ -183,7 +183,7 @@ def _loaded(
 
 
 def _rows(times: StepTimes, limits: Limits) -> list[Row]:
-    from specc.backend.listing import part_of_nodes, parts_of_step
+    from specc.backend.listing import part_of_call, parts_of_step
 
     plan, roles = times.plan, parts_of_step(times.plan, times.update)
     whole = times.threads * times.waiting + sum(each.seconds * each.shards for each in times.calls)
@@ -199,7 +199,7 @@ def _rows(times: StepTimes, limits: Limits) -> list[Row]:
         text = " ".join(spans[0].text.split()) if spans else ""
         rows.append(Row(
             kernel=each.kernel,
-            part=part_of_nodes(each.nodes, roles),
+            part=part_of_call(each, roles),
             microseconds=each.seconds * -(-each.shards // times.threads) * 1e6,
             share=each.seconds * each.shards / whole,
             flops=operations,
@@ -258,6 +258,8 @@ def _text(
     made_up: str,
     every: bool,
 ) -> str:
+    from specc.backend.listing import ORDER
+
     shards = "thread" if net.working_threads == 1 else "threads"
     flops = sum(
         row.flops for row, call in zip(rows, times.calls, strict=True) for _ in range(call.shards)
@@ -310,10 +312,7 @@ def _text(
     lines = ["  ".join(cell.rjust(width) if i in right else cell.ljust(width)
                        for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
              for row in table]  # fmt: skip
-    parts = {
-        part: sum(row.share for row in rows if row.part == part)
-        for part in ("forward", "backward", "update")
-    }
+    parts = {part: sum(row.share for row in rows if row.part == part) for part in ORDER}
     foot = "   ".join(f"{part} {share:.0%}" for part, share in parts.items() if share)
     return "\n".join([*head, *lines, "", foot]) + "\n"
 

@@ -30,6 +30,7 @@ class Origin:
     name: str = ""
     span: Span | None = None
     word: str = ""  # the path of the layer or word that made it: conv1, tower.dense2
+    again: bool = False  # whether it is of a second evaluation in the step, over other weights
 
     def __str__(self) -> str:
         place = f"{self.span.source.name}:{self.span.line}" if self.span else ""

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     TRAIN = "train"
     GRADIENTS = "gradients"
     ACCUMULATE = "accumulate"  # adds the gradients of a batch up
+    AGAIN = "again"  # adds up those that rules take a second time, with `gradient_at`
     UPDATE = "update"  # changes the weights by gradients that were added up
     EVALUATE = "evaluate"
     PREDICT = "predict"
@@ -32,4 +33,4 @@ class Kind(StrEnum):
     @property
     def is_training(self) -> bool:
         """Return whether the program runs in training mode, with gradients."""
-        return self in (Kind.TRAIN, Kind.GRADIENTS, Kind.ACCUMULATE)
+        return self in (Kind.TRAIN, Kind.GRADIENTS, Kind.ACCUMULATE, Kind.AGAIN)

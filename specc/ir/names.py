@@ -20,14 +20,20 @@ class OutputKind(StrEnum):
     STATE = "state"  # the value of a state after the step
     SLOT = "slot"  # what a stream leaves for the next batch
     GRADIENT = "gradient"  # written to an array of its own, or added up there
-    AGAIN = "again"  # the gradient at another value of the parameter, for the update alone
+    AGAIN = "again"  # the gradient at another value of the parameter, for the update
     CARRY = "carry"  # the value whose earlier steps a `Carry` holds
 
 
 RECORDED = (OutputKind.LOSS, OutputKind.MEAN)
-OVERWRITING = (OutputKind.PARAM, OutputKind.STATE, OutputKind.SLOT, OutputKind.GRADIENT)
+OVERWRITING = (
+    OutputKind.PARAM,
+    OutputKind.STATE,
+    OutputKind.SLOT,
+    OutputKind.GRADIENT,
+    OutputKind.AGAIN,
+)
 """Outputs that overwrite an input of the same name, if there is one."""
-LEARNING = (OutputKind.PARAM, OutputKind.GRADIENT)
+LEARNING = (OutputKind.PARAM, OutputKind.GRADIENT, OutputKind.AGAIN)
 """Outputs of a program that trains."""
 
 _KINDS = {kind.value: kind for kind in OutputKind}

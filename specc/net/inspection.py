@@ -76,9 +76,15 @@ class Inspection:
                 times = time_calls(program, columns, order, batch, settings, *fixed)
                 if update is None:
                     return times
-                settings = training.accumulation.schedule(training.steps_done, 1)
+                accumulation, again = training.accumulation, None
+                if accumulation.evaluates_again and settings is not None:
+                    second = programs.ready(Kind.AGAIN, data, batch)
+                    places = accumulation.schedule_again(training.steps_done, 1)
+                    places = np.hstack([settings, places])
+                    again = time_calls(second, columns, order, batch, places, *fixed)
+                settings = accumulation.schedule(training.steps_done, 1)
                 alone = time_calls(update, {}, np.zeros(1, np.int64), 1, settings, *fixed)
-                return times.accumulated(batches, alone)
+                return times.accumulated(batches, alone, again)
             finally:
                 kept.restore(self._weights.arrays)
 

@@ -21,6 +21,7 @@ from specc.backend.run.program import CompiledProgram
 from specc.backend.run.ranks import Ranks
 from specc.ir.graph import Graph
 from specc.ir.kind import Kind
+from specc.ir.names import OutputKind
 from specc.ir.plan import Plan
 from specc.ir.program import Program
 from specc.net.weights import Weights
@@ -38,6 +39,10 @@ Fact = TypeVar("Fact")
 Sequence = tuple[tuple[CompiledProgram, int], ...]
 
 MOST_FACTS = 32  # most facts that are kept about a kind of program
+
+SHARED = (Kind.TRAIN, Kind.ACCUMULATE, Kind.AGAIN, Kind.EVALUATE)
+"""The programs that several processes run together."""
+
 MOST_OF_PEERS = 16  # most programs that are kept for numbers of examples that see each other
 
 
@@ -99,7 +104,7 @@ class Programs:
     def leave(self) -> None:
         """Share nothing any more."""
         self.ranks = None
-        for key in [key for key in self.compiled_ones if key[0] in (Kind.TRAIN, Kind.EVALUATE)]:
+        for key in [key for key in self.compiled_ones if key[0] in SHARED]:
             del self.compiled_ones[key]
 
     @contextmanager
@@ -227,10 +232,12 @@ class Programs:
             self._make_room(kind)
             if kind == Kind.GRADIENTS:
                 self.weights.add_gradients()
-            elif kind in (Kind.ACCUMULATE, Kind.UPDATE):
-                self.weights.add_gradients({each.path for each in self.program.updates})
-            is_shared = kind in (Kind.TRAIN, Kind.ACCUMULATE, Kind.EVALUATE)
-            if is_shared and self.ranks is not None:
+            elif kind in (Kind.ACCUMULATE, Kind.AGAIN, Kind.UPDATE):
+                updates = self.program.updates
+                twice = {each.path for each in updates if each.again is not None}
+                self.weights.add_gradients({each.path for each in updates})
+                self.weights.add_gradients(twice, OutputKind.AGAIN)
+            if kind in SHARED and self.ranks is not None:
                 return self.of_plan(self.plan(kind, examples, shards), self.ranks)
             kept = self._kept(kind, examples, shards)
             plan = kept["plan"] if kept else self.plan(kind, examples, shards)

@@ -124,7 +124,7 @@ class Training:
         accumulation, size = self.accumulation, self.accumulate * self.programs.batch
         groups = [order[start : start + size] for start in range(0, len(order), size)]
         moment = steps_per_epoch, total_steps, stale
-        settings = accumulation.schedule(first_step, len(groups), *moment)
+        settings = accumulation.settings(first_step, len(groups), *moment)
         ready = [
             accumulation.ready(data, rows, self._parts(data, rows, total_steps)) for rows in groups
         ]
@@ -195,7 +195,7 @@ class Training:
             ready = accumulation.ready(data, order, [((), 0, rows)])
 
             def in_batches() -> float:
-                settings = accumulation.schedule(self.steps_done, 1)
+                settings = accumulation.settings(self.steps_done, 1)
                 return float(accumulation.step(ready, data, settings, self.steps_done)[0])
 
             return in_batches

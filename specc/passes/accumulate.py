@@ -4,12 +4,15 @@
     update_alone(program)          # "gradient.PATH" as inputs, for `lower.update`
 
 The share of a batch is its part of the step's examples, so the sum is the mean gradient over all of
-them. The first batch of a step overwrites what is there.
+them. The first batch of a step overwrites what is there. For rules that take the gradient at
+another place, all batches run a second time, and "again.PATH" is added up in the same way.
 """
 
 from __future__ import annotations
 
-from specc.ir.graph import Graph, Node
+from dataclasses import replace
+
+from specc.ir.graph import Graph, Node, serving
 from specc.ir.names import RECORDED, OutputKind, kind_of
 from specc.ir.program import Program
 from specc.ir.types import Type
@@ -19,6 +22,8 @@ from specc.ops.leaf import Input, Role, leaf
 
 SHARE, IS_LATER = "0", "1"
 """The settings of a batch: its share of the examples, and 1 if it is not the first of its step."""
+SETTINGS = 2
+"""The number of settings of a batch, which come before those of a schedule."""
 
 
 def accumulated(graph: Graph, program: Program) -> Graph:
@@ -30,21 +35,25 @@ def accumulated(graph: Graph, program: Program) -> Graph:
         for name, node in graph.outputs.items()
         if kind_of(name) in (*RECORDED, OutputKind.STATE, OutputKind.SLOT)
     }
-    for path, before in _gradients(program).items():
-        own = graph.outputs[f"gradient.{path}"]
-        outputs[f"gradient.{path}"] = add(select(is_first, 0.0, before), mul(share, own))
+    for name, before in _gradients(program).items():
+        if name in graph.outputs:
+            own = graph.outputs[name]
+            with serving(replace(own.origin, again=False)):
+                outputs[name] = add(select(is_first, 0.0, before), mul(share, own))
     return closed(outputs, following(graph))
 
 
 def update_alone(program: Program) -> Graph:
     """Return the graph of the gradients that an update reads."""
-    return Graph({f"gradient.{path}": node for path, node in _gradients(program).items()})
+    return Graph(_gradients(program))
 
 
 def _gradients(program: Program) -> dict[str, Node]:
-    """Return the sums so far, for each parameter that is trained."""
+    """Return the sums so far, for each parameter that is trained, and those at other places."""
     types: dict[str, Type] = {each.path: each.type for each in program.parameters}
-    return {
-        each.path: leaf(Input(Role.GRADIENT, each.path, types[each.path]))
-        for each in program.updates
-    }
+    found = {}
+    for each in program.updates:
+        roles = (Role.GRADIENT,) if each.again is None else (Role.GRADIENT, Role.AGAIN)
+        for role in roles:
+            found[f"{role}.{each.path}"] = leaf(Input(role, each.path, types[each.path]))
+    return found

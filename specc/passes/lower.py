@@ -38,7 +38,7 @@ from specc.ops.leaf import Const, Input, Role, constant, leaf
 from specc.ops.reduce import BatchMean
 from specc.passes.autodiff import gradients
 from specc.passes.clip import clipped
-from specc.passes.objectives import at_other_places, by_objective, updated
+from specc.passes.objectives import at_other_places, by_objective, of_losses, updated
 from specc.system.records import dataclass
 
 
@@ -171,17 +171,38 @@ def differentiate(graph: Graph, program: Program, in_turn: bool = False) -> Grap
     }
     found, through_time = gradients(graph.outputs["loss"], list(wanted.values()), following(graph))
     derived = dict(zip(wanted, found, strict=True))
-    if program.objectives:
-        own, through_own = by_objective(graph, program, wanted, in_turn)
-        derived.update(own)
-        through_time.update(through_own)
-    more = {f"gradient.{path}": d for path, d in derived.items()}
     loops = {**following(graph), **through_time}
-    if in_turn:
-        again, through_again = at_other_places(graph, program, derived, loops)
-        more.update({f"again.{path}": d for path, d in again.items()})
-        loops.update(through_again)
+    again: dict[str, Node] = {}
+    if program.objectives:
+        own = by_objective(graph, program, wanted, in_turn)
+        derived.update(own.gradients)
+        loops.update(own.loops)
+        again = own.again
+    elif in_turn:
+        second = at_other_places(graph, program.updates, derived, loops)
+        again = second.gradients
+        loops.update(second.loops)
+    more = {f"gradient.{path}": d for path, d in derived.items()}
+    more.update({f"again.{path}": d for path, d in again.items()})
     return closed({**graph.outputs, **more}, loops)
+
+
+def differentiate_again(graph: Graph, program: Program) -> Graph:
+    """Return the graph of the gradients "again.PATH" that rules with `gradient_at` take.
+
+    It reads the gradients that lead there, of all batches of the step. Streams have outputs, too.
+    """
+    loss = of_losses(graph, program.objectives[0]) if program.objectives else graph
+    slots = {name: d for name, d in graph.outputs.items() if kind_of(name) == OutputKind.SLOT}
+    whole = closed({"loss": loss.outputs["loss"], **slots}, following(graph))
+    types = {each.path: each.type for each in program.parameters}
+    first = {
+        each.path: leaf(Input(Role.GRADIENT, each.path, types[each.path]))
+        for each in program.updates
+    }
+    second = at_other_places(whole, program.updates, first, following(graph))
+    again = {f"again.{path}": d for path, d in second.gradients.items()}
+    return closed({**again, **second.slots}, second.loops)
 
 
 def update(graph: Graph, program: Program) -> Graph:
@@ -226,8 +247,11 @@ def keep(graph: Graph, kept: tuple[str, ...]) -> Graph:
     return closed(chosen, following(graph))
 
 
-def split_schedule(graph: Graph) -> Lowered:
-    """Move formulas of only the schedule's inputs out of the graph, to be computed in advance."""
+def split_schedule(graph: Graph, others: int = 0) -> Lowered:
+    """Move formulas of only the schedule's inputs out of the graph, to be computed in advance.
+
+    The graph reads them after so many other settings.
+    """
     scheduled: set[Node] = set()
     fixed: set[Node] = set()
     for node in graph.nodes:
@@ -270,7 +294,8 @@ def split_schedule(graph: Graph) -> Lowered:
     def read(old: Node, now: Node) -> Node:
         if old not in labels:
             return now
-        value = leaf(Input(Role.SETTING, labels[old], Type("float")), old.origin)
+        label = str(others + int(labels[old]))
+        value = leaf(Input(Role.SETTING, label, Type("float")), old.origin)
         # settings are numbers
         return not_(equal(value, 0.0)) if old.type.kind == "bool" else value
 

@@ -160,14 +160,15 @@ def overwritten_by(graph: Graph) -> dict[Node, set[tuple[str, str]]]:
     An old value is given by its role and label.
     """
     ends: dict[Node, set[tuple[str, str]]] = {}
+    sums = (Role.GRADIENT, Role.AGAIN)
     summed = {
-        each.op.label
+        (each.op.role, each.op.label)
         for each in graph.nodes
-        if isinstance(each.op, Input) and each.op.role == Role.GRADIENT
+        if isinstance(each.op, Input) and each.op.role in sums
     }
     for name, node in graph.outputs.items():
         role, _, label = name.partition(".")
-        is_summed = role == Role.GRADIENT and label in summed
+        is_summed = role in sums and (role, label) in summed
         if role in (Role.PARAM, Role.STATE, Role.SLOT) or is_summed:
             ends.setdefault(node, set()).add((role, label))
     for node in reversed(graph.nodes):

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 REPEATS = 5
 """Stretches of steps that are timed, each of about 10 ms; the least time counts."""
 MOST_ROWS = 4096
-PARTS = ("forward", "backward", "update")
 MEMORY = ("parameters", "optimizer", "values of a batch")
 MOST_LAYERS = 24
 OTHERS, NO_LAYER = "other layers", "no layer"
@@ -28,7 +27,7 @@ WIDTH = 0.26
 
 @dataclass(frozen=True, eq=False)
 class StepCost:
-    """The cost of a step: rows are `layers`, columns those of `PARTS` and `MEMORY`.
+    """The cost of a step: rows are `layers`, columns those of `ORDER` and `MEMORY`.
 
     `seconds` are those of a thread. What belongs to no layer (losses, data, the norm of all
     gradients) is the last row.
@@ -42,6 +41,7 @@ class StepCost:
 
 def cost(subject: Subject) -> Figure:
     """Time and memory of a training step by layer."""
+    from specc.backend.listing import ORDER
     from specc.backend.machine.system import processor_name
 
     net = subject.net
@@ -49,11 +49,11 @@ def cost(subject: Subject) -> Figure:
     times = net.inspection.time(subject.data, rows, REPEATS)
     found = _largest(of_step(net, times))
     micro = found.seconds * 1e6
-    parts = [k for k in range(len(PARTS)) if micro[:, k].any()]
+    parts = [k for k in range(len(ORDER)) if micro[:, k].any()]
     time_panel = _bars(
         found.layers,
         micro[:, parts],
-        [PARTS[k] for k in parts],
+        [ORDER[k] for k in parts],
         "time",
         "µs per step",
         lambda value: f"{value:,.1f} µs",
@@ -100,15 +100,15 @@ def _step(net: Net) -> str:
 def of_step(net: Net, times: StepTimes) -> StepCost:
     """The measured time and the planned memory of a step by layer."""
     from specc.backend.emit.calls import element_bytes
-    from specc.backend.listing import part_of_nodes, parts_of_step
+    from specc.backend.listing import ORDER, part_of_call, parts_of_step
 
     layers = [each.path for each in net.program.layers]
     place = {path: k for k, path in enumerate(dict.fromkeys(layers))}
     count = len(place)
-    seconds, sizes = np.zeros((count + 1, len(PARTS))), np.zeros((count + 1, len(MEMORY)))
+    seconds, sizes = np.zeros((count + 1, len(ORDER))), np.zeros((count + 1, len(MEMORY)))
     plan, roles = times.plan, parts_of_step(times.plan, times.update)
     for call in times.calls:
-        part = PARTS.index(part_of_nodes(call.nodes, roles)) if net.program.updates else 0
+        part = ORDER.index(part_of_call(call, roles)) if net.program.updates else 0
         share = call.shards / times.threads
         seconds[_row(call.layer, place), part] += call.seconds * share
     for path, array in net.params.items():

@@ -238,3 +238,144 @@ def test_what_is_wrong_with_a_rule_is_said(rule, message):
         package.loads(text)
     found = [each.message for each in caught.value.diagnostics]
     assert any(message in each for each in found), found
+
+
+# Several batches, and optimizers with losses of their own.
+
+
+BATCHES = [name for name in NETS if name != "statistics and dropout"]
+
+
+@pytest.mark.filterwarnings("ignore:.*untrained:specc.SpecWarning")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_step_of_several_batches_is_one_of_all_their_examples(name, threads):
+    model = NETS[name].replace("dropout(0.2) ->", "")
+    train = "optimizer sharp(lr = 0.1 / (1 + step)) clip_norm = 0.05 average = 0.5"
+    one = compiled(model, train, threads=threads, shards=threads)
+    ours = compiled(model, f"{train} batch = 4 * 3", None, threads=threads, shards=threads)
+    given = arrays(one, 11)  # batches of 4, 4 and 3 examples
+    for _ in range(3):
+        assert ours.step(**given) == pytest.approx(one.step(**given), rel=1e-10)
+        assert_close(ours.params, one.params)
+        assert_close(ours.states, one.states)
+    history = [net.fit(given, epochs=2)[-1].training for net in (ours, one)]
+    assert history[0] == pytest.approx(history[1], rel=1e-8)
+    assert_close(ours.params, one.params)
+
+
+def test_each_batch_draws_the_same_numbers_in_both_evaluations():
+    model = NETS["statistics and dropout"]
+    net = compiled(model, "optimizer sharp(lr = 0.1) batch = 4 * 3", None)
+    given = arrays(net, 12)
+    plain = compiled(model, "optimizer sgd(lr = 0.1) batch = 4 * 3", None)
+    start = {path: array.copy() for path, array in net.params.items()}
+    plain.step(**given)
+    g = {path: (start[path] - plain.params[path]) / 0.1 for path in start}
+    plain = compiled(model, "optimizer sgd(lr = 0.1) batch = 4 * 3", None)
+    moved = {path: start[path] + RHO * g[path] / norm(g) for path in start}
+    plain.set_params(moved)
+    plain.step(**given)
+    net.step(**given)
+    for path in start:
+        wanted = start[path] + plain.params[path] - moved[path]
+        np.testing.assert_allclose(net.params[path], wanted, rtol=1e-9, atol=1e-10, err_msg=path)
+
+
+@pytest.mark.filterwarnings("ignore::specc.SpecWarning")
+def test_a_stream_in_several_batches_carries_on_from_the_first_evaluation():
+    model = """stream x: float[time, 3] target y: float[time, 2]
+        let w = x -> lstm(4) -> dense(2) output w loss mse(w, y)"""
+    train = "batch = 4 * 2"
+    nets = [compiled(model, f"optimizer {each}(lr = 0) {train}", None) for each in ("sharp", "sgd")]
+    given = arrays(nets[0], 8)
+    for _ in range(3):
+        losses = [net.step(**given) for net in nets]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-12)
+
+
+GAN = """input x: float[3] input z: float[2]
+    layer maker = dense(4) -> tanh -> dense(3)  layer critic = dense(5) -> tanh -> dense(1)
+    let made = maker(z)  output made
+    loss of_critic = mean(critic(stop_gradient(made))) - mean(critic(x)) + 0.1 * l2(weights)
+    loss of_maker = -mean(critic(made)) + mean(made * made)"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("first", ["sharp", "sgd"])
+def test_optimizers_with_losses_of_their_own_take_their_gradients_again(first, threads):
+    """The maker sees the critic as the critic's step has left it, in both evaluations."""
+    net = compiled(
+        GAN,
+        f"""optimizer {first}(of_critic; lr = 0.1) for critic
+        optimizer sharp(of_maker; lr = 0.2) for maker""",
+        threads=threads,
+        shards=threads,
+    )
+    alone = {
+        name: compiled(GAN.replace(f"loss {other}", f"metric {other}"), "optimizer sgd(lr = 1)")
+        for name, other in (("of_critic", "of_maker"), ("of_maker", "of_critic"))
+    }
+    given = arrays(net, 11)
+    for _ in range(3):
+        now = {path: array.copy() for path, array in net.params.items()}
+        for name, layer, rate in (("of_critic", "critic", 0.1), ("of_maker", "maker", 0.2)):
+            one = alone[name]
+            one.set_params(now)
+            paths = [path for path in now if path.startswith(layer)]
+            if layer == "critic" and first == "sgd":
+                used = one.loss_and_gradients(**given)[1]
+            else:
+                _, _, used = second(one, given, paths)
+            now = {p: a - rate * used[p] if p in paths else a for p, a in now.items()}
+        net.step(**given)
+        assert_close(net.params, now)
+
+
+def test_one_optimizer_of_one_loss_takes_its_gradient_again_in_several_batches():
+    model = NETS["dense, with a penalty"].replace("loss penalty", "metric penalty")
+    one = compiled(model, "optimizer sharp(mse; lr = 0.1)")
+    ours = compiled(model, "optimizer sharp(mse; lr = 0.1) batch = 6 * 2", None)
+    given = arrays(one, 11)
+    for _ in range(3):
+        assert ours.step(**given) == pytest.approx(one.step(**given), rel=1e-10)
+    assert_close(ours.params, one.params)
+
+
+def test_time_tells_the_second_evaluation_from_the_first():
+    from specc.backend.listing import ORDER, part_of_call, parts_of_step
+
+    model = """input x: float[1, 12, 12] target y: class(3)
+        let w = x -> conv(8, kernel=3) -> batchnorm -> relu -> flatten -> dense(3) output w
+        loss cross_entropy(w, y) metric accuracy(w, y)"""
+    for batch in ("", " batch = 8 * 2"):
+        found = []
+        for rule in ("sgd", "sam"):
+            net = compiled(model, f"optimizer {rule}(lr = 0.1){batch}", None if batch else 16)
+            data = net.examples(arrays(net, 16), [port.name for port in net.ports])
+            times = net.inspection.time(data, np.arange(16), 1)
+            roles = parts_of_step(times.plan, times.update)
+            counts = dict.fromkeys(ORDER, 0)
+            for call in times.calls:
+                counts[part_of_call(call, roles)] += not call.packs
+            found.append(counts)
+        once, twice = found
+        assert once["again"] == 0 < once["backward"]
+        assert {**twice, "again": 0} == once
+        assert twice["again"] >= once["forward"] + once["backward"] - 2
+
+
+def test_the_listing_calls_the_second_evaluation_before_the_update():
+    from specc import driver
+
+    model = NETS["dense, with a penalty"]
+    for train, wanted in (
+        ("optimizer sam(lr = 0.1)", "forward(m) backward(m) again(m) update(m)"),
+        (
+            "optimizer sam(lr = 0.1) batch = 8 * 2",
+            "for batch in range(2): forward(m) backward(m) add_gradients(m)"
+            " for batch in range(2): again(m) add_gradients_again(m) update(m)",
+        ),
+    ):
+        text = driver.build(package.loads(f"model m {{ {model} }} train {{ {train} }}"))
+        assert " ".join(text.partition("def step(m):")[2].split()) == wanted

@@ -52,6 +52,7 @@ class CallTime:
     iterations: int = 1  # the number of runs for one batch
     packs: bool = False  # copies operands for the product of its nodes
     batches: int = 1
+    is_again: bool = False  # of the program that evaluates a second time
 
     @property
     def layer(self) -> str:
@@ -65,7 +66,8 @@ class StepTimes:
 
     `step` is the time of a step without stamps, `stamped` that of one with stamps, and `waiting`
     the mean time of a thread at barriers. A step of several `batches` runs the program of `plan`
-    for each of them, and then that of the plan `update` once.
+    for each of them, and then that of the plan `update` once; between them, rules with
+    `gradient_at` run another one for each batch.
     """
 
     calls: tuple[CallTime, ...]
@@ -77,22 +79,33 @@ class StepTimes:
     batches: int = 1
     update: Plan | None = None
 
-    def accumulated(self, batches: int, update: StepTimes) -> StepTimes:
-        """Return the times of a step: this program for `batches` batches, then that of `update`."""
-        first = 1 + max((each.phase for each in self.calls), default=-1)
-        calls = (
-            *(
-                replace(each, seconds=batches * each.seconds, batches=batches)
-                for each in self.calls
-            ),
-            *(replace(each, phase=first + each.phase) for each in update.calls),
-        )
+    def accumulated(
+        self, batches: int, update: StepTimes, again: StepTimes | None = None
+    ) -> StepTimes:
+        """Return the times of a step: this program for `batches` batches, perhaps that of `again`
+        for each of them, then that of `update`."""
+        programs = [(self, batches), (update, 1)]
+        if again is not None:
+            programs.insert(1, (again, batches))
+        calls: list[CallTime] = []
+        for times, runs in programs:
+            first = 1 + max((each.phase for each in calls), default=-1)
+            calls += [
+                replace(
+                    each,
+                    seconds=runs * each.seconds,
+                    batches=runs,
+                    phase=first + each.phase,
+                    is_again=times is again,
+                )
+                for each in times.calls
+            ]
         return replace(
             self,
-            calls=calls,
-            step=batches * self.step + update.step,
-            waiting=batches * self.waiting + update.waiting,
-            stamped=batches * self.stamped + update.stamped,
+            calls=tuple(calls),
+            step=sum(runs * times.step for times, runs in programs),
+            waiting=sum(runs * times.waiting for times, runs in programs),
+            stamped=sum(runs * times.stamped for times, runs in programs),
             batches=batches,
             update=update.plan,
         )

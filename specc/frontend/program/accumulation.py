@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from specc.diagnostics import Label
 from specc.frontend.elaborate.dispatch import evaluate
-from specc.frontend.program.optimizers import UpdateRule
 from specc.frontend.program.train_settings import LARGEST_COUNT
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.syntax import ast
@@ -35,35 +33,6 @@ def _count(frame: BodyFrame, tree: ast.Expression) -> int:
     """Return a positive integer; 0 for any other value."""
     value = evaluate(frame, tree)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def check_again(
-    frame: BodyFrame,
-    recipe: Recipe,
-    objectives: Sequence[Objective],
-    rules: Sequence[UpdateRule],
-) -> None:
-    """Report a second evaluation in a step of several batches, or of several objectives."""
-    rule = next((each for each in rules if each.evaluates_again), None)
-    if rule is None:
-        return
-    name = rule.definition.name.text
-    if recipe.accumulate > 1:
-        frame.error(
-            "not-yet",
-            f"`{name}` evaluates the losses twice a step, which cannot add up gradients yet",
-            recipe.spans["batch"],
-            labels=[Label(rule.location, "its `gradient_at` is the second evaluation")],
-            help=f"use `batch = {recipe.examples_per_step}`; `recompute = true` takes less memory",
-        )
-    if objectives:
-        frame.error(
-            "not-yet",
-            f"`{name}` evaluates all losses twice a step, so optimizers cannot name losses of"
-            " their own yet",
-            rule.location,
-            help="leave the losses out, so that every optimizer minimizes all of them",
-        )
 
 
 def check_turns(frame: BodyFrame, recipe: Recipe, objectives: Sequence[Objective]) -> None:

@@ -64,11 +64,6 @@ class UpdateRule:
     does_not_fit: bool = False  # some parameter has a wrong type
 
     @property
-    def evaluates_again(self) -> bool:
-        """Return whether it takes the gradient of a parameter a second time in each step."""
-        return any(each.update.again is not None for each in self.templates.values())
-
-    @property
     def location(self) -> Span:
         """Return the location of the optimizer in the `train` block."""
         return self.frame.called_at or self.definition.name.span

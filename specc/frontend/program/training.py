@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from specc.diagnostics import Label, closest, spelled
 from specc.frontend.elaborate.bindings import setting_help
 from specc.frontend.elaborate.dispatch import evaluate
-from specc.frontend.program.accumulation import check_again, check_turns, factors
+from specc.frontend.program.accumulation import check_turns, factors
 from specc.frontend.program.columns import column_rules
 from specc.frontend.program.monitor import monitor
 from specc.frontend.program.objectives import objectives
@@ -338,7 +338,6 @@ def _updates(
         if update is None:
             break
         updates.append(update)
-    check_again(frame, training.recipe, training.objectives, rules)
     return updates
 
 

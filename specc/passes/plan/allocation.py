@@ -73,7 +73,7 @@ class _Allocator:
 
     def allocate_leaf(self, node: Node, leaf: Input) -> None:
         """Choose the memory of an input: an array of its own, the arena or shared memory."""
-        if leaf.role in (Role.PARAM, Role.STATE, Role.SLOT, Role.GRADIENT):
+        if leaf.role in (Role.PARAM, Role.STATE, Role.SLOT, Role.GRADIENT, Role.AGAIN):
             self.allocations[node] = Allocation(f"{leaf.role}.{leaf.label}")
         elif node.type.batched:
             self.allocations[node] = self._in_arena(node, -1)
@@ -259,7 +259,8 @@ def _first_kept(wanted: Sequence[Allocation]) -> Allocation | None:
         (
             each
             for each in wanted
-            if each.space == "record" or kind_of(each.space) == OutputKind.GRADIENT
+            if each.space == "record"
+            or kind_of(each.space) in (OutputKind.GRADIENT, OutputKind.AGAIN)
         ),
         None,
     )
