@@ -62,6 +62,17 @@ NETS = {
         kind="[<= time]",
         more="seq steps = 23",
     ),
+    "a memory that varies": text(
+        "let z = attention(x, c; heads=2)",
+        f"input {PLAIN} input c: float[<= steps, 4]",
+        more="seq steps = 23",
+    ),
+    "steps that vary": text(
+        "let z = attention(x, c; heads=2)",
+        f"input {OPEN} input c: float[steps, 4]",
+        kind="[<= time]",
+        more="seq steps = 23",
+    ),
     "additive": text("let z = additive_attention(x; 5)"),
     "positions in the scores": text(
         f"{QKV} param slope: float[] = 0.3"

@@ -17,6 +17,7 @@ carries its states.
 from __future__ import annotations
 
 from dataclasses import field, replace
+from itertools import zip_longest
 
 from specc.diagnostics import Label
 from specc.frontend.elaborate import definitions
@@ -61,6 +62,7 @@ class _State:
     leaf: Node
     initial: Node
     origin: Origin  # of the cell
+    within: tuple[Sequence | None, ...]  # the axes that run over time steps, of the initial value
     next: Node | None = None
 
 
@@ -71,6 +73,7 @@ class _CellWalk:
     given: dict[str, Given]  # initial states passed to the cell
     origin: Origin
     outer: _CellWalk | None  # of the cell in whose body this one stands
+    over: str | None = None  # the sequence to whose steps it is applied
     leaves: dict[Node, Node] = field(default_factory=dict)  # leaf of one step to the whole sequence
     states: dict[str, _State] = field(default_factory=dict)
     joined: list[_State] = field(default_factory=list)  # the states of cells in the body
@@ -114,7 +117,8 @@ def cell(use: BoundCall) -> Value:
         tensors = [each.value for each in given if isinstance(each.value, Tensor)]
         sequence = common_sequence(tensors, allow_constants=True)
     except Misfit as error:
-        return caller.error(error.name, error.message, span, help=error.help)
+        help_ = "a cell reads another sequence as an axis of a value: `let m[i, u] = x[u, i]`"
+        return caller.error(error.name, error.message, span, help=error.help or help_)
     indexed = next((each for each in given if _has_indices(each.value)), None)
     if indexed is not None:
         return caller.error(
@@ -136,7 +140,9 @@ def cell(use: BoundCall) -> Value:
             ),
         )
     within = outer if sequence is None else None
-    walk = frame.walk = _CellWalk(first_states, frame.origin(span), within)
+    over = sequence.name if sequence is not None else outer.over if outer is not None else None
+    walk = frame.walk = _CellWalk(first_states, frame.origin(span), within, over)
+    frame.hidden &= {over}  # a formula of the body may run over another sequence
     frame.body = definition.body
     if sequence is None:
         return _one_step(caller, frame, definition, walk, span)
@@ -146,7 +152,7 @@ def cell(use: BoundCall) -> Value:
                 Input(Role.STEP, f"{frame.naming.path}.{key}", value.type), value.node.origin
             )
             walk.leaves[node] = value.node
-            frame.names[key] = Tensor(node, value.provenance)
+            frame.names[key] = Tensor(node, value.provenance, within=value.within)
     first_layer = len(frame.context.layers)
     if not _statements(frame, caller, definition, walk):
         return POISON
@@ -165,7 +171,11 @@ def _one_step(
     if len(walk.returned) > 1:
         return Several(tuple(walk.returned))
     now = [
-        Tensor(each.next, provenance.Derivation(caller.location(span), name, each.type.shape))
+        Tensor(
+            each.next,
+            provenance.Derivation(caller.location(span), name, each.type.shape),
+            within=each.within,
+        )
         for name, each in walk.states.items()
         if each.next is not None
     ]
@@ -231,7 +241,15 @@ def _returned(frame: BodyFrame, expression: ast.Expression) -> Tensor | None:
     if not isinstance(value, Tensor):
         frame.error("wrong-kind", f"a cell returns tensors, not {describe(value)}", expression.span)
         return None
-    return value
+    return _of_one_step(value)
+
+
+def _of_one_step(value: Tensor) -> Tensor:
+    """Return a value of one step of the cell; a sequence of its own, over a memory, is an axis."""
+    if value.sequence is None:
+        return value
+    within = (value.sequence, *(value.within or (None,) * len(value.shape)))
+    return replace(value, sequence=None, within=within)
 
 
 def _state(frame: BodyFrame, caller: BodyFrame, statement: ast.State, walk: _CellWalk) -> bool:
@@ -246,7 +264,9 @@ def _state(frame: BodyFrame, caller: BodyFrame, statement: ast.State, walk: _Cel
         return False
     path = frame.naming.within(name.text)
     node = leaf(Input(Role.STEP, path, type_), frame.origin(statement.span))
-    walk.states[name.text] = _State(statement, path, type_, node, start.node, walk.origin)
+    walk.states[name.text] = _State(
+        statement, path, type_, node, start.node, walk.origin, start.within
+    )
     hidden = frame.call is not None
     frame.declare(
         name,
@@ -255,6 +275,7 @@ def _state(frame: BodyFrame, caller: BodyFrame, statement: ast.State, walk: _Cel
             provenance.Derivation(
                 frame.location(statement.span), name.text, type_.shape, hidden=hidden
             ),
+            within=start.within,
         ),
     )
     return True
@@ -296,7 +317,7 @@ def _start(
     help_ = None
     if not isinstance(value, Tensor) or value.type.kind != "float":
         help_ = "use a constant, a parameter, or a value of the example"
-    elif value.sequence is not None:
+    elif value.sequence is not None and value.sequence.name == walk.over:
         help_ = "take one step of a sequence with `last(x)` or `first(x)`"
     elif walk.waits(value.node):
         at.error(
@@ -317,7 +338,7 @@ def _start(
         )
         return None
     try:
-        return spread(frame, value, type_.shape, place)
+        return spread(frame, _of_one_step(value), type_.shape, place)
     except OperandError as error:
         what = f"the state `{name}`" + (f" of `{frame.definition.name.text}`" if given else "")
         label = None if frame.call else statement.name.span
@@ -376,7 +397,7 @@ def _next(frame: BodyFrame, statement: ast.Next, walk: _CellWalk) -> bool:
         )
         return False
     try:
-        state.next = spread(frame, value, state.type.shape, span).node
+        following = spread(frame, _of_one_step(value), state.type.shape, span)
     except OperandError as error:
         _differs(
             frame,
@@ -389,6 +410,16 @@ def _next(frame: BodyFrame, statement: ast.Next, walk: _CellWalk) -> bool:
             span,
         )
         return False
+    for each, own in zip_longest(following.within, state.within):
+        if each is not None and each.mask is not None and each is not own:
+            frame.index_error(
+                f"an axis of the new value of `{name}` runs over `{each.name}`, whose length"
+                " varies, and that of its initial value does not",
+                span,
+                help=f"pass an initial value over `{each.name}`: `let start[u] = 0 * x[u, 0]`",
+            )
+            return False
+    state.next = following.node
     return True
 
 
@@ -444,14 +475,13 @@ def _unrolled(
             continue  # of a cell in the body
         last = apply(Slice(0, size - 1, 1), node, origin=origin)
         final = apply(Reshape(state.type.shape), last, origin=origin)
-        finals.append(
-            Tensor(final, provenance.Derivation(caller.location(span), name, state.type.shape))
-        )
+        step = provenance.Derivation(caller.location(span), name, state.type.shape)
+        finals.append(Tensor(final, step, within=state.within))
     for at, node in zip(inner, lifted[len(nexts) + len(returned) :], strict=True):
         layers[at] = replace(layers[at], node=node, sequence=sequence.name)
     results = []
     for each, node in zip(returned, lifted[len(nexts) :], strict=False):
-        results.append(Tensor(node, each.provenance, sequence))
+        results.append(Tensor(node, each.provenance, sequence, within=each.within))
     if len(results) > 1:
         return Several(tuple(results))
     return replace(results[0], finals=tuple(finals))

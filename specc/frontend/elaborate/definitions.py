@@ -14,12 +14,20 @@ from specc.frontend.elaborate import copies
 from specc.frontend.elaborate.dispatch import BoundCall, evaluate, gives_body
 from specc.frontend.elaborate.indices import let_with_indices
 from specc.frontend.elaborate.initial import chosen, initial_value
-from specc.frontend.elaborate.patterns import declared_type
+from specc.frontend.elaborate.patterns import declared_type, sequence_name
 from specc.frontend.operators.arithmetic import as_kind, spread
 from specc.frontend.scope import provenance
 from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame, SharedLayer, callers, name_result
-from specc.frontend.scope.values import POISON, Several, Tensor, Value, describe, is_static
+from specc.frontend.scope.values import (
+    POISON,
+    Sequence,
+    Several,
+    Tensor,
+    Value,
+    describe,
+    is_static,
+)
 from specc.frontend.syntax import ast
 from specc.ir import sizes
 from specc.ir.program import Parameter, State
@@ -158,7 +166,8 @@ def param(frame: BodyFrame, statement: ast.Param) -> None:
     name = statement.name
     if not _may_have_weights(frame, statement):
         return
-    type_ = declared_type(frame, statement.type, batched=False)
+    in_cell = any(each.walk is not None for each in callers(frame))
+    type_ = declared_type(frame, statement.type, batched=False, sequences=not in_cell)
     if type_ is not None and type_.kind != "float":
         frame.error("wrong-kind", "a parameter must have the type `float`", statement.type.span)
         type_ = None
@@ -179,7 +188,7 @@ def param(frame: BodyFrame, statement: ast.Param) -> None:
             _different_shapes(frame, path, existing, type_)
             frame.declare(name, POISON)
         else:
-            frame.declare(name, Tensor(copies.parameter(frame, path), step))
+            frame.declare(name, _parameter(frame, statement.type, path, step))
         return
     start = chosen(frame, statement.value)
     if start is None or (isinstance(start, ast.Boolean) and not start.value):
@@ -188,7 +197,7 @@ def param(frame: BodyFrame, statement: ast.Param) -> None:
     node = leaf(Input(Role.PARAM, path, type_), frame.origin(statement.span))
     initial = initial_value(frame, path, type_, node, name.text, start)
     if initial is None:
-        frame.declare(name, Tensor(node, step))
+        frame.declare(name, Tensor(node, step))  # after an error
         return
     value, is_random = initial
     is_weight = (type_.rank >= 2 or is_random) and name.text not in NO_WEIGHTS
@@ -197,7 +206,22 @@ def param(frame: BodyFrame, statement: ast.Param) -> None:
     context.paths.append(path)
     context.leaves[path] = node
     context.owners[path] = frame.naming.owner
-    frame.declare(name, Tensor(copies.parameter(frame, path), step))
+    frame.declare(name, _parameter(frame, statement.type, path, step))
+
+
+def _parameter(frame: BodyFrame, tree: ast.Type, path: str, step: provenance.Derivation) -> Tensor:
+    """Return a parameter; if its first axis is one of time steps, it is a sequence."""
+    value = Tensor(copies.parameter(frame, path), step)
+    names = [sequence_name(frame, axis) for axis in tree.axes or ()]
+    if not any(names) or len(names) != value.type.rank:
+        return value
+    pairs = zip(names, value.shape, strict=True)
+    first, *rest = (None if name is None else Sequence(name, size) for name, size in pairs)
+    within = tuple(rest) if any(rest) else ()
+    if first is None:
+        return replace(value, within=(None, *within))
+    step = replace(step, shape=value.shape[1:])
+    return replace(value, provenance=step, sequence=first, within=within)
 
 
 NO_WEIGHTS = ("bias", "gamma", "beta")

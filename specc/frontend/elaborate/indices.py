@@ -114,15 +114,6 @@ def _finished(
             count = len(outer)
             order = (count, *range(count), *range(count + 1, node.type.rank))
             node = apply(Transpose(order), node, origin=frame.origin(span))
-    for bind, each in zip(statement.indices, indices, strict=True):
-        if each in rest and each.is_varying and (sequence is None or sequence.mask is None):
-            assert each.sequence is not None
-            return frame.index_error(
-                f"`{each.name}` runs over `{each.sequence.name}`, whose length varies, so it must"
-                " be the first axis of the result",
-                bind.span,
-                help=f"put it first: `{statement.names[0]}[{each.name}, ...]`",
-            )
     within = tuple(each.sequence for each in rest)
     if any(within) or any(value.within):
         within += value.within or (None,) * len(value.shape)

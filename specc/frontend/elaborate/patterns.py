@@ -401,13 +401,24 @@ def declared_type(
         if name is not None and not sequences:
             frame.error(
                 "misplaced",
-                f"`{name}` is a sequence, which only inputs and targets can be",
+                f"`{name}` is a sequence, which only inputs, targets and parameters can be"
+                if batched
+                else f"`{name}` is a sequence, and a parameter of a cell is not one",
                 axis.span,
                 help=f"remove `{name}`: this is the same at each time step, or carried to the next",
             )
             good = False
             continue
-        if name is not None and position:
+        if name is not None and axis.at_most and not batched:
+            frame.error(
+                "misplaced",
+                "a parameter is the same for all examples, so its length cannot vary",
+                axis.span,
+                help=f"remove `<=`: it has all steps of `{name}`",
+            )
+            good = False
+            continue
+        if name is not None and position and batched:
             frame.error(
                 "misplaced",
                 f"`{name}` is a sequence: put it first",

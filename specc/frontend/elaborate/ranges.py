@@ -101,7 +101,7 @@ class Ranges(FormulaWalk):
             alone = [each for each in binder.places if each.alone is binder]
             if not alone:
                 continue
-            first = next((each for each in alone if each.sequence is not None), alone[0])
+            first = max(alone, key=_over_steps)
             if binder.size is None:
                 binder.size, binder.source = alone[0].size, alone[0]
             whole = binder.start == 0 and sizes.same(binder.size, first.size)
@@ -281,6 +281,11 @@ class Ranges(FormulaWalk):
         for each in self.binders:
             assert each.size is not None
             each.index = RunningIndex(each.name, each.size, each.start, each.order, each.sequence)
+
+
+def _over_steps(place: Occurrence) -> int:
+    """Rank an occurrence: sequences before other axes, those whose length varies first."""
+    return 0 if place.sequence is None else 1 + (place.sequence.mask is not None)
 
 
 def _room(binder: Binder, place: Occurrence) -> Size | None:

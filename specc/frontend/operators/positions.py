@@ -7,10 +7,12 @@ Raises `OperandError`, whose `argument` is the position of the wrong item.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeAlias
 
 from specc.frontend.operators.arithmetic import as_kind
 from specc.frontend.operators.products import slice_of
+from specc.frontend.operators.sequences import masked
 from specc.frontend.scope.errors import OperandError
 from specc.frontend.scope.frame import BodyFrame
 from specc.frontend.scope.values import IndexPart, RunningIndex, Sequence, Tensor, Value
@@ -53,6 +55,8 @@ def read_at(frame: BodyFrame, value: Tensor, items: list[Item], span: Span) -> T
             argument=axes,
         )
     of_steps: AxisPosition | None = None
+    if sees_steps and items and isinstance(items[0], Tensor):
+        value, sees_steps = _as_axis(frame, value, span), False  # a class chooses a step
     if sees_steps and items:
         of_steps = _of_steps(items[0], sequence)
         items = items[1:]
@@ -78,6 +82,17 @@ def read_at(frame: BodyFrame, value: Tensor, items: list[Item], span: Span) -> T
     return _read(frame, value, of_steps, [entries.get(axis) for axis in left], span)
 
 
+def _as_axis(frame: BodyFrame, value: Tensor, span: Span) -> Tensor:
+    """Return a sequence with its steps as an axis; those past the end are 0."""
+    value = as_kind(frame, value, "float", span)
+    within = (None, *value.within) if value.within else ()
+    node = masked(value.node, value.over)
+    if value.indices:  # their axes come first
+        order = (*range(1, value.lead), 0, *range(value.lead, node.type.rank))
+        node = apply(Transpose(order), node, origin=frame.origin(span))
+    return replace(value, node=node, sequence=None, within=within, finals=())
+
+
 def _indices(place: AxisPosition) -> set[RunningIndex]:
     return {each.of if isinstance(each, IndexPart) else each for each in place.terms}
 
@@ -90,8 +105,8 @@ def _of_steps(item: Item, sequence: Sequence | None) -> AxisPosition | None:
         return None
     raise OperandError(
         "not-yet",
-        f"the steps of `{sequence.name if sequence else ''}` are chosen by an index, a number, or"
-        " all of them by `:`",
+        f"the steps of `{sequence.name if sequence else ''}` are chosen by an index, a number or a"
+        " class, or all of them by `:`",
         argument=0,
     )
 

@@ -42,7 +42,7 @@ def of_sequence(x: Value, name: str) -> Tensor:
 
 def _of_all(x: Tensor, node: Node) -> Tensor:
     """Return a node without the time axis as a value with the indices of `x`."""
-    return Tensor(node, x.provenance, indices=x.indices)
+    return Tensor(node, x.provenance, indices=x.indices, within=x.within)
 
 
 def _checked(value: Value, over: Sequence, name: str) -> Tensor:
@@ -216,7 +216,8 @@ def along(frame: BodyFrame, x: Value, sequence: Sequence, span: Span) -> Tensor:
         )
     if (wrong := excess((sequence.size, *x.shape))) is not None:
         raise OperandError("too-large", wrong)
-    return Tensor(every_step(x.node, sequence.size), x.provenance, sequence, indices=x.indices)
+    node = every_step(x.node, sequence.size)
+    return Tensor(node, x.provenance, sequence, indices=x.indices, within=x.within)
 
 
 def varying(name: str, size, length: Node, origin: Origin) -> Sequence:

@@ -198,7 +198,9 @@ def _output(frame: BodyFrame, statement: ast.Output, name: str, outputs: list[Te
             f"an axis of this output runs over `{over}`, whose length varies: it would have steps"
             " that an example does not have",
             statement.value.span,
-            help="sum or choose over it first: `let y[t, i] = sum(u: s[t, u] * v[u, i])`",
+            help="sum or choose over it first: `let y[t, i] = sum(u: s[t, u] * v[u, i])`"
+            if value.sequence is not None
+            else f"put an index over `{over}` first, which makes a sequence: `let y[t, i] = ...`",
         )
         return
     sequence = value.sequence.name if value.sequence is not None else None

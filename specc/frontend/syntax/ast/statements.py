@@ -145,7 +145,9 @@ class Layer(Node):
 class Param(Node):
     """`param NAME: type = initial` declares a trained parameter.
 
-    The initial value is a number, or an initializer such as `xavier` or `normal(std=0.1)`.
+    The initial value is a number, or an initializer such as `xavier` or `normal(std=0.1)`. With a
+    `seq` as its first axis the parameter is a sequence: `param P: float[time, 8]` has a vector for
+    each step.
 
     Example:
 
