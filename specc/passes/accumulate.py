@@ -10,6 +10,7 @@ another place, all batches run a second time, and "again.PATH" is added up in th
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 from specc.ir.graph import Graph, Node, serving
@@ -38,7 +39,8 @@ def accumulated(graph: Graph, program: Program) -> Graph:
     for name, before in _gradients(program).items():
         if name in graph.outputs:
             own = graph.outputs[name]
-            with serving(replace(own.origin, again=False)):
+            origin = replace(own.origin, again=False)
+            with serving(origin) if own.origin.again else nullcontext():
                 outputs[name] = add(select(is_first, 0.0, before), mul(share, own))
     return closed(outputs, following(graph))
 
