@@ -77,10 +77,12 @@ def evaluate(
     from specc.runs.opened import encoding_of
     from specc.runs.programs import warn_of_rounding
     from specc.runs.provenance import counts_then, require_rows
+    from specc.runs.reading import by_first
     from specc.runs.start import require_files
     from specc.runs.together import opened_together, threads_each
     from specc.runtime.checkpoint import restore
     from specc.runtime.data import load
+    from specc.runtime.data.handed import read_once
     from specc.runtime.errors import data_error, run_error
     from specc.runtime.metrics import short_names
     from specc.runtime.run import open_run
@@ -103,17 +105,24 @@ def evaluate(
     )
     warn_of_rounding(net, LISTENER)
     where = data or Path(run.record.data)
-    loaded = load(
-        program.recipe,
-        net.ports,
-        where,
-        parts=(part,),
-        counts=None if isinstance(recipe.test, DataCall) else counts_then(run, recipe),
-        vocabularies={name: tuple(words) for name, words in run.record.vocabularies.items()},
-        statistics=run.record.statistics,
+    loaded = read_once(
+        None if ranks is None else ranks.neighbours,
+        lambda: load(
+            program.recipe,
+            net.ports,
+            where,
+            parts=(part,),
+            counts=None if isinstance(recipe.test, DataCall) else counts_then(run, recipe),
+            vocabularies={name: tuple(words) for name, words in run.record.vocabularies.items()},
+            statistics=run.record.statistics,
+        ),
     )
     tell_left_out(loaded)
-    require_rows(run, program.recipe, loaded, part, where, LISTENER.warn)
+    by_first(
+        ranks,
+        lambda: require_rows(run, program.recipe, loaded, part, where, LISTENER.warn),
+        None,
+    )
     progress = restore(run.best, net)
     rows = loaded.parts[part]
     found = net.evaluate_rows(rows.columns, rows.numbers)
@@ -129,7 +138,11 @@ def evaluate(
     groups: dict[str, tuple[int, dict[str, float]]] = {}
     if by is not None:
         try:
-            groups = detail.slices(net, rows, detail.column_texts(net, rows, by, call, where))
+            texts = by_first(
+                ranks, lambda: detail.column_texts(net, rows, by, call, where), list[str]()
+            )
+            texts = texts if ranks is None else ranks.agreed(texts)
+            groups = detail.slices(net, rows, texts)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
     more: dict[str, Any] = {}

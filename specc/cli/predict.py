@@ -98,6 +98,7 @@ def predict(
     from specc.net.tables import outputs as outputs_of
     from specc.net.tables import spread
     from specc.runs.opened import open_net
+    from specc.runs.reading import by_first
     from specc.runs.together import opened_together, threads_each
 
     kind = kind or (output.suffix.removeprefix(".") if output != STANDARD else "csv")
@@ -118,7 +119,7 @@ def predict(
             found, kept = outputs_of(net, path, temperature, seed)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
-        copied = _copied(net, path, keep)
+        copied = by_first(ranks, lambda: _copied(net, path, keep), dict[str, list[str]]())
     raw = dict(found)
     if not net.written:
         found = answers(net.program, net.encoding, found)

@@ -15,7 +15,8 @@ def among_ranks(command: Callable[..., None]) -> Callable[..., int | None]:
     @wraps(command)
     def run(**given: object) -> int | None:
         from specc.cli.main import told
-        from specc.runs.together import FirstFailed, joined, together
+        from specc.runs.reading import FirstFailed
+        from specc.runs.together import joined, together
 
         ranks = joined()
         if ranks is None:

@@ -23,7 +23,8 @@ from specc.cli.session import (
     overrides,
     with_precision,
 )
-from specc.runs.start import PreparedTraining, RunTraining, prepare
+from specc.runs.reading import Known
+from specc.runs.start import NOTHING, PreparedTraining, RunTraining, prepare
 from specc.runs.start import resume as resumed
 
 if TYPE_CHECKING:
@@ -114,14 +115,7 @@ def train(
             raise click.UsageError("--overfit and --dry-run cannot be combined with --resume")
         open_ = partial(resumed, resume, values, LISTENER, path, data)
         if ranks is not None:
-            return _with_others(
-                ranks,
-                partial(open_, dtype=dtype, is_first=ranks.is_first),
-                runs,
-                threads,
-                quiet,
-                logs,
-            )
+            return _with_others(ranks, partial(open_, dtype=dtype), runs, threads, quiet, logs)
         training = open_(threads, dtype)
     elif path is not None:
         if folds := _folds(path, values):
@@ -165,12 +159,14 @@ def _with_others(
 ) -> int:
     """Train as one of several processes; return the exit status."""
     from specc.cli.main import told
-    from specc.runs.together import FirstFailed, first_alone, follow, join, threads_each, together
+    from specc.runs.reading import FirstFailed, in_turn
+    from specc.runs.together import follow, join, threads_each, together
 
     try:
         with together(ranks, told) as lookout:
             threads = threads or threads_each(ranks)
-            training = first_alone(ranks, partial(opened, threads=threads))
+            opened = partial(opened, threads=threads)
+            training = in_turn(ranks, lambda known: opened(known=known))
             begun = join(ranks, lookout, training, runs)
             if begun is not None:
                 try:
@@ -235,6 +231,7 @@ def _prepared(
     dtype: str,
     overfit: int | None = None,
     is_patient: bool = False,
+    known: Known = NOTHING,
 ) -> PreparedTraining:
     """Check the model, load its data and compile it."""
     from specc import driver
@@ -252,6 +249,7 @@ def _prepared(
         dtype,
         overfit=overfit,
         is_patient=is_patient,
+        known=known,
     )
 
 

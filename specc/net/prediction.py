@@ -49,22 +49,23 @@ class Prediction:
         data: Mapping[str, Column],
         slots: Mapping[str, np.ndarray] | None = None,
         seed: int | None = None,
+        order: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
-        """Return the outputs for all rows: name -> `[n, *shape]`.
+        """Return the outputs for the rows `order`, by default all: name -> `[n, *shape]`.
 
         Random numbers follow from the `seed`, by default the net's. `slots`, from which streams go
         on, are changed.
         """
-        rows, weights = count(data), self.weights
+        order, weights = np.arange(count(data)) if order is None else order, self.weights
+        rows = len(order)
         programs = self._ready(data, rows, None if slots is None else self.programs.batch)
         is_own = slots is not None and any(
             np.may_share_memory(array, weights.slots[label]) for label, array in slots.items()
         )
         with weights.lock.writing if is_own else weights.lock.reading:
             if self.ranks is not None and len(programs) == 1 and not weights.slots:
-                found = self._by_ranks(self.ranks, programs[0], data, rows, seed)
+                found = self._by_ranks(self.ranks, programs[0], data, order, seed)
             else:
-                order = np.arange(rows)
                 _, found = self.programs.run_all(programs, data, order, slots=slots, seed=seed)
             outputs = {}
             for term in self._program.outputs:
@@ -80,15 +81,15 @@ class Prediction:
         ranks: Ranks,
         program: tuple[CompiledProgram, int],
         data: Mapping[str, Column],
-        rows: int,
+        order: np.ndarray,
         seed: int | None,
     ) -> dict[str, np.ndarray]:
-        """Return the outputs for all rows, of which each process computes some batches."""
+        """Return the outputs for some rows, of which each process computes some batches."""
         compiled, batch = program
-        steps = -(-rows // batch)
+        steps = -(-len(order) // batch)
         first, last = (steps * each // ranks.count for each in (ranks.rank, ranks.rank + 1))
-        order = np.arange(first * batch, min(last * batch, rows))
-        _, own = self.programs.run(compiled, data, order, batch, first=first, seed=seed)
+        rows = order[first * batch : last * batch]
+        _, own = self.programs.run(compiled, data, rows, batch, first=first, seed=seed)
         parts = ranks.comm.allgather(own)
         return {name: np.concatenate([each[name] for each in parts]) for name in own}
 

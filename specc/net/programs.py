@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -27,6 +27,7 @@ from specc.ir.program import Program
 from specc.net.weights import Weights
 from specc.ops.peers import sees_peers
 from specc.recipe import Column
+from specc.runtime.compiled import Divided
 from specc.system.collection import uncollected
 from specc.system.lazy import cached_property
 from specc.system.locks import COMPILER
@@ -39,10 +40,8 @@ Fact = TypeVar("Fact")
 Sequence = tuple[tuple[CompiledProgram, int], ...]
 
 MOST_FACTS = 32  # most facts that are kept about a kind of program
-
-SHARED = (Kind.TRAIN, Kind.ACCUMULATE, Kind.AGAIN, Kind.EVALUATE)
+SHARED = (Kind.TRAIN, Kind.ACCUMULATE, Kind.AGAIN, Kind.UPDATE, Kind.EVALUATE)
 """The programs that several processes run together."""
-
 MOST_OF_PEERS = 16  # most programs that are kept for numbers of examples that see each other
 
 
@@ -118,7 +117,10 @@ class Programs:
     def _digest(self) -> str:
         """A hash of the model, without what no program follows from."""
         names = (each.name for each in fields(self.program) if each.compare)
-        return digest({name: getattr(self.program, name) for name in names if name != "layers"})
+        facts = {name: getattr(self.program, name) for name in names if name != "layers"}
+        # data from Python may be any object
+        facts["recipe"] = replace(self.program.recipe, data=None, validate=None, test=None)
+        return digest(facts)
 
     def _kept(self, kind: str, *more: object) -> Kept:
         """Return what the cache folder keeps of a kind of program, or of one program."""
@@ -226,6 +228,14 @@ class Programs:
                 if found is None:
                     found = self.compiled_ones[key] = self._made(*key)
         return found
+
+    def divided(self, kind: str, examples: int) -> Divided:
+        """Return how one program divides a batch of so many examples among shards and machines."""
+        plan = self.compiled(kind, examples).plan
+        own = range(plan.arenas) if self.ranks is None else self.ranks.own(plan)
+        if plan.sharing.same_examples:
+            own = range(1)
+        return Divided(plan.examples, range(own.start * plan.examples, own.stop * plan.examples))
 
     def _made(self, kind: str, examples: int, shards: int | None) -> CompiledProgram:
         with self.clock.running():

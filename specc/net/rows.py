@@ -27,6 +27,7 @@ from specc.net.ready import Ready
 from specc.net.training import Training
 from specc.net.weights import Weights
 from specc.recipe import Column
+from specc.runtime.compiled import Divided
 from specc.runtime.encoding import Encoding
 from specc.system.lazy import cached_property
 from specc.system.locks import Mutex
@@ -255,6 +256,19 @@ class RowNet:
         True
         """
         return self.training.lengths(data, total_steps)
+
+    def divided(self, examples: int, training: bool = True) -> Divided:
+        """Return how a batch of so many examples is divided, in training or in an evaluation.
+
+        >>> net = specc.compile(specc.load("models/linear.dl"), batch=64, shards=2)
+        >>> net.divided(64)
+        Divided(size=32, own=range(0, 64))
+        """
+        kinds = self.training.kinds if training else (Kind.EVALUATE,)
+        found = [self.programs.divided(kind, examples) for kind in kinds]
+        own = [each.own for each in found if each.own]
+        first = min((each.start for each in own), default=0)
+        return Divided(found[0].size, range(first, max((each.stop for each in own), default=0)))
 
     def evaluate_rows(
         self, data: Mapping[str, Column], order: np.ndarray

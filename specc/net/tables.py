@@ -19,6 +19,7 @@ from specc.net.answers import answers
 from specc.recipe import DataCall, Port
 from specc.runtime.data import load
 from specc.runtime.data.field import Rows
+from specc.runtime.data.handed import read_once
 from specc.runtime.data.part import DataPart
 from specc.runtime.errors import AllMissing
 from specc.runtime.given import source
@@ -75,13 +76,17 @@ def part_of(net: Net, data: object, ports: Sequence[Port]) -> DataPart:
     recipe = net.program.recipe
     dropped = {port.name for port in net.ports} - {port.name for port in ports}
     call = source(data, recipe.data, dropped)
-    return load(
-        recipe.whole(call),
-        ports,
-        Path(),
-        parts=("training",),
-        vocabularies=net.encoding.vocabularies,
-        **statistics(net),
+    ranks = net.prediction.ranks
+    return read_once(
+        None if ranks is None else ranks.neighbours,
+        lambda: load(
+            recipe.whole(call),
+            ports,
+            Path(),
+            parts=("training",),
+            vocabularies=net.encoding.vocabularies,
+            **statistics(net),
+        ),
     ).training
 
 

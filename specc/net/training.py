@@ -61,6 +61,14 @@ class Training:
         """The steps of several batches."""
         return Accumulation(self.programs, self.accumulate, self._over)
 
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The programs that run over the examples of a step."""
+        if self.accumulate == 1:
+            return (Kind.TRAIN,)
+        again = (Kind.AGAIN,) if self.accumulation.evaluates_again else ()
+        return (Kind.ACCUMULATE, *again)
+
     def link(self, data: Mapping[str, Column]) -> None:
         """Compile all that steps on data like this need."""
         if self.accumulate > 1:

@@ -40,6 +40,7 @@ class Weights:
     ) -> None:
         self.program, self.dtype, self.seed = program, dtype, seed
         self.lock = ReadWriteLock()
+        self._allocate: Callable[[int], np.ndarray] = aligned  # what all that train together see
         self.arrays: dict[str, np.ndarray] = {}
         states = [
             *program.states,
@@ -85,6 +86,7 @@ class Weights:
 
         No program may have been compiled yet, as programs know the addresses.
         """
+        self._allocate = allocate
         sizes = {name: -(-array.nbytes // 64) * 64 for name, array in self.arrays.items()}
         memory, at = allocate(sum(sizes.values())), 0
         for name, old in self.arrays.items():
@@ -97,10 +99,12 @@ class Weights:
                 (self.params if role == OutputKind.PARAM else self.states).replace(path, new)
         self.params.settle()
 
-    def _array(self, shape: tuple[int, ...]) -> np.ndarray:
+    def _array(
+        self, shape: tuple[int, ...], allocate: Callable[[int], np.ndarray] = aligned
+    ) -> np.ndarray:
         item = np.dtype(self.dtype).itemsize
         size = int(np.prod(shape, dtype=np.int64))
-        return aligned(item * size).view(self.dtype).reshape(shape)
+        return allocate(item * size)[: item * size].view(self.dtype).reshape(shape)
 
     def _slot_shape(self, label: str) -> tuple[int, ...]:
         (then,) = (node for name, node in self.program.carries if name == label)
@@ -116,11 +120,15 @@ class Weights:
     def add_gradients(
         self, paths: Collection[str] | None = None, kind: OutputKind = OutputKind.GRADIENT
     ) -> None:
-        """Make the arrays that a program for gradients writes to, of all parameters or of some."""
+        """Make the arrays that a program for gradients writes to, of all parameters or of some.
+
+        Those of some are for a step of several batches, which processes may train together.
+        """
+        allocate = aligned if paths is None else self._allocate
         for each in self.program.parameters:
             name = f"{kind}.{each.path}"
             if name not in self.arrays and (paths is None or each.path in paths):
-                self.arrays[name] = self._array(each.type.bound_shape)
+                self.arrays[name] = self._array(each.type.bound_shape, allocate)
         if paths is None:
             self._copies = {
                 each.path: self.arrays[f"gradient.{each.path}"].copy

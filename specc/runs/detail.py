@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from specc.net.answers import Meaning, sigmoid, softmax
-from specc.recipe import Column, DataCall
+from specc.recipe import DataCall
 from specc.recipe.sources import source_of
 from specc.runtime.metrics import short_names
 from specc.system.records import dataclass
@@ -69,14 +69,10 @@ def _scored(net: Net, part: DataPart) -> list[tuple[Meaning, np.ndarray, np.ndar
     meanings = {name: each for name, each in net.meanings.items() if not each.target.shape}
     if not meanings:
         return []
-    columns = {
-        name: Column(each.array[part.numbers], each.scale, each.shift)
-        for name, each in part.columns.items()
-    }
-    outputs = net.predict_rows(columns)
+    outputs = net.prediction.run(part.columns, order=part.numbers)
     found = []
     for name, meaning in meanings.items():
-        truth = columns[meaning.target.name].array.reshape(-1).astype(np.int64)
+        truth = part.columns[meaning.target.name].array[part.numbers].reshape(-1).astype(np.int64)
         array = outputs[name]
         if meaning.target.kind == "bool":
             chance = sigmoid(array) if meaning.holds == "scores" else array

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from specc.driver import used_files
 from specc.frontend.syntax.reading import read_source
 from specc.runs.listener import Listener
 from specc.runs.programs import checked, look_at_data, run_program, warn_of_rounding
+from specc.runs.reading import Known
 from specc.runs.starts import begin, require_starts
 from specc.source import Source
 from specc.system.records import dataclass
@@ -39,6 +41,8 @@ TEXT = "<text>"
 """The name in messages of a model text without a file."""
 MACHINE = "machine.json"
 """The run's file with the machine profile that its plans were made with."""
+NOTHING = Known()
+"""What a process by itself knows of the data before it reads them."""
 ENDED = ("finished", "early", "interrupted", "time")
 
 
@@ -51,6 +55,11 @@ class RunTraining:
     net: Net
     run: RunFolder
     progress: Progress
+
+    @property
+    def record(self) -> Record:
+        """What run.json holds."""
+        return self.run.record
 
     @property
     def is_done(self) -> bool:
@@ -190,6 +199,7 @@ def prepare(
     given: Mapping[str, Any] | None = None,
     overfit: int | None = None,
     is_patient: bool = False,
+    known: Known = NOTHING,
 ) -> PreparedTraining:
     """Check a model, load its data and compile it. Raises SpecError.
 
@@ -197,7 +207,8 @@ def prepare(
     data sources that replace those of the file, by their names in a `Recipe`. With `overfit`, only
     the first `overfit` examples are used, for training and validation, for at least
     `OVERFIT_EPOCHS` epochs. If `is_patient`, images may be decoded during training; `carry_out`
-    waits for them.
+    waits for them. `known` is what other processes that train together have found in the data: only
+    the first of them checks and hashes all values.
     """
     from specc import __version__, driver
     from specc.runs.provenance import pins
@@ -212,22 +223,26 @@ def prepare(
     _require_training(program, source)
     if "data" in given:
         require_starts(program, folder)
-    else:
+    elif known.is_first:
         look_at_data(source, program, folder, values, listener)
-    sizes: dict[str, int] = {}
+    sizes = dict(known.sizes)
     if program.open_sizes:
-        sizes = open_sizes(program.recipe, program.ports, folder)
+        sizes = sizes or open_sizes(program.recipe, program.ports, folder)
         program = with_data(checked(source, {**sizes, **values}, listener), given)
     if overfit is not None and "epochs" not in values:
         values["epochs"] = str(max(OVERFIT_EPOCHS, program.recipe.epochs))
         program = with_data(checked(source, {**sizes, **values}, listener), given)
     recipe = program.recipe
-    hashes = files_meanwhile(recipe, folder)
+    hashes = files_meanwhile(recipe, folder) if known.is_first else None
     is_patient = is_patient and overfit is None
-    data = load(recipe, program.ports, folder, parts=parts_of(recipe), is_patient=is_patient)
+    data = known.loaded(
+        partial(load, recipe, program.ports, folder),
+        parts=parts_of(recipe),
+        is_patient=is_patient,
+    )
     for each in data.left_out:
         listener.note(each)
-    if overfit is not None:
+    if overfit is not None and known.data is None:
         data = first_of(data, overfit)
     net = driver.compile(program, dtype=dtype, threads=threads)
     warn_of_crowd(threads, listener)
@@ -260,9 +275,10 @@ def prepare(
             used["model.dl"].name,
             help="rename the imported file",
         )
-    texts = {name: each.text for name, each in used.items()}
-    record.pins = pins(recipe, {**texts, "model.dl": source.text}, data, hashes.result())
-    record.pins.starts = {start.source: start.sha256 for start in begun}
+    if hashes is not None:
+        texts = {name: each.text for name, each in used.items()}
+        record.pins = pins(recipe, {**texts, "model.dl": source.text}, data, hashes.result())
+        record.pins.starts = {start.source: start.sha256 for start in begun}
     return PreparedTraining(source, content, program, data, net, record)
 
 
@@ -309,19 +325,20 @@ def resume(
     data_folder: Path | None = None,
     threads: int | None = None,
     dtype: str | None = None,
-    is_first: bool = True,
+    known: Known = NOTHING,
 ) -> RunTraining:
     """Open a run to continue its training; `file` must have the model that it was trained with.
 
-    Of several processes that train together, only the first locks the run (`is_first`).
+    Of several processes that train together, only the first locks the run and compares its data;
+    `known` is what others have found.
     """
     from specc.backend.machine.chosen import planning_with
     from specc.runtime.run import open_run, open_to_train
 
-    run = open_to_train(folder) if is_first else open_run(folder)
+    run = open_to_train(folder) if known.is_first else open_run(folder)
     try:
         with planning_with(_profile(folder)):
-            return _continued(run, values, listener, file, data_folder, threads, dtype)
+            return _continued(run, values, listener, file, data_folder, threads, dtype, known)
     except BaseException:
         run.release()
         raise
@@ -335,6 +352,7 @@ def _continued(
     data_folder: Path | None,
     threads: int | None,
     dtype: str | None,
+    known: Known,
 ) -> RunTraining:
     """Continue the training of an open run."""
     from specc import driver
@@ -370,16 +388,15 @@ def _continued(
                 help="start a new run",
             )
     data_folder = data_folder or Path(record.data)
-    data = load(
-        recipe,
-        program.ports,
-        data_folder,
+    data = known.loaded(
+        partial(load, recipe, program.ports, data_folder),
         parts=parts_of(recipe),
         statistics=record.statistics,
     )
     for each in data.left_out:
         listener.note(each)
-    require_data(run, recipe, data, data_folder)
+    if known.is_first:
+        require_data(run, recipe, data, data_folder)
     net = driver.compile(program, dtype=record.dtype, threads=threads or record.threads)
     warn_of_crowd(threads, listener)
     warn_of_rounding(net, listener)

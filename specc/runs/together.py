@@ -2,14 +2,15 @@
 
     ranks = joined()                              # None if there is no launcher, or one process
     with together(ranks, tell) as lookout:
-        prepared = first_alone(ranks, lambda: prepare(...))
+        prepared = in_turn(ranks, lambda known: prepare(..., known=known))
         begun = join(ranks, lookout, prepared, runs)
         if begun is not None:                     # on the first rank
             begun.carry_out(watch, ranks=ranks)
         else:
             follow(ranks, prepared)
 
-Every rank reads the file and the data and has all weights. Only the first rank prints and writes.
+Every rank reads the model file and has all weights; a machine reads the data once (`reading`).
+Only the first rank prints and writes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
 from specc.diagnostics import SpecError
+from specc.runs.reading import FirstFailed
 from specc.runtime.errors import RunError, diagnostic, start_of
 
 if TYPE_CHECKING:
@@ -42,16 +44,14 @@ GRACE = 2.0  # if all ranks fail within this many seconds, it is one common erro
 Result = TypeVar("Result")
 
 
-class FirstFailed(Exception):
-    """Raised on the other ranks if the first rank reports an error."""
-
-
 def joined() -> Ranks | None:
     """Return the ranks that a launcher started; None for a single process.
 
-    Raises `SpecError` if mpi4py is missing, or if the ranks would give different bits.
+    Raises `SpecError` if mpi4py is missing or belongs to another MPI than the launcher, or if the
+    ranks would give different bits.
     """
-    if not any(os.environ.get(name, "1") != "1" for name in SIZES):
+    started = [each for name in SIZES if (each := os.environ.get(name, "1")) != "1"]
+    if not started:
         return None
     try:
         from mpi4py import MPI
@@ -64,7 +64,12 @@ def joined() -> Ranks | None:
     from specc.backend.run.ranks import Ranks
 
     if MPI.COMM_WORLD.Get_size() == 1:
-        return None
+        library = MPI.get_vendor()[0]
+        raise _error(
+            f"a launcher has started {started[0]} processes, but {library}, which mpi4py uses, sees"
+            " only one: the launcher belongs to another MPI",
+            f"use the `mpiexec` of {library}, or set MPI4PY_LIBMPI to the library of the launcher",
+        )
     of_machine = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED)
     ranks = Ranks(MPI.COMM_WORLD, shared_memory(of_machine))
     _require_alike(ranks)

@@ -17,8 +17,9 @@ from specc.runs.display import display
 from specc.runs.folds import folds_of
 from specc.runs.listener import AsWarnings
 from specc.runs.names import RUNS
+from specc.runs.reading import Known
 from specc.runs.run import Run
-from specc.runs.start import TEXT, PreparedTraining, RunTraining, prepare
+from specc.runs.start import NOTHING, TEXT, PreparedTraining, RunTraining, prepare
 from specc.source import Source
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ def train(
     **overrides: object,
 ) -> Run:
     """Train a model in a new run; see `specc.train`."""
-    from specc.runs.together import FirstFailed, asked_for, threads_each, together
+    from specc.runs.reading import FirstFailed
+    from specc.runs.together import asked_for, threads_each, together
 
-    def prepared(threads: int | None) -> PreparedTraining:
+    def prepared(threads: int | None, known: Known = NOTHING) -> PreparedTraining:
         is_alone = all_ranks is None
-        return _prepared(model, data, validate, test, threads, dtype, overrides, is_alone)
+        return _prepared(model, data, validate, test, threads, dtype, overrides, is_alone, known)
 
     all_ranks = asked_for(ranks)
     if all_ranks is None:
@@ -74,13 +76,14 @@ def _prepared(
     dtype: str,
     overrides: Mapping[str, object],
     is_alone: bool,
+    known: Known,
 ) -> PreparedTraining:
     source, content, own = source_and_content(model)
     values = {**own, **texts_of_values(overrides)}
     listener = AsWarnings()
     folder = Path(source.name).parent
-    known = {name: each for name, each in values.items() if name != "validate_every"}
-    recipe = _recipe(source, known)  # without `validate_every`: `validate` may come from Python
+    settings = {name: each for name, each in values.items() if name != "validate_every"}
+    recipe = _recipe(source, settings)  # without `validate_every`: `validate` may come from Python
     if folds_of(recipe):
         raise ValueError(
             f"`folds = {recipe.folds}` needs one training per fold:"
@@ -89,7 +92,16 @@ def _prepared(
     given, texts = given_sources(recipe, data, validate, test)
     values |= texts  # these become overrides of the run
     return prepare(
-        source, content, folder, values, listener, threads, dtype, given, is_patient=is_alone
+        source,
+        content,
+        folder,
+        values,
+        listener,
+        threads,
+        dtype,
+        given,
+        is_patient=is_alone,
+        known=known,
     )
 
 
@@ -122,16 +134,17 @@ def _trained(
 def _trained_together(
     ranks: Ranks,
     lookout: Lookout,
-    prepared: Callable[[], PreparedTraining],
+    prepared: Callable[[Known], PreparedTraining],
     runs: Path,
     callbacks: Callbacks,
     quiet: bool,
 ) -> Run:
     """Train as one of several ranks; every one returns the run, with the weights of its best."""
-    from specc.runs.together import first_alone, follow, join, with_best_of_first
+    from specc.runs.reading import in_turn
+    from specc.runs.together import follow, join, with_best_of_first
     from specc.runtime.encoding import Encoding
 
-    training = first_alone(ranks, prepared)
+    training = in_turn(ranks, prepared)
     begun = join(ranks, lookout, training, runs)
     if begun is not None:
         return _trained(begun, callbacks, quiet, ranks)

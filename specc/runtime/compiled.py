@@ -8,7 +8,7 @@ means[:, model.columns.index("loss")]        # the loss of each step
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,6 +17,16 @@ from specc.source import Span
 
 Values = dict[str, float | np.ndarray]
 """Losses and metrics by name; a metric may be an array."""
+
+
+class Divided(NamedTuple):
+    """How a batch is divided: shards of `size` examples each, of which this machine computes `own`.
+
+    `own` is a range of the batch's examples. It may go beyond the last one of a partial batch.
+    """
+
+    size: int
+    own: range
 
 
 class CompiledModel(Protocol):
@@ -78,6 +88,13 @@ class CompiledModel(Protocol):
 
     def lengths(self, data: Mapping[str, Column], total_steps: int) -> np.ndarray | None:
         """Return the length of each example, or None if bucketing by length is not worthwhile."""
+        ...
+
+    def divided(self, examples: int, training: bool = True) -> Divided:
+        """Return how a batch of so many examples is divided, in training or in an evaluation.
+
+        The shards depend on the model and the batch alone; `own` depends on the machines.
+        """
         ...
 
     def evaluate_rows(self, data: Mapping[str, Column], order: np.ndarray) -> Values:

@@ -25,6 +25,9 @@ class AllMissing(DataError):
         super().__init__(diagnostics)
         self.count = count
 
+    def __reduce__(self):
+        return type(self), (self.diagnostics, self.count)
+
 
 class NoColumns(DataError):
     """A table lacks columns; `names` are those."""
@@ -32,6 +35,9 @@ class NoColumns(DataError):
     def __init__(self, diagnostics: Iterable[Diagnostic], names: Iterable[str]) -> None:
         super().__init__(diagnostics)
         self.names = tuple(dict.fromkeys(names))
+
+    def __reduce__(self):
+        return type(self), (self.diagnostics, self.names)
 
 
 class RunError(SpecError):

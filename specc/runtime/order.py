@@ -8,6 +8,8 @@ the same in every version of NumPy; the methods of `Generator` may change betwee
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 POOL = 8  # number of batches within which examples are sorted by length
@@ -19,8 +21,36 @@ SPLIT = 2**64 - 1
 
 def permutation(seed: int, stream: int, count: int) -> np.ndarray:
     """Return the numbers 0 .. count - 1 in a random order: int64 `[count]`."""
+    return np.argsort(_keys(seed, stream, count), kind="stable")
+
+
+def permutation_by_shard(
+    seed: int, stream: int, count: int, batch: int, shard: Callable[[int], int]
+) -> np.ndarray:
+    """Return the numbers 0 .. count - 1 in a random order, in which each shard has a range of them.
+
+    They are used in batches, and a batch of n examples is divided into shards of `shard(n)`. The
+    examples that a shard gets of all whole batches are adjacent numbers; so are those that a shard
+    of the last, partial batch gets.
+    """
+    keys, found = _keys(seed, stream, count), np.empty(count, np.int64)
+    whole, first = count // batch * batch, 0
+    for start, stop, examples in ((0, whole, batch), (whole, count, count - whole)):
+        if start == stop:
+            continue
+        batches, size = found[start:stop].reshape(-1, examples), shard(examples)
+        for at in range(0, examples, size):
+            own = batches[:, at : at + size]
+            order = np.argsort(keys[first : first + own.size], kind="stable")
+            own[...] = (first + order).reshape(own.shape)
+            first += own.size
+    return found
+
+
+def _keys(seed: int, stream: int, count: int) -> np.ndarray:
+    """Return the random keys by which `count` numbers are sorted: uint64 `[count]`."""
     bits = np.random.Philox(key=np.array([seed % 2**64, stream], np.uint64))
-    return np.argsort(bits.random_raw(count), kind="stable")
+    return np.asarray(bits.random_raw(count))
 
 
 def numbers_of_rows(seed: int, stream: int, rows: np.ndarray) -> np.ndarray:

@@ -33,7 +33,8 @@ from specc.runtime.keeper import InFolder, Keeper
 from specc.runtime.metrics import Epoch, Evaluation, short_names
 from specc.runtime.order import grouped, permutation
 from specc.runtime.run import RunFolder
-from specc.runtime.supply import FromDisk, FromMemory, window_bytes, windows_of
+from specc.runtime.supply import FromMemory, HeldOut, supply_of
+from specc.runtime.together import Alone, Together
 
 STRETCH_SECONDS = 0.2
 ROUNDING = 1e-6  # relative rounding error of a mean in float32
@@ -55,26 +56,6 @@ class Watch(Protocol):
 
     def epoch(self, epoch: Epoch) -> bool | None:
         """Take note that an epoch is over and recorded. Return True to end training."""
-
-
-class Together(Protocol):
-    """The processes that train together."""
-
-    def agreed(self, value: Any) -> Any:
-        """Return the value of the first process."""
-
-    def any(self, flag: bool) -> bool:
-        """Return whether `flag` is true in any of the processes."""
-
-
-class _Alone:
-    """One process."""
-
-    def agreed(self, value: Any) -> Any:
-        return value
-
-    def any(self, flag: bool) -> bool:
-        return flag
 
 
 def train(
@@ -105,7 +86,7 @@ def train(
         keeper = run
     if progress is None:
         keeper.save(Progress())
-    loop = _Loop(net, data, recipe, keeper, watch, progress or Progress(), together or _Alone())
+    loop = _Loop(net, data, recipe, keeper, watch, progress or Progress(), together or Alone())
     try:
         outcome = loop.run_on(should_stop)
     except BaseException:
@@ -125,12 +106,6 @@ def weigh_classes(net: CompiledModel, part: DataPart, target: str) -> None:
     path = BALANCE.format(target)
     if path in net.states:
         net.states[path][...] = class_weights(part, target, classes)
-
-
-def _supply(part: DataPart, recipe: Recipe, batch: int) -> FromMemory | FromDisk:
-    if part.stored is None:
-        return FromMemory(part, batch)
-    return FromDisk(part.stored, recipe.seed, batch, window_bytes(recipe))
 
 
 class _Loop:
@@ -157,7 +132,9 @@ class _Loop:
         self.sizes[-1] = self.examples - net.examples_per_step * (self.steps_per_epoch - 1)
         self.names = short_names(net.columns)
         self.stretch_steps = 1
-        self.supply = _supply(data.training, recipe, net.examples_per_step)
+        total = recipe.epochs * self.steps_per_epoch
+        self.supply = supply_of(data.training, recipe, net, total, together)
+        self.held_out: HeldOut | None = None
         self._new_epoch()
         if data.validation is not None:  # compile now, so that no epoch has to wait for it
             net.evaluate_rows(data.validation.columns, np.arange(1))
@@ -332,10 +309,17 @@ class _Loop:
         if part.stored is None:
             part.require(part.numbers)
             return net.evaluate_rows(part.columns, part.numbers)
+        if self.held_out is None:
+            self.held_out = HeldOut(
+                part.stored,
+                self.recipe,
+                net.batch,
+                lambda examples: net.divided(examples, training=False),
+                self.together,
+            )
         total = np.zeros(net.record_width)
-        for start, stop in windows_of(part, self.recipe, net.batch):
-            columns = part.stored.read([(start, stop)])
-            total += net.means_of(columns, np.arange(stop - start)) * (stop - start)
+        for columns, rows in self.held_out.windows():
+            total += net.means_of(columns, rows) * len(rows)
         return net.report(total / len(part))
 
     def _timed(self, function: Callable[..., Result], *arguments: object) -> tuple[Result, float]:
@@ -431,7 +415,7 @@ class _Loop:
         net, batch, data = self.net, self.net.batch, self.data
         first = self.progress.epoch * self.steps_per_epoch + bad
         if bad < self.steps_per_epoch:
-            columns, rows = self.supply.take(bad, 1)
+            columns, rows = self.supply.whole(bad)
             return net.diagnose(columns, rows, first, *self._counts)
         if data.validation is None:
             return None

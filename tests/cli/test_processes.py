@@ -93,6 +93,16 @@ def test_two_processes_train_one_run(model, tmp_path, specc, optimizer):
     assert tensors(tmp_path / "both") == tensors(tmp_path / "alone")
 
 
+def test_a_launcher_of_another_mpi_is_an_error(model, tmp_path, monkeypatch):
+    """Each process would train a run of its own."""
+    asked = subprocess.run([needs_mpi(), "--version"], capture_output=True, text=True, timeout=60)
+    is_open = "open" in asked.stdout.lower()
+    monkeypatch.setenv("PMI_SIZE" if is_open else "OMPI_COMM_WORLD_SIZE", "2")
+    found = run(1, model, "--run", tmp_path / "runs")
+    assert found.returncode != 0 and "the launcher belongs to another MPI" in found.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_mistake_in_the_file_is_told_once(model):
     found = run(2, model, "lr=fast")
     assert found.returncode != 0
@@ -152,6 +162,80 @@ def test_a_rank_that_is_killed_is_named_by_another_one(killed, model, tmp_path):
     found = re.search(rf"rank {killed} of 2 \(.*, process {process}\) .* after step (\d+)", errors)
     assert found is not None and int(found[1]) > 0, errors
     assert f"specc train --resume {tmp_path / 'runs' / 'small' / '1'}" in errors
+
+
+COUNTS = """
+import os, sys
+from pathlib import Path
+from specc.cli.main import main
+
+name = "OMPI_COMM_WORLD_RANK" if "OMPI_COMM_WORLD_RANK" in os.environ else "PMI_RANK"
+opened = 0
+
+def count(event, arguments):
+    global opened
+    opened += event == "open" and str(arguments[0]).endswith(("table.csv", "rows.csv"))
+
+sys.addaudithook(count)
+try:
+    main(sys.argv[2:])
+finally:
+    Path(sys.argv[1], f"rank{os.environ.get(name, 0)}").write_text(str(opened))
+"""
+TABLE = """
+model small {
+  input  x: float[3]
+  target kind: class(2)
+  let scores = x -> dense(8) -> tanh -> dense(2)
+  output scores
+  loss   cross_entropy(scores, kind)
+}
+train {
+  data csv("table.csv")
+  column x = concat(standardize(a), standardize(fill(b; mean)), onehot(c))
+  validate split = 0.8 optimizer adam(lr = 0.01) batch = 64 epochs = 2
+}
+"""
+
+
+@pytest.mark.parametrize("more", [[], pytest.param(["memory=0.01"], marks=pytest.mark.long)])
+def test_one_process_of_a_machine_reads_the_data(more, tmp_path, monkeypatch):
+    """Of two ranks the second one never opens the table: in training, eval, predict and resume."""
+    needs_mpi()
+    monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "small.dl").write_text(TABLE)
+    lines = [
+        f"{i % 7},{'' if i % 9 == 0 else i % 5},u,{'yes' if i % 3 else 'no'}" for i in range(500)
+    ]
+    (tmp_path / "table.csv").write_text("\n".join(["a,b,c,kind", *lines]) + "\n")
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b,c", *(x.rpartition(",")[0] for x in lines)]))
+    found = {}
+    for ranks in (1, 2):
+        folder = tmp_path / f"of{ranks}"
+        run = folder / "small" / "1"
+        own = [sys.executable, "-P", "-c", COUNTS, str(tmp_path)]
+        own = own if ranks == 1 else [needs_mpi(), "-n", "2", *own]
+        out = str(tmp_path / f"{ranks}.csv")
+        for arguments in (
+            ["train", str(tmp_path / "small.dl"), *more, "--run", str(folder), "-q"],
+            ["eval", str(run)],
+            ["predict", str(run), str(tmp_path / "rows.csv"), "-o", out, "--keep", "c"],
+            ["train", "--resume", str(run), "epochs=3", "-q"],
+        ):
+            done = subprocess.run(
+                [*own, *arguments, "--threads", "1"],
+                capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            counts = [int((tmp_path / f"rank{k}").read_text()) for k in range(ranks)]
+            if ranks == 2:
+                assert counts[1] == 0 and (more or counts[0] > 0), (arguments, counts)
+            if arguments[0] == "eval":
+                found[ranks, "eval"] = done.stdout.replace("of2", "of1")
+        found[ranks, "predict"] = Path(out).read_bytes()
+        found[ranks, "weights"] = tensors(folder)
+    for what in ("eval", "predict", "weights"):
+        assert found[1, what] == found[2, what]
 
 
 SCRIPT = """

@@ -23,7 +23,7 @@ from specc.runtime.data import fields as fields_of
 from specc.runtime.data.balance import balanced
 from specc.runtime.data.bound import collected, columns_of
 from specc.runtime.data.columns.evaluate import Statistics
-from specc.runtime.data.field import Field
+from specc.runtime.data.field import Field, is_sequence
 from specc.runtime.data.fields import Examples
 from specc.runtime.data.part import Data, DataPart, without_gaps
 from specc.runtime.data.parts import NAMES, require_no_leak
@@ -54,6 +54,7 @@ def load(
     counts: Mapping[str, Sequence[int]] | None = None,
     statistics: Statistics | None = None,
     is_patient: bool = False,
+    is_checked: bool = False,
 ) -> Data:
     """Return the requested `parts` of the data: "training", "validation" and "test".
 
@@ -67,7 +68,8 @@ def load(
     `statistics` has what the formulas of columns learned earlier; without it they learn from the
     training part.
 
-    If `is_patient`, images may be decoded in the background: see `Data.waiting`.
+    If `is_patient`, images may be decoded in the background: see `Data.waiting`. If the data
+    `is_checked`, another process has found that all numbers are finite.
 
     With `counts` of an earlier `Data`, examples beyond these counts are left out. The parts are
     then the same as before if rows were only appended since.
@@ -75,7 +77,7 @@ def load(
     job = _Load(recipe, tuple(ports), folder, tuple(parts), limit, dict(counts or {}))
     job.vocabularies = dict(vocabularies or {})
     job.statistics = dict(statistics or {})
-    job.is_patient = is_patient
+    job.is_patient, job.is_checked = is_patient, is_checked
     if recipe.data is None:
         raise data_error(
             "`train` names no data",
@@ -123,6 +125,7 @@ class _Load:
     left_out: list[str] = field(default_factory=list)
     by: Raw | None = None  # the column that the split depends on, in the training part
     is_patient: bool = False
+    is_checked: bool = False
     is_part: bool = False
     reads_training: bool = False
 
@@ -155,7 +158,7 @@ class _Load:
                     self.vocabularies.setdefault(port.name, words)
                 if (end := bind.end(fields[port.name], rows["training"])) is not None:
                     self.ends[port.name] = end
-            columns = columns_of(request, fields, self.vocabularies, self.found)
+            columns = columns_of(request, self.known(fields), self.vocabularies, self.found)
             sampled = {} if self.limit is None else fields
             if recipe.balance_by == "oversampling" and recipe.balance in columns:
                 rows["training"] = balanced(columns[recipe.balance].array, rows["training"])
@@ -180,11 +183,21 @@ class _Load:
                 known: Vocabularies = self.vocabularies
                 if is_open:
                     known = _with_own_words(fields, self.vocabularies)
-                columns = columns_of(read.request, fields, known, self.found)
+                columns = columns_of(read.request, self.known(fields), known, self.found)
                 waiting = tuple(read.request.waiting)
                 self.loaded[name] = DataPart(columns, np.arange(read.count), waiting=waiting)
                 for each in read.by.values():
                     require_no_leak(read.request, recipe, self.by, name, each)
+
+    def known(self, fields: Mapping[str, Field]) -> Mapping[str, Field]:
+        """Return the fields, marked as finite if that is known; NaN may end a sequence."""
+        if not self.is_checked:
+            return fields
+        ports = {port.name: port for port in self.ports}
+        return {
+            name: each if is_sequence(ports[name]) else replace(each, is_finite=True)
+            for name, each in fields.items()
+        }
 
     def examples(self, source: str, call: DataCall) -> Examples:
         """Read the columns of a source: "data", "validate" or "test"."""

@@ -12,7 +12,7 @@ A file holds the values of one column, row after row, without a header.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import field
 from math import prod
@@ -31,6 +31,11 @@ class OtherType(Exception):
     def __init__(self, port: str, dtype: str) -> None:
         super().__init__(port)
         self.port, self.dtype = port, dtype
+
+
+def new_bytes(size: int) -> np.ndarray:
+    """Return new memory of so many bytes: uint8 [size]."""
+    return np.empty(size, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -62,22 +67,35 @@ class Stored:
         """The size of one example in all columns, in bytes."""
         return max(1, sum(each.row_bytes for each in self.forms.values()))
 
-    def room(self, rows: int) -> dict[str, Column]:
-        """Allocate columns of `rows` rows to read into."""
+    def room(
+        self, rows: int, allocate: Callable[[int], np.ndarray] = new_bytes
+    ) -> dict[str, Column]:
+        """Return columns of `rows` rows to read into, in memory that `allocate` makes."""
+
+        def empty(form: ColumnForm) -> np.ndarray:
+            found = allocate(rows * form.row_bytes).view(form.dtype)
+            return found.reshape(rows, *form.shape)
+
         return {
-            name: Column(np.empty((rows, *form.shape), form.dtype), form.scale, form.shift)
-            for name, form in self.forms.items()
+            name: Column(empty(form), form.scale, form.shift) for name, form in self.forms.items()
         }
 
     def read(
-        self, pieces: Iterable[tuple[int, int]], room: Mapping[str, Column] | None = None
+        self,
+        pieces: Iterable[tuple[int, int]],
+        room: Mapping[str, Column] | None = None,
+        first: int = 0,
     ) -> dict[str, Column]:
-        """Read rows `start` to `stop` - 1 of each piece, in order, into the beginning of `room`."""
+        """Read rows `start` to `stop` - 1 of each piece, in order, into `room` from row `first` on.
+
+        Returns the columns up to the last row that was read.
+        """
         pieces = list(pieces)
-        total = sum(stop - start for start, stop in pieces)
+        count = sum(stop - start for start, stop in pieces)
+        total = first + count
         room = self.room(total) if room is None else room
         for name, form in self.forms.items():
-            array = room[name].array[:total].reshape(-1).view(np.uint8)
+            array = room[name].array[first:total].reshape(-1).view(np.uint8)
             size = form.row_bytes
             with self._path(name).open("rb", buffering=0) as file:
                 at = 0
