@@ -34,6 +34,7 @@ from specc.passes.frame import frame
 from specc.passes.fuse import fuse
 from specc.passes.hoist import hoist
 from specc.passes.plan.plan import plan
+from specc.passes.pool_first import pool_first
 from specc.passes.prepare import prepare
 from specc.passes.push_slices import push_slices
 from specc.passes.recompute import recompute
@@ -238,6 +239,7 @@ PASSES = (
     Pass("set_mode", _set_mode, is_verified=False),
     Pass("derive", on_graph(derive), is_verified=False),
     Pass("hoist", on_graph(hoist), is_verified=False),
+    Pass("pool_first", on_graph(pool_first), is_verified=False),
     Pass("tabulate", _tabulate, _knows_batch, is_verified=False),
     Pass("autodiff", _differentiate, lambda made, job: job.kind.is_training, is_verified=False),
     Pass("round_operands", on_graph(round_operands), _is_rounded, is_verified=False),
