@@ -172,3 +172,14 @@ def test_a_changed_file_of_specc_makes_other_plans(tmp_path):
     assert len(before) == 2
     (tmp_path / "inner" / "two.dl").write_text("text again")
     assert sorted(kept._stamps(str(tmp_path))) != before
+
+
+def test_programs_do_not_follow_from_the_data_of_their_model(makes_nothing, tmp_path):
+    model = "model m { input x: float[2] target y: float let f = x -> dense(1) loss mse(f[0], y) }"
+    train = "train { optimizer sgd(lr = 0.1) batch = 4 epochs = 1 }"
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        data = {"x": rng.normal(size=(8, 2)), "y": rng.normal(size=8)}
+        run = specc.train(f"{model}\n{train}", data=data, runs=tmp_path, quiet=True)
+        assert run is not None
+        makes_nothing()

@@ -53,9 +53,7 @@ WORDS = (
     "seq time = 3 model words { input text: class(4)[time] target label: class(2)"
     " let z = text -> embed(3) -> dense(2) output z loss cross_entropy(last(z), label) }"
 )
-POOL = (
-    "model pool { input x: float[1, 5, 5] output x -> conv(2, kernel=2) -> relu -> maxpool(2) }"
-)
+POOL = "model pool { input x: float[1, 5, 5] output x -> conv(2, kernel=2) -> relu -> maxpool(2) }"
 WIDE = DENSE.replace("float[3]", "float[128]").replace("dense(4)", "dense(256)")
 SLOPE = (
     "model slope { input x: float[3] param w: float[3] = normal"
