@@ -129,6 +129,44 @@ def test_every_shard_reads_a_shared_copy_a_phase_after_it_was_made(monkeypatch):
         assert max(made[before]) < min(phases)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(600, 500), (37, 512), (1001, 260), (40, 700)])
+def test_values_that_all_shards_transpose_together_change_no_bit(sizes, dtype, monkeypatch):
+    features, units = sizes
+    text = f"""model m {{ input x: float[{features}] target y: class(9)
+      let s = x -> dense({units}) -> relu -> dense(300) -> tanh -> dense(9)
+      output s loss cross_entropy(s, y) }} train {{ optimizer sgd(lr = 0.1) batch = 32 }}"""
+    rng = np.random.default_rng(0)
+    data = {
+        "x": Column(rng.standard_normal((64, features)).astype(dtype)),
+        "y": Column(rng.integers(0, 9, 64)),
+    }
+    made, together = sharing.with_shared_transposes, []
+
+    def weights(least: int, threads: int) -> dict[str, bytes]:
+        def applied(shards, plan, _):
+            found = made(shards, plan, least)
+            together.append(sum(call.copied for calls in found for call in calls if moved(call)))
+            return found
+
+        monkeypatch.setattr(sharing, "with_shared_transposes", applied)
+        net = specc.compile(
+            driver.load(Source("x.dl", text)), dtype=dtype, threads=threads, shards=4
+        )
+        net.train(data, np.arange(64), 0, 1, 2)
+        return {path: array.tobytes() for path, array in net.params.items()}
+
+    def moved(call) -> bool:
+        out = dict(call.arguments).get("out")
+        return "ends" in dict(call.arguments) and getattr(out, "space", "") == sharing.SPACE
+
+    own = weights(1 << 40, 2)
+    assert together == [0]
+    for threads in (1, 2, 4):
+        assert weights(0, threads) == own
+    assert min(together[1:]) > 0
+
+
 def test_weights_that_move_within_a_step_are_packed_once_for_all_shards():
     text = """model m { input x: float[1, 20, 20] target y: class(10)
       let s = x -> conv(16, kernel=5) -> relu -> conv(32, kernel=5) -> global_avgpool -> dense(10)

@@ -1,14 +1,16 @@
 """Copies of operands that several shards need, made once.
 
-    shards = with_copies_of_a_thread(shards, threads=[0, 0, 1, 1])    # the calls of each shard
+    shards = with_shared_transposes(shards, plan, least=1 << 19)      # the calls of each shard
     shards = with_shared_copies(shards, barrier=2048)
+    shards = with_copies_of_a_thread(shards, threads=[0, 0, 1, 1])
 
 Before a product, its weights may be packed, a value transposed, or its operands rounded. Several
 shards often need the same copy, because they read the same weight or a shared value. The shards
 that one thread runs pack and transpose only once: the first of them makes the copy and the others
-read it, so no data moves between cores and no thread waits. Rounded copies cost as much as the
-products of a narrow shard. All shards make them together: each copies a part into shared memory, in
-a phase of its own just before the phase of the product.
+read it, so no data moves between cores and no thread waits. Large values that are complete early
+enough are transposed by all shards together, each a part, in the phase before that of the product.
+Rounded copies cost as much as the products of a narrow shard. All shards make them together: each
+copies a part into shared memory, in a phase of its own just before the phase of the product.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from specc.backend.emit.calls import Address, ConstantArray, KernelCall, Value
+from specc.backend.emit.calls import Address, ConstantArray, KernelCall, Value, element_bytes
 from specc.backend.llvm.kernel import Kernel
 from specc.ir.graph import Node
-from specc.ir.plan import ALIGNMENT
+from specc.ir.plan import ALIGNMENT, Plan
 from specc.ir.sharing import share
 
 SPACE = "copies"
@@ -35,6 +37,48 @@ Keys = Callable[[KernelCall], Key | None]
 
 Makes = Callable[[KernelCall, Address], list[KernelCall]]
 """Return the calls by which a shard makes a copy, or its part of a copy, at an address."""
+
+
+def with_shared_transposes(
+    shards: Sequence[Sequence[KernelCall]], plan: Plan, least: int
+) -> list[list[KernelCall]]:
+    """Return the calls of all shards of a plan, with large values transposed together.
+
+    A value is, if it is complete early enough that no shard has to wait for it, and if its copy
+    has more than `least` bytes: a smaller one is read from a core's own cache faster than from
+    another core's.
+    """
+    phases = {node: step.phase for step in plan.steps for node in step.computed}
+
+    def made_in(call: KernelCall) -> int:
+        """Return the phase in which what a call transposes is computed."""
+        x = dict(call.arguments)["x"]
+        assert isinstance(x, Address)
+        roots = {plan.views[each].root for node in call.nodes for each in node.inputs}
+        (root,) = (
+            each
+            for each in roots
+            if plan.allocations[each].space == x.space
+            and 0 <= x.offset - plan.allocations[each].offset < _bytes(each, plan, call)
+        )
+        return phases.get(root, 0)
+
+    everywhere = set.intersection(*({*map(_transpose, calls)} for calls in shards)) - {None}
+    addresses: dict[Key, Address] = {}
+    end = shared_bytes(shards)
+    for call in shards[0]:
+        key = _transpose(call)
+        if key is None or key in addresses or key not in everywhere or call.copied <= least:
+            continue
+        if made_in(call) < call.phase - 1:
+            addresses[key] = Address(SPACE, end)
+            end += -(-call.copied // ALIGNMENT) * ALIGNMENT
+    if not addresses:
+        return [[*calls] for calls in shards]
+    return [
+        _rewritten(calls, addresses, _transpose, partial(_columns, number, len(shards)), set())
+        for number, calls in enumerate(shards)
+    ]
 
 
 def with_copies_of_a_thread(
@@ -172,6 +216,37 @@ def _plain(call: KernelCall) -> Key | None:
 def _rounded(call: KernelCall) -> Key | None:
     """Return the key of a call that rounds; None for other calls."""
     return _key(call) if "table" in dict(call.arguments) else None
+
+
+def _transpose(call: KernelCall) -> Key | None:
+    """Return the key of a call that transposes; None for other calls."""
+    return _key(call) if "ends" in dict(call.arguments) else None
+
+
+def _bytes(node: Node, plan: Plan, call: KernelCall) -> int:
+    size = node.type.bound_elements * element_bytes(node.type.kind, call.kernel.dtype)
+    return size * (plan.lanes if node.type.batched else 1)
+
+
+def _columns(number: int, shards: int, call: KernelCall, address: Address) -> list[KernelCall]:
+    """Return the call that transposes a shard's columns, a phase earlier: whole vectors of them."""
+    values = dict(call.arguments)
+    columns, row, x = values["columns"], values["x_row"], values["x"]
+    assert isinstance(columns, int) and isinstance(row, int) and isinstance(x, Address)
+    item = element_bytes("float", call.kernel.dtype)
+    width = call.kernel.vector_bits // 8 // item
+    start, count = share(max(columns // width, 1), number, shards)
+    if count <= 0:
+        return []
+    is_last = (start + count + 1) * width > columns
+    start, end = start * width, columns if is_last else (start + count) * width
+    changed: dict[str, Value] = {
+        "x": x.moved(item * start * row),
+        "out": address.moved(item * start),
+        "columns": end - start,
+    }
+    arguments = tuple((name, changed.get(name, value)) for name, value in call.arguments)
+    return [replace(call, arguments=arguments, phase=call.phase - 1)]
 
 
 def _key(call: KernelCall) -> Key | None:

@@ -260,7 +260,11 @@ class CompiledProgram:
         # a warm start does not need these modules
         from specc.backend.emit.emit import emit
         from specc.backend.emit.shard import Common
-        from specc.backend.emit.sharing import with_copies_of_a_thread, with_shared_copies
+        from specc.backend.emit.sharing import (
+            with_copies_of_a_thread,
+            with_shared_copies,
+            with_shared_transposes,
+        )
 
         common = Common(self.plan)
         if self._ranks is not None and self._ranks.divides(self.plan):
@@ -273,7 +277,10 @@ class CompiledProgram:
             emit(self.plan, self.dtype, shard, columns, common) for shard in range(self.plan.shards)
         ]
         threads = executor.threads_of(self.plan.shards, self._all_threads)
-        shared = with_shared_copies(calls, this_profile().barrier)
+        profile = this_profile()
+        if self.plan.sharing.same_examples and self.plan.shards > 1:
+            calls = with_shared_transposes(calls, self.plan, profile.l2 // 2)
+        shared = with_shared_copies(calls, profile.barrier)
         return with_copies_of_a_thread(shared, threads)
 
     def _types(self, data: Mapping[str, Column]) -> tuple[np.dtype, ...]:
