@@ -84,7 +84,7 @@ def moved(call: KernelCall, lanes: int, dtype: str) -> int:
     "--json",
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Store all times of --choices.",
+    help="File of the times of --choices: those in it are not measured again.",
 )
 def main(
     models: tuple[str, ...],

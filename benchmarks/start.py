@@ -72,6 +72,11 @@ def started(root: Path, model: str, program: str) -> Iterator[tuple[str, Took]]:
 
 def run(root: Path, model: str, program: str, cache: str, folder: str) -> Took:
     """The seconds of one process with a cache folder."""
+    return timed(root, ["-W", "ignore", "-c", program, str(ROOT / model)], cache, folder)[0]
+
+
+def timed(root: Path, arguments: list[str], cache: str, folder: str) -> tuple[Took, str]:
+    """The seconds of one process of Python with a cache folder, and what it prints."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(root),
@@ -80,14 +85,15 @@ def run(root: Path, model: str, program: str, cache: str, folder: str) -> Took:
         "PYTHONDONTWRITEBYTECODE": "",
     }
     before, start = sum(os.times()[2:4]), time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-P", "-W", "ignore", "-c", program, str(ROOT / model)],
+    done = subprocess.run(
+        [sys.executable, "-P", *arguments],
         env=environment,
         cwd=folder,
         check=True,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    return time.perf_counter() - start, sum(os.times()[2:4]) - before
+    return (time.perf_counter() - start, sum(os.times()[2:4]) - before), done.stdout
 
 
 if __name__ == "__main__":

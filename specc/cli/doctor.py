@@ -146,7 +146,8 @@ def shown(found: Health) -> str:
         ("  stores", by_width("stores_a_cycle")),
         *[("  of bfloat16", f"{halves:g}, two in one")
           for halves in [record["bfloat16_products_a_cycle"]] if halves],
-        ("bytes per cycle", f"{', '.join(memory)}, memory at {rates['memory']:g}"),
+        ("bytes per cycle", f"{', '.join(memory)}, memory at {rates['memory']:g};"
+                            f" {record['slowness_of_strided_reads']:g} times as long if strided"),
         ("cycles", f"{record['cycles_of_a_line']} for a cache line of another core,"
                    f" {record['cycles_of_a_barrier']} for a barrier of two threads"),
         ("cache folder", f"{found.cache_folder}, {_size(found.cache_bytes)},"

@@ -35,6 +35,7 @@ def test_what_is_measured_makes_sense():
         assert all(number == instructions(number) for _, number in steps)
     assert found.caches == system.cache_sizes()
     assert list(found.rates) == sorted(found.rates, reverse=True)
+    assert found.strided >= 1 and found.strided == round(2 * found.strided) / 2
     assert all(each == rounded(each) for each in (*found.rates, found.line, found.barrier))
     assert Profile.of(json.loads(found.text())) == found
 
@@ -52,7 +53,7 @@ def test_a_file_is_read_as_it_was_written(path, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 7}, "has format 7, and this version of specc reads 1"),
+        ({"format": 7}, "has format 7, and this version of specc reads 2"),
         ({"vector_bits": 300}, "`vector_bits` must be 128, 256 or 512, not 300"),
         ({"vector_bits": "wide"}, "`vector_bits` must be a number above 0, not 'wide'"),
         ({"cores": True}, "`cores` must be a number above 0, not True"),
@@ -62,6 +63,10 @@ def test_a_file_is_read_as_it_was_written(path, tmp_path):
         ({"products_a_cycle": 2}, "`products_a_cycle` must be a JSON object"),
         ({"cache_bytes": {"L1": 9, "L2": 5, "L3": 7}}, "`cache_bytes` must grow from L1 to L3"),
         ({"bytes_a_cycle": {level: 1 for level in LEVELS}}, "`bytes_a_cycle.memory` is missing"),
+        (
+            {"slowness_of_strided_reads": 0.5},
+            "`slowness_of_strided_reads` must be a number of 1 or more, not 0.5",
+        ),
         ({"cycles_of_a_line": -1}, "`cycles_of_a_line` must be a number above 0, not -1"),
     ],
 )
@@ -85,6 +90,21 @@ def test_a_file_that_is_no_profile_is_named(text, message, tmp_path):
         path.write_text(text)
     with pytest.raises(SpecError, match=message):
         Profile.read(path)
+
+
+def test_a_file_of_the_format_before_plans_as_it_did():
+    """Which assumed that strided reads take three times as long."""
+    old = {name: value for name, value in GIVEN.items() if name != "slowness_of_strided_reads"}
+    assert Profile.of({**old, "format": 1}).strided == 3
+    with pytest.raises(Exception, match="`slowness_of_strided_reads` is missing"):
+        Profile.of(old)
+
+
+def test_strided_reads_are_slower_beyond_the_first_cache():
+    profile = Profile.read(PROFILES[0])
+    assert profile.rate(profile.l1, in_sequence=False) == profile.rate(profile.l1)
+    for size in (profile.l1 + 1, profile.l2 + 1, 1 << 40):
+        assert profile.rate(size, in_sequence=False) == profile.rate(size) / profile.strided
 
 
 def test_a_machine_is_measured_once_and_again_where_its_file_is_spoilt(cache, monkeypatch):

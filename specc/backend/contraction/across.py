@@ -64,13 +64,26 @@ class Across:
         """The bytes of the weights."""
         return self.rows.size * sum(len(taps) for taps, _ in self.groups) * self.target.bytes
 
+    @cached_property
+    def _in_runs(self) -> list[int]:
+        """The taps of each group that are packed in squares: they are contiguous in the weights."""
+        width, found = self.target.width, []
+        for taps, _ in self.groups:
+            runs, at, count = runs_from(taps[:, 0], width).tolist(), 0, 0
+            while at < len(runs):
+                step = width if runs[at] else 1
+                count += width if runs[at] else 0
+                at += step
+            found.append(count)
+        return found
+
     def cycles(self, shape: tuple[int, int]) -> float:
         """Return the estimated cycles of all tiles, and of this call's part of the packing."""
         cost, width = self.cost, self.target.width
         q, v = shape
         blocks = -(-self.rows.size // (v * width))
         total = 0.0
-        for taps, positions in self.groups:
+        for (taps, positions), in_runs in zip(self.groups, self._in_runs, strict=True):
             # loads: the values, the weights, the weights' lines to prefetch, and an offset
             loads = q + v + v * cost.vector / LINE + 1
             moving = cost.moving(v * cost.vector, self.bytes, in_sequence=True)
@@ -79,8 +92,10 @@ class Across:
             tile += v * width / cost.stores + cost.ends(0)
             total += len(positions) * -(-self.run // q) * blocks * tile
             if not self.kept:
-                weights = blocks * v * width * len(taps)
-                total += cost.transposed(weights, width) / self.calls
+                whole = self.rows.size // width * width * in_runs
+                single = self.rows.size * len(taps) - whole
+                packing = cost.transposed(whole, width) + cost.copied(single)
+                total += packing / self.calls
         return total
 
     def plan(self, shape: tuple[int, int], prefetches: bool = False) -> ContractionPlan:

@@ -16,12 +16,9 @@ from specc.backend.contraction.target import Target
 from specc.system.lazy import cached_property
 from specc.system.records import dataclass
 
-# The sharpness of the maximum over the units: with 6, two equally busy units take 12% longer than
+# The sharpness of the maximum over the units: with 8, two equally busy units take 9% longer than
 # one.
-_SHARPNESS = 6
-# The slowdown of strided loads from beyond the L1 cache, relative to sequential ones: the processor
-# does not prefetch their lines.
-_STRIDED = 3
+_SHARPNESS = 8
 # The bytes of a way of the L1 cache; on nearly all processors, the size of a page of memory.
 _WAY = 4096
 # The fraction of the L1 cache that is available for data that is used repeatedly.
@@ -84,8 +81,7 @@ class Cost:
         """
         own = _OWN * self.l1 * spread
         missing = min(1.0, max(0.0, of / own - 1))  # the fraction that is no longer in L1
-        rate = self.target.profile.rate(max(of, self.l1 + 1))
-        return missing * moved * (1 if in_sequence else _STRIDED) / rate
+        return missing * moved / self.target.profile.rate(max(of, self.l1 + 1), in_sequence)
 
     def spread(self, size: int, step: int) -> float:
         """Return the fraction of the L1 cache's sets that runs of `size` bytes map to.
@@ -119,6 +115,10 @@ class Cost:
         shuffles = width * (math.log2(width) + 2)  # of one square, including loads and stores
         return elements * -(-rows // width) * shuffles / (rows * width)
 
+    def copied(self, elements: int) -> float:
+        """Return the cycles to copy elements one by one."""
+        return elements * (1 / self.loads + 1 / self.stores)
+
     def gathered(self, elements: int) -> float:
         """Return the cycles to load elements one by one into vectors: a load and two shuffles."""
         return elements * (1 / self.loads + 2)
@@ -128,7 +128,7 @@ class Cost:
 
         The results are a part of `of` bytes, which are at best in the L2 cache.
         """
-        store = max(1 / self.stores, self.moving(self.vector, max(of, self.l2)))
+        store = max(1 / self.stores, self.moving(self.vector, max(of, self.l2), True))
         return loads / self.loads + sums / self.products + stores * store
 
 

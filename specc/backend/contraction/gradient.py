@@ -42,6 +42,7 @@ class Sums:
     used: int
     steps: int  # iterations of an `outer` tile, one for each vector
     x_bytes: int
+    dy_bytes: int
 
     def cycles(self, target: Target, shape: tuple[int, int]) -> float:
         """Return the estimated cycles of `outer` tiles."""
@@ -51,7 +52,9 @@ class Sums:
         # the taps of a convolution overlap: one loads mostly data that another has loaded before
         loaded = len(self.taps) * len(self.runs) * self.used * target.bytes
         new = min(1, self.x_bytes / loaded) * t * cost.vector
-        moving = 2 * cost.moving(new, self.x_bytes, in_sequence=True)
+        # the rows are loaded once for all taps; both operands share the caches
+        rows = r * cost.vector / -(-len(self.taps) // t)
+        moving = cost.moving(2 * new + rows, self.x_bytes + self.dy_bytes, in_sequence=True)
         step = cost.iteration(r * t, r + t + 1, moving)
         tile = self.steps * step + len(self.segments) * _SEGMENT
         tile += cost.added_up(r * t) + cost.ends(r * t)
@@ -88,7 +91,7 @@ class Sums:
         # fmt: off
         return cls(
             dy, x, rows, tap_axes, taps, positions, segments, runs, used, steps,
-            problem.bytes_of(x.name),
+            problem.bytes_of(x.name), problem.bytes_of(dy.name),
         )
         # fmt: on
 

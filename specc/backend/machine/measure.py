@@ -13,6 +13,7 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable
+from statistics import median
 
 from specc.backend.machine.processor import Machine, this_machine
 from specc.backend.machine.profile import WIDTHS, Profile, Steps, instructions, rounded
@@ -25,12 +26,14 @@ _clock = (
     time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6 else time.perf_counter
 )
 _TRIES = 7
+_MORE_TRIES = 40  # of reading a cache, which takes 0.1 ms, and suffers from what other cores read
 _SECONDS = 2e-4  # intended duration of a try of a loop: short, because other programs disturb some
 _LONGEST = 0.15  # most seconds for all tries of a loop of two threads
 _ITERATIONS = 200  # of a loop of two threads
 _SPINS = 4_000_000  # spins until a thread gives up waiting for another: a few milliseconds
 _CHAIN = 64  # dependent additions per iteration of the loop that measures the clock's rate
 _UNROLLED = 16  # loads or stores per iteration
+_APART = 1024  # bytes between lines that are read one by one: a power of two, as in most values
 _MOST_MEMORY = 256 << 20  # bytes
 _USUAL_LINE = 256  # cycles to load another core's line, if there is only one processor to measure
 
@@ -70,6 +73,7 @@ def measured() -> Profile:
         latency=max(1, round(clock / loops.rate("latency", 1))),
         caches=caches,
         rates=loops.bandwidths(caches, clock),
+        strided=loops.slowness_of_strided_reads(caches[1]),
         line=int(rounded_line),
         # two lines move to the other core and back; a higher value is due to other programs
         barrier=int(min(rounded(barrier * clock or 2 * _USUAL_LINE), 4 * rounded_line)),
@@ -135,13 +139,31 @@ class _Loops:
         for size in (l1 // 2, l2 // 2, max(l3 // 4, min(2 * l2, l3)), memory):
             size = 1 << (size.bit_length() - 1)  # a power of two: the loop wraps by a mask
             iterations = max(size, 1 << 23) // line
-            tries = _TRIES if size < memory // 2 else 2
+            tries = _MORE_TRIES if size < memory // 2 else 2
             seconds = self._seconds(f"reading{self._widest}", iterations, address, tries, size - 1)
             found.append(rounded(iterations * line / seconds / clock))
         # a cache is not slower than the next one
         for n in (2, 1, 0):
             found[n] = max(found[n], found[n + 1])
         return found[0], found[1], found[2], found[3]
+
+    def slowness_of_strided_reads(self, l2: int) -> float:
+        """Return how many times as long it takes to read lines of the L2 cache that are apart.
+
+        Both loops take turns, and the median counts, because other programs disturb both.
+        """
+        size = 1 << ((l2 // 4).bit_length() - 1)
+        store = ctypes.create_string_buffer(size + _UNROLLED * _APART + 64)
+        address = -(-ctypes.addressof(store) // 64) * 64
+        ctypes.memset(address, 1, size + _UNROLLED * _APART)
+        read = (1 << 20) // _UNROLLED  # bytes by each load of the loops
+
+        def ratio() -> float:
+            apart = self._seconds("strided", read // 64, address, 1, size - 1)
+            loop, line = f"reading{self._widest}", self._widest // 8
+            return apart / self._seconds(loop, read // line, address, 1, size - 1)
+
+        return max(1.0, round(2 * median(ratio() for _ in range(_MORE_TRIES))) / 2)
 
     def seconds_of_two_threads(self, name: str) -> float:
         """Return the shortest time of an iteration of two threads that wait for each other.
@@ -210,6 +232,12 @@ def _text(machine: Machine, widths: list[int]) -> str:
             _loop(f"stores{bits}", [], [], stores, base),
             _loop(f"reading{bits}", [], [], [step, now, *reads], base),
         ]
+    lines = []
+    for n in range(_UNROLLED):
+        lines += [f"  %p{n} = getelementptr i8, ptr %now, i64 {n * _APART}"]
+        lines += [f"  %v{n} = load volatile {vector}, ptr %p{n}, align 16"]
+    step = f"  %far = mul i64 %i, {_UNROLLED * _APART}\n  %at = and i64 %far, %mask"
+    functions.append(_loop("strided", [], [], [step, now, *lines], base))
     if machine.multiplies_bfloat16:
         functions.append(_products("bfloat16", 512, _chains(machine), _BFLOAT16))
     return "\n".join([*functions, _LINE, _BARRIER])

@@ -23,7 +23,8 @@ from specc.system.records import dataclass
 
 WIDTHS = (128, 256, 512)
 LEVELS = ("L1", "L2", "L3")
-FORMAT = 1
+FORMAT = 2
+_ASSUMED = 3  # the slowness of strided reads for files of format 1, which lack it
 _PER_CYCLE = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)  # possible numbers of instructions
 
 Steps = tuple[tuple[int, float], ...]
@@ -34,7 +35,8 @@ class Profile:
     """The speed of a machine; `by_width` are pairs of a vector's bits and instructions per cycle.
 
     `caches` are the bytes of a core's L1, L2 and L3 cache, and `rates` the bytes per cycle that it
-    reads from each of them, and from memory. `latency` is the cycles of a multiply-add, `line` the
+    reads from each of them, and from memory. `strided` is how many times as long it takes
+    to read lines that are apart. `latency` is the cycles of a multiply-add, `line` the
     cycles to load a cache line that another core has written, and `barrier` the cycles of a barrier
     of two threads.
     """
@@ -53,6 +55,7 @@ class Profile:
     rates: tuple[float, float, float, float]
     line: int
     barrier: int
+    strided: float
     bfloat16_products: float = 0.0  # of the widest vectors per cycle; 0: no such instruction
     origin: str = field(default="", compare=False)  # the file from which it was read
 
@@ -89,12 +92,17 @@ class Profile:
         """The bytes of the L2 cache."""
         return self.caches[1]
 
-    def rate(self, size: float) -> float:
-        """Return the bytes per cycle that a core reads, if it reads `size` bytes repeatedly."""
-        for cache, rate in zip(self.caches, self.rates, strict=False):
-            if size <= cache:
-                return rate
-        return self.rates[-1]
+    def rate(self, size: float, in_sequence: bool = True) -> float:
+        """Return the bytes per cycle that a core reads, if it reads `size` bytes repeatedly.
+
+        If it is not `in_sequence`, the lines are apart, which makes no difference in the L1 cache.
+        """
+        if size <= self.l1:
+            return self.rates[0]
+        found = (
+            rate for cache, rate in zip(self.caches, self.rates, strict=False) if size <= cache
+        )
+        return next(found, self.rates[-1]) / (1 if in_sequence else self.strided)
 
     def held_to(self, bits: int) -> Profile:
         """Return this machine's profile with vectors of at most `bits` bits."""
@@ -123,6 +131,7 @@ class Profile:
             "latency_of_a_product": self.latency,
             "cache_bytes": dict(zip(LEVELS, self.caches, strict=True)),
             "bytes_a_cycle": dict(zip((*LEVELS, "memory"), map(_plain, self.rates), strict=True)),
+            "slowness_of_strided_reads": _plain(self.strided),
             "cycles_of_a_line": self.line,
             "cycles_of_a_barrier": self.barrier,
             "bfloat16_products_a_cycle": _plain(self.bfloat16_products),
@@ -169,7 +178,8 @@ class Profile:
     def of(cls, record: object, origin: str = "") -> Profile:
         """Return the profile that `record` describes."""
         given = _Entries(record)
-        if (number := given.number("format")) != FORMAT:
+        number = given.number("format")
+        if number not in (1, FORMAT):
             raise _Wrong(f"has format {number:g}, and this version of specc reads {FORMAT}")
         bits = int(given.number("vector_bits"))
         if bits not in WIDTHS:
@@ -179,6 +189,7 @@ class Profile:
         if list(sizes) != sorted(sizes):
             raise _Wrong("`cache_bytes` must grow from L1 to L3")
         rates = given.inner("bytes_a_cycle")
+        strided = _ASSUMED if number == 1 else given.number("slowness_of_strided_reads", 1)
         found = cls(
             processor=given.text("processor"),
             architecture=given.text("architecture"),
@@ -194,6 +205,7 @@ class Profile:
             rates=(*(rates.number(level) for level in LEVELS), rates.number("memory")),  # type: ignore[arg-type]
             line=int(given.number("cycles_of_a_line")),
             barrier=int(given.number("cycles_of_a_barrier")),
+            strided=strided,
             bfloat16_products=given.number("bfloat16_products_a_cycle", 0),
             origin=origin,
         )
@@ -234,7 +246,7 @@ class _Entries:
         value = self._entry(name)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not least <= value < 1e15:  # type: ignore[operator]
-            above = "above 0" if least else "of 0 or more"
+            above = "above 0" if 0 < least < 1 else f"of {least:g} or more"
             raise _Wrong(f"`{self._within}{name}` must be a number {above}, not {value!r}")
         return value  # type: ignore[return-value]
 

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.gradient import LONGEST
 from specc.backend.contraction.loops.batched import batched_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
@@ -27,8 +28,6 @@ from specc.backend.contraction.tiling import (
 
 # The most rows and columns of a tile are few, because each shape is one more kernel to compile.
 _SIZES = (1, 2, 3, 4)
-# The cycles to start a tile, and those of a multiply-add in plain loops, whose sums are in memory.
-_START, _LOOPS = 30, 2
 
 
 def shapes(target: Target) -> list[tuple[int, int]]:
@@ -48,14 +47,15 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     start = np.array([left.constant, right.constant, 0])
     positions = offsets(merged(op, others, operands), 3) + start
     taps = offsets(merged(op, [i for i in problem.indices if i not in kept], operands), 3)
-    vectors = problem.lanes // target.width
+    vectors, cost = problem.lanes // target.width, Cost(target)
     # the parts differ by a row, but the same tiles must fit all of them
     fewest = _part_of(rows, columns, positions, replace(problem.part, number=0))
 
     def cycles(shape: tuple[int, int]) -> float:
         r, c = shape
         tiles = len(positions) * -(-rows.size // r) * -(-columns.size // c)
-        return vectors * tiles * (len(taps) * max(r * c, r + c) / 2 * 1.2 + r * c + _START)
+        tap = cost.iteration(r * c, r + c, iterations=len(taps))
+        return vectors * tiles * (len(taps) * tap + cost.ends(r * c))
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
         own_rows, own_columns, own = _part_of(rows, columns, positions, problem.part)
@@ -73,7 +73,9 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         }
         return ContractionPlan(batched_kernel(target, shape), parameters, tables)
 
-    in_loops = vectors * len(positions) * rows.size * columns.size * len(taps) * _LOOPS
+    # a multiply-add of plain loops, whose sums are in memory, loads three vectors and stores one
+    products = vectors * len(positions) * rows.size * columns.size * len(taps)
+    in_loops = products * (3 / cost.loads + 1 / cost.stores)
     for shape in shapes(target):
         fits = shape[0] <= fewest[0].size and shape[1] <= fewest[1].size
         if fits and cycles(shape) <= in_loops:

@@ -60,8 +60,9 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         tiles = len(positions) * -(-rows.size // r) * -(-len(tap_at) // t)
         vectors = len(segments) * -(-length // target.width)
         size = rows.size * len(segments) * length * target.bytes / part.parts
-        # the rows are read in several sequences at a time
-        moving = 2 * cost.moving(r * cost.vector, size, in_sequence=True)
+        # lines of several rows in turn are apart
+        moving = cost.moving(cost.vector, size, in_sequence=True)
+        moving += cost.moving((r - 1) * cost.vector, size)
         tile = vectors * cost.iteration(r * t, r + t, moving, iterations=vectors)
         tile += len(segments) * START + 4 * cost.added_up(r * t) + r * t / cost.stores
         return tiles * tile / part.parts
