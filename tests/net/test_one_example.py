@@ -43,6 +43,22 @@ NETWORKS = {
         input x: class(11)
         output x -> embed(24) -> dense(40) -> relu -> dense(2)
         """,
+    "attention": """
+        input x: float[steps, 24]
+        output x -> transformer(heads=3, causal=true) -> transformer(heads=2, norm=after)
+          -> dense(5)
+        """,
+    "products of two values": """
+        input a: float[20, 33]
+        input b: float[33, 25]
+        input c: float[4, 9, 9]
+        let y[i, j] = sum(k: a[i, k] * b[k, j])
+        let z[j, i] = sum(k: b[k, j] * a[i, k]) / 7
+        let w[p, q] = sum(k in 0:25: z[k, p] * y[p, q] * a[p, k])
+        let u[f, i, j] = sum(g, k: c[g, i, k] * c[f, k, j])
+        let v = sum(i, j: z[j, i] * y[i, j])
+        output concat(flatten(y), flatten(z), flatten(w) / 50, flatten(u) + v / 100) -> dense(6)
+        """,
     "two inputs": """
         input a: float[5]
         input b: float[5]

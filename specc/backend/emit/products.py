@@ -52,18 +52,23 @@ def product_calls(
     step = shard.lane_step(node)
     strides = shard.plan.strides.get(node) or c_strides(node.type.bound_shape)
     result = Operand(tuple(stride * step for stride in strides), node.type.batched)
-    ahead = loop is not None and all(
-        each.type.batched
-        or (not address.stride and isinstance(shard.plan.views[each].root.op, Input))
-        for each, address in zip(node.inputs, addresses, strict=True)
-    )
-    once = _is_kept(node, shard)
     left, right = operands
     lanes, used = shard.plan.lanes, shard.plan.examples
-    if not any(each.batched for each in (left, right, result)):
+    of_two = left.batched == right.batched and (lanes == 1 or not left.batched)
+    if of_two:
         # a product of values that the whole batch shares is computed as for a single example
         lanes, used = 1, 0
         result = replace(result, batched=True)
+    ahead = (
+        loop is not None
+        and not (of_two and left.batched)
+        and all(
+            each.type.batched
+            or (not address.stride and isinstance(shard.plan.views[each].root.op, Input))
+            for each, address in zip(node.inputs, addresses, strict=True)
+        )
+    )
+    once = _is_kept(node, shard)
     problem = Problem(
         node.op_as(Contract),
         left,
@@ -77,7 +82,7 @@ def product_calls(
         wanted=shard.common.parts_read.get(node),
         kept=once,
     )
-    plan = plan_contraction(problem) if left.batched or right.batched else _of_weights(problem)
+    plan = _of_two(problem) if of_two else plan_contraction(problem)
     if plan is None:
         return []
     ahead = (ahead or once) and plan.packing is not None
@@ -85,14 +90,17 @@ def product_calls(
     return plan_calls(plan, node, addresses, out, phase, lasting, once=once)
 
 
-def _of_weights(problem: Problem) -> ContractionPlan | None:
-    """Return the plan of a product of two weights, one of which takes the place of a batched value.
+def _of_two(problem: Problem) -> ContractionPlan | None:
+    """Return the plan of a product of two weights, or of two values of one example.
 
-    The faster choice for the first part is used for all parts, because they must be divided in the
-    same way.
+    One of them takes the place of a batched value, and the other one that of weights. The faster
+    choice for the first part is used for all parts, because they must be divided in the same way.
     """
-    left, right = (replace(each, batched=True) for each in (problem.left, problem.right))
-    both = [replace(problem, left=left), replace(problem, right=right)]
+    left, right = problem.left, problem.right
+    both = [
+        replace(problem, left=replace(left, batched=first), right=replace(right, batched=not first))
+        for first in (True, False)
+    ]
     first = [replace(each, part=replace(each.part, number=0)) for each in both]
     best = [min((each.cycles for _, each in candidates(each)), default=math.inf) for each in first]
     return plan_contraction(both[best[1] < best[0]])
