@@ -189,7 +189,7 @@ def _bind_batch(made: Made, job: Job) -> Made:
 def _divide(made: Made, job: Job) -> Made:
     batch = _batch(made)
     found = divided(made.graph, batch.examples, batch.vector, batch.shards)
-    if batch.vector > 1:
+    if found.vector > 1:
         graph = divide(made.graph, found.shards, found.lanes, found.is_tensor_parallel)
         return replace(made, graph=graph, division=found)
     return replace(made, division=found)

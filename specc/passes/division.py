@@ -9,9 +9,12 @@ added in the order of the shards, so a model gives the same bits on any number o
 
 from __future__ import annotations
 
+from specc.ir import sizes
 from specc.ir.graph import Graph, Node
 from specc.ir.names import LEARNING, OutputKind, kind_of
 from specc.ir.sizes import bound
+from specc.ops.carry import Carry
+from specc.ops.contract import Contract
 from specc.ops.leaf import Input, Role
 from specc.ops.reduce import AllReduce
 from specc.passes import tensor_parallel
@@ -27,6 +30,12 @@ WORTH_ONE_VECTOR = 5e7
 UPDATE = 10  # FLOPs charged for the memory traffic of updating one weight
 TENSOR_PARALLEL_SHARDS = (4, 2)  # 4 shards need twice as many products per shard
 TENSOR_PARALLEL_FLOPS = 4e5  # the fewest FLOPs of one example that are split across shards
+# Few examples of a training step fill a small part of the lanes. Each is computed by a shard of its
+# own, without lanes, if that takes fewer products: one of them costs as much as `ALONE` in lanes,
+# or `IN_LOOPS` in a model with cells, whose weights are read at each step. An element of the
+# gradients that shards add up costs as much as `ADDED` products.
+ALONE, IN_LOOPS, ADDED = 3, 6, 80
+LEAST_ALONE = 1e6  # the fewest products of an example
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Division:
     """`shards` shards of `examples` examples each, on `lanes` lanes.
 
     With tensor parallelism all shards share the work on the same examples. A vector register has
-    `vector` lanes; 1 if one example is predicted.
+    `vector` lanes; 1 if each shard has a single example.
     """
 
     shards: int
@@ -51,6 +60,8 @@ def divided(graph: Graph, batch: int, vector: int, shards: int | None = None) ->
         is_shared = batch == 1 and count > 1 and not any(map(_keeps_alone, graph.nodes))
         found, examples, lanes = shares(batch, count, vector)
         return Division(count if is_shared else found, examples, lanes, vector, is_shared)
+    if shards is None and batch < vector and trains_alone(graph, batch, vector):
+        return Division(batch, 1, 1, 1, is_tensor_parallel=False)
     # many examples that are predicted, or evaluated, are better divided
     kinds = {kind_of(name) for name in graph.outputs}
     may_be_tensor_parallel = any(kind in kinds for kind in LEARNING) or (
@@ -65,6 +76,29 @@ def divided(graph: Graph, batch: int, vector: int, shards: int | None = None) ->
             return Division(count, batch, lanes, vector, is_tensor_parallel=True)
     count = shard_count(graph, batch, vector) if shards is None else shards
     return Division(*shares(batch, count, vector), vector, is_tensor_parallel=False)
+
+
+def trains_alone(graph: Graph, batch: int, vector: int) -> bool:
+    """Return whether each of a few examples of a training step is a shard of its own.
+
+    So it is if the weights are read at many places, as in attention and convolutions: each shard
+    packs all of them, and has gradients of its own.
+    """
+    if not any(kind_of(name) in LEARNING for name in graph.outputs):
+        return False
+    products = added = 0
+    for node in graph.nodes:
+        op = node.op
+        if isinstance(op, Contract) and any(each.type.batched for each in node.inputs):
+            if op.rounded:
+                return False
+            products += bound(sizes.product(op.extents))
+        elif isinstance(op, AllReduce):
+            added += bound(node.type.elements)
+    factor = IN_LOOPS if any(isinstance(node.op, Carry) for node in graph.nodes) else ALONE
+    lanes = -(-batch // vector) * vector
+    alone = batch * (factor * products + ADDED * added)
+    return products >= LEAST_ALONE and alone < lanes * products
 
 
 def shard_count(graph: Graph, batch: int, vector: int) -> int:

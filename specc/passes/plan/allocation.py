@@ -107,7 +107,8 @@ class _Allocator:
         """Take memory for a value; return None if readers can use the array that it goes to."""
         if node.op.overwrites_first and self.allocations.get(node.inputs[0]) in wanted:
             return None
-        if isinstance(node.op, Frame) and self.layout.lanes == 1:
+        is_one = self.sharing.same_examples or self.sharing.shards == 1 or not node.type.batched
+        if isinstance(node.op, Frame) and self.layout.lanes == 1 and is_one:
             return self.layout.take_shared(node)  # nothing ever writes to its border
         if node.type.batched or is_partial(node):
             return self._over_another(node, now) or self._in_arena(node, now)
