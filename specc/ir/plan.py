@@ -195,6 +195,9 @@ class Plan:
     emits: tuple[tuple[str, Node], ...]  # outputs that vary over the batch
     strides: Mapping[Node, tuple[int, ...]]  # those of values stored within another, not in C order
     sharing: Sharing  # how the shards share the work
+    # the first bytes of an arena, which are of no use after a phase: shards that run one after the
+    # other in each phase may have them in common
+    passing_bytes: int = 0
     keeps_weights: bool = False  # whether the program changes no parameter
     # the values that travel if processes share the work; None if they cannot
     meetings: tuple[Meeting, ...] | None = None

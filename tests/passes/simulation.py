@@ -149,6 +149,7 @@ class _Simulation:
                 self.step(replace(step, phase=-1), 0)
         last = max((step.phase for step in plan.steps), default=0)
         for phase in range(last + 1):
+            self.forget_passing(phase)
             for shard in range(plan.shards):
                 for step in plan.steps:
                     if step.phase == phase and not step.once:
@@ -156,6 +157,12 @@ class _Simulation:
         for shard in range(plan.arenas):
             for _, node in plan.emits:
                 self.load_view(node, None, shard, shard, last + plan.sharing.same_examples)
+
+    def forget_passing(self, phase: int) -> None:
+        """Another shard of the same thread has written to a shard's passing memory by a phase."""
+        for (space, _), memory in self.memory.items():
+            if space == "arena" and phase:
+                memory.value[: self.plan.passing_bytes] = -1
 
     def inputs(self, shard: int) -> None:
         plan, is_shared = self.plan, self.plan.sharing.same_examples

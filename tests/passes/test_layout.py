@@ -17,7 +17,9 @@ MODELS = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "models"
 @settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 30), st.integers(1, 15)), max_size=25))
 def test_no_two_spans_share_memory_while_both_are_held(drawn):
-    spans = [HeldMemory(64 * size, start, start + length) for size, start, length in drawn]
+    spans = [
+        HeldMemory(64 * size, 0, False, start, start + length) for size, start, length in drawn
+    ]
     offsets = packed(spans)
     for i, (a, x) in enumerate(zip(spans, offsets, strict=True)):
         assert x >= 0
@@ -35,6 +37,23 @@ def test_what_was_given_out_in_the_order_of_time_is_packed():
     again = Packed(layout)
     assert again.arena == 256
     assert [again.take(size) for size in (64, 128, 128)] == [128, 0, 128]
+
+
+def test_passing_memory_comes_before_all_other_memory():
+    layout = Layout(bytes_of_float=4, lanes=16)
+    taken = [layout.take(size, passing) for size, passing in SIZES]
+    for size, passing in SIZES[2:3]:
+        layout.give(taken[2], size, passing)
+    layout.take(192, True)
+    assert layout.passing == 64 + 256 and layout.arena == layout.passing + 128 + 64
+    last = Packed(layout)
+    offsets = [last.take(size, passing) for size, passing in (*SIZES, (192, True))]
+    assert (last.passing, last.arena) == (layout.passing, layout.arena)
+    ends = [at + size for at, (size, _) in zip(offsets, SIZES, strict=False)]
+    assert max(ends[0], ends[2], offsets[4] + 192) <= last.passing <= min(offsets[1], offsets[3])
+
+
+SIZES = [(64, True), (128, False), (256, True), (64, False)]
 
 
 def test_the_arena_is_hardly_larger_than_what_is_held_at_once():

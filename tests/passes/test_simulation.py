@@ -196,3 +196,9 @@ def test_values_that_lie_over_each_other_clash():
 def test_memory_that_is_too_small_is_a_clash():
     with pytest.raises(Clash, match="behind the end"):
         broken(lambda plan: replace(plan, arena_bytes=plan.arena_bytes - 64))
+
+
+def test_a_value_of_another_phase_in_passing_memory_is_a_clash():
+    broken(lambda plan: plan)
+    with pytest.raises(Clash):
+        broken(lambda plan: replace(plan, passing_bytes=plan.arena_bytes))

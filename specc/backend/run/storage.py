@@ -63,6 +63,12 @@ class Storage:
             if isinstance(node.op, Input) and node.op.role == Role.SLOT
         }
         self.threads = min(threads, plan.shards)
+        # the shard in whose arena each shard has its passing memory: the first of its thread, as
+        # one of them is done with a phase before the next one begins it
+        of_shards = executor.threads_of(plan.shards, self.threads)
+        self.turns = [of_shards.index(thread) for thread in of_shards]
+        if allocate is not None:  # several processes divide a phase further
+            self.turns = list(range(plan.shards))
         # all programs share one thread pool; a single-threaded program runs on the calling thread
         self.alone = executor.Executor(1)
         self.executor = self.alone if self.threads == 1 else executor.executor(self.threads)
@@ -183,6 +189,8 @@ class Linked:
         storage, space = self._storage, address.space
         of = shard if address.shard is None else address.shard
         if space == "arena":
+            if address.offset < storage.plan.passing_bytes:
+                of = storage.turns[shard]
             return storage.arena.ctypes.data + of * storage.plan.arena_bytes + address.offset
         if space in storage.slots:
             return storage.slots[space][of].ctypes.data + address.offset

@@ -69,7 +69,9 @@ class _Allocator:
     end_of_phase: Mapping[int, int]
     last: Mapping[Node, int]
     allocations: dict[Node, Allocation] = field(default_factory=dict)
-    _leaving: dict[int, list[tuple[int, int]]] = field(default_factory=dict)  # offsets and bytes
+    _passing: set[Node] = field(default_factory=set)  # the values in passing memory
+    # by the group after which it is free: offset, bytes, and whether it is passing
+    _leaving: dict[int, list[tuple[int, int, bool]]] = field(default_factory=dict)
 
     def allocate_leaf(self, node: Node, leaf: Input) -> None:
         """Choose the memory of an input: an array of its own, the arena or shared memory."""
@@ -119,13 +121,26 @@ class _Allocator:
             return self.layout.take_shared(node)
         return None
 
+    def _is_passing(self, node: Node, now: int) -> bool:
+        """Return whether only its own shard uses a value, and only in the phase that computes it.
+
+        `now` is the number of the group that computes it, -1 for a leaf.
+        """
+        if not self.sharing.takes_turns or not node.type.batched or is_partial(node):
+            return False
+        last = self.last.get(node, max(now, 0))
+        phase = self.order[now].phase if now >= 0 else 0
+        return last < len(self.order) and self.order[last].phase == phase
+
     def _in_arena(self, node: Node, now: int) -> Allocation:
-        size = self.layout.bytes(node)
-        offset = self.layout.take(size)
+        size, passing = self.layout.bytes(node), self._is_passing(node, now)
+        if passing:
+            self._passing.add(node)
+        offset = self.layout.take(size, passing)
         is_kept = not self.sharing.reuses_within_phase and now >= 0
         unread = self.end_of_phase[self.order[now].phase] if is_kept else now
         if self.sharing.reuses(size):
-            self._free(max(self.last.get(node, unread), now), offset, size)
+            self._free(max(self.last.get(node, unread), now), offset, size, passing)
         return Allocation("arena", offset)
 
     def _over_another(self, node: Node, now: int) -> Allocation | None:
@@ -139,21 +154,25 @@ class _Allocator:
             allocation = self.allocations.get(each)
             if allocation is None or allocation != Allocation("arena", allocation.offset):
                 continue
-            span = (allocation.offset, self.layout.bytes(each))
-            if span in self._leaving.get(now, ()):
+            is_passing = each in self._passing
+            span = (allocation.offset, self.layout.bytes(each), is_passing)
+            fits = not is_passing or self._is_passing(node, now)
+            if fits and span in self._leaving.get(now, ()):
+                if is_passing:
+                    self._passing.add(node)
                 self._leaving[now].remove(span)
                 self._free(max(self.last.get(node, now), now), *span)
                 return allocation
         return None
 
-    def _free(self, group: int, offset: int, size: int) -> None:
+    def _free(self, group: int, offset: int, size: int, passing: bool = False) -> None:
         """Give memory back after a group."""
-        self._leaving.setdefault(group, []).append((offset, size))
+        self._leaving.setdefault(group, []).append((offset, size, passing))
 
     def free_after(self, group: int) -> None:
         """Give back the memory of values that nothing reads after a group."""
-        for offset, size in self._leaving.pop(group, ()):
-            self.layout.give(offset, size)
+        for each in self._leaving.pop(group, ()):
+            self.layout.give(*each)
 
     # Loops.
 
@@ -167,8 +186,11 @@ class _Allocator:
         self._allocate_carried(s, loop, now)
         for node in s.group.stored:
             if node not in self.allocations:
-                size, until = self.layout.bytes(node), self.last.get(node, now)
-                self.allocations[node] = Allocation("arena", self._take_for_loop(size, until, now))
+                until, passing = self.last.get(node, now), self._is_passing(node, now)
+                offset = self._take_for_loop(self.layout.bytes(node), until, now, passing)
+                self.allocations[node] = Allocation("arena", offset)
+                if passing:
+                    self._passing.add(node)
         self._allocate_reads(loop)
         # joined values come first, because their parts are stored within them
         own = sorted(loop.groups, key=lambda group: group.kind != GroupKind.CONCAT)
@@ -178,7 +200,8 @@ class _Allocator:
                 stride = self.layout.exact(whole) // loop.steps
                 self.allocations[node] = _of_first_iteration(self.allocations[whole], stride, loop)
             elif node not in self.allocations:
-                offset = self._take_for_loop(self.layout.bytes(node), now, now)
+                turns = self.sharing.takes_turns
+                offset = self._take_for_loop(self.layout.bytes(node), now, now, turns)
                 self.allocations[node] = Allocation("arena", offset)
             if isinstance(node.op, Concat) and node.op.axis == 0:
                 self._allocate_parts(node, loop)
@@ -189,10 +212,10 @@ class _Allocator:
             # the rows of a product at a single position
             s.steps.append(Step(group, phase, mode, stores, by_channels=mode == Mode.SPLIT))
 
-    def _take_for_loop(self, size: int, until: int, now: int) -> int:
-        offset = self.layout.take(size)
+    def _take_for_loop(self, size: int, until: int, now: int, passing: bool) -> int:
+        offset = self.layout.take(size, passing)
         if self.sharing.reuses_within_phase:
-            self._free(max(until, now), offset, size)
+            self._free(max(until, now), offset, size, passing)
         return offset
 
     def _allocate_carried(self, s: Scheduled, loop: Repeated, now: int) -> None:
@@ -203,6 +226,7 @@ class _Allocator:
                 self.layout.rounded(whole + step),
                 max(self.last.get(carry, now), self.last.get(then, now)),
                 now,
+                self._is_passing(carry, now) and self._is_passing(then, now),
             )
             earlier, later = offset, offset + step
             if loop.backward:

@@ -45,11 +45,9 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
         return layout.bytes(root) if root.type.batched or is_partial(root) else 0
 
     order = ordered(scheduled, in_arena)
+    allocations_of(order, graph, views, targets, layout, sharing, inside)
+    layout = Packed(layout)
     allocations = allocations_of(order, graph, views, targets, layout, sharing, inside)
-    packed = Packed(layout)
-    if packed.arena < layout.arena:
-        layout = packed
-        allocations = allocations_of(order, graph, views, targets, layout, sharing, inside)
     emits = tuple(
         (name, node)
         for name, node in graph.outputs.items()
@@ -77,6 +75,7 @@ def plan(graph: Graph, groups: tuple[Group, ...], division: Division, bytes_of_f
         lanes=division.lanes,
         examples=division.examples,
         arena_bytes=layout.arena,
+        passing_bytes=layout.passing,
         shared_bytes=layout.shared,
         records=records,
         emits=emits,

@@ -86,6 +86,11 @@ class PlannedSharing(Sharing):
 
     @property
     @abstractmethod
+    def takes_turns(self) -> bool:
+        """Whether shards of one thread, which run one after the other, may use the same memory."""
+
+    @property
+    @abstractmethod
     def reuses_within_phase(self) -> bool:
         """Whether the memory of a value is free once this shard's groups have read it."""
 
@@ -140,6 +145,10 @@ class ByExamples(PlannedSharing):
 
     def reads_until_phase_ends(self, reader: Scheduled, value: Node) -> bool:
         return reader.mode == Mode.ROWS if value.type.batched else is_partial(value)
+
+    @property
+    def takes_turns(self) -> bool:
+        return self.shards > 1
 
     @property
     def reuses_within_phase(self) -> bool:
@@ -216,6 +225,10 @@ class ByRows(PlannedSharing):
 
     def reads_until_phase_ends(self, reader: Scheduled, value: Node) -> bool:
         return True
+
+    @property
+    def takes_turns(self) -> bool:
+        return False
 
     @property
     def reuses_within_phase(self) -> bool:
