@@ -97,6 +97,9 @@ class Memory:
     def told(self, value: Any) -> list[Any]:
         return self.talk.told(self.number, value)
 
+    def part(self, array: np.ndarray) -> None:
+        raise AssertionError("threads cannot part")
+
 
 def on_ranks(machines: Sequence[int], function: Callable[[Ranks], Any]) -> list[Any]:
     """What each of some ranks returns, which run at the same time: so many on each machine."""

@@ -101,7 +101,10 @@ class Programs:
             ranks.wait()
 
     def leave(self) -> None:
-        """Share nothing any more."""
+        """Share nothing any more; all that share call this."""
+        if self.ranks is not None:
+            self.ranks.part(self.weights.common)
+            self.weights.leave()
         self.ranks = None
         for key in [key for key in self.compiled_ones if key[0] in SHARED]:
             del self.compiled_ones[key]

@@ -61,6 +61,11 @@ class Training:
         """The steps of several batches."""
         return Accumulation(self.programs, self.accumulate, self._over)
 
+    def leave(self) -> None:
+        """Share nothing with other processes any more; all that share call this."""
+        self.programs.leave()
+        self.buckets.clear()
+
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The programs that run over the examples of a step."""

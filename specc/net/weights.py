@@ -40,7 +40,8 @@ class Weights:
     ) -> None:
         self.program, self.dtype, self.seed = program, dtype, seed
         self.lock = ReadWriteLock()
-        self._allocate: Callable[[int], np.ndarray] = aligned  # what all that train together see
+        self._allocate: Callable[[int], np.ndarray] = aligned  # memory of all that train together
+        self.common: list[np.ndarray] = []  # what is in such memory
         self.arrays: dict[str, np.ndarray] = {}
         states = [
             *program.states,
@@ -89,6 +90,7 @@ class Weights:
         self._allocate = allocate
         sizes = {name: -(-array.nbytes // 64) * 64 for name, array in self.arrays.items()}
         memory, at = allocate(sum(sizes.values())), 0
+        self.common.append(memory)
         for name, old in self.arrays.items():
             new = memory[at : at + old.nbytes].view(old.dtype).reshape(old.shape)
             if is_writer:
@@ -99,12 +101,19 @@ class Weights:
                 (self.params if role == OutputKind.PARAM else self.states).replace(path, new)
         self.params.settle()
 
+    def leave(self) -> None:
+        """Move to no common memory any more; what is in it is this process's alone by now."""
+        self._allocate, self.common = aligned, []
+
     def _array(
         self, shape: tuple[int, ...], allocate: Callable[[int], np.ndarray] = aligned
     ) -> np.ndarray:
         item = np.dtype(self.dtype).itemsize
         size = int(np.prod(shape, dtype=np.int64))
-        return allocate(item * size)[: item * size].view(self.dtype).reshape(shape)
+        memory = allocate(item * size)
+        if allocate is not aligned:
+            self.common.append(memory)
+        return memory[: item * size].view(self.dtype).reshape(shape)
 
     def _slot_shape(self, label: str) -> tuple[int, ...]:
         (then,) = (node for name, node in self.program.carries if name == label)

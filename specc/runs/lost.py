@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 GOODBYE = b"."
 SECONDS = 5.0  # for which a rank tries to reach the first one
+TOLD = 0.2  # seconds in which a launcher passes a message on before this process ends
 TOKEN = 32  # bytes of the word by which the first rank knows the others
 
 
@@ -121,6 +122,7 @@ class Lookout:
         self._left.set()
         if self._ranks.rank == (1 if process.rank == 0 else 0):
             self._report(self._error(process))
+            time.sleep(TOLD)
         else:
             time.sleep(1.0)  # the one that tells of it has the time to do so
         os._exit(1)

@@ -112,7 +112,7 @@ class RunTraining:
             if outcome in ("finished", "early"):
                 data.complete()
             if ranks is not None:
-                self.net.programs.leave()
+                self.net.training.leave()
         except (KeyboardInterrupt, BrokenPipeError):
             outcome = "interrupted"  # the last complete epoch is saved
             raise

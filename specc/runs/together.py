@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
 from specc.diagnostics import SpecError
 from specc.runs.reading import FirstFailed
-from specc.runtime.errors import RunError, diagnostic, start_of
+from specc.runtime.errors import RunError, diagnostic, run_error, start_of
 
 if TYPE_CHECKING:
     from specc.backend.machine.profile import Profile
@@ -145,6 +145,9 @@ def together(ranks: Ranks, tell: Callable[[BaseException], int]) -> Iterator[Loo
             tell(error)
             errors.flush()
 
+    # load what a message needs now: a launcher may end this process soon after another was killed
+    with open(os.devnull, "w") as to, redirect_stderr(to):
+        tell(run_error("a rank has ended", "mpiexec"))
     lookout = Lookout(ranks, tell_of)
     try:
         if ranks.is_first:
@@ -261,7 +264,7 @@ def follow(
     keeper = InMemory(net)
     keeper.save(progress)
     outcome = train(net, training.data, recipe, keeper, _Silent(), progress, should_stop, ranks)
-    net.programs.leave()
+    net.training.leave()
     return outcome
 
 

@@ -5,10 +5,12 @@
     neighbours.wait()
 
 The memory has no name in any file system, so it goes when the last of them ends, in whatever way.
+A process that has finished takes what it still needs for itself (`part`), at the same addresses.
 """
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 from typing import Any, Protocol
@@ -22,6 +24,7 @@ from specc.source import Source, Span
 SETTING = "SPECC_SHARED_MEMORY"
 """The environment variable that keeps processes from sharing memory if it is 0."""
 HUGE = 1 << 21  # bytes from which memory is better in large pages
+FIXED = 0x10  # MAP_FIXED of mmap on Linux: take the place of what is mapped there
 WORD = 16  # bytes by which processes find out that they see the same memory
 
 
@@ -51,6 +54,13 @@ class Neighbours:
         self._words = [*getattr(self, "_words", ()), self._memory.array(executor.MEETING)]
         return int(self._words[-1].ctypes.data)
 
+    def part(self, array: np.ndarray) -> None:
+        """Let this process have an `array` for itself, at the same address, with what it holds.
+
+        Call it when no process writes to the array any more.
+        """
+        self._memory.part(array)
+
     def told(self, value: Any) -> list[Any]:
         """Return the values that the processes give, by their numbers. All must give one.
 
@@ -72,6 +82,10 @@ class CommonMemory(Protocol):
 
     def array(self, size: int) -> np.ndarray:
         """See `Neighbours.array`."""
+        ...
+
+    def part(self, array: np.ndarray) -> None:
+        """See `Neighbours.part`."""
         ...
 
     def told(self, value: Any) -> list[Any]:
@@ -116,6 +130,18 @@ class _WithoutName:
         if size >= HUGE:
             memory.madvise(mmap.MADV_HUGEPAGE)
         return np.frombuffer(memory, np.uint8)
+
+    def part(self, array: np.ndarray) -> None:
+        content = array.copy()
+        library = ctypes.CDLL(None, use_errno=True)
+        library.mmap.restype = ctypes.c_void_p
+        library.mmap.argtypes = (*(ctypes.c_void_p, ctypes.c_size_t), *[ctypes.c_int] * 3,
+                                 ctypes.c_long)  # fmt: skip
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | FIXED
+        place, access = array.ctypes.data, mmap.PROT_READ | mmap.PROT_WRITE
+        if library.mmap(place, array.nbytes, access, flags, -1, 0) != place:
+            raise _no_memory(array.nbytes, os.strerror(ctypes.get_errno()))
+        array[...] = content
 
 
 def shared_memory(comm: Any) -> Neighbours | None:

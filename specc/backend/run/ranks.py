@@ -20,6 +20,7 @@ then every machine computes all of it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,6 +113,16 @@ class Ranks:
 
             return aligned(size)
         return self.neighbours.array(size)
+
+    def part(self, memory: Iterable[np.ndarray]) -> None:
+        """Let each process of the machine have what `allocate` has returned for itself.
+
+        All must call it; what the memory holds stays.
+        """
+        if self.neighbours is not None:
+            self.wait()
+            for each in memory:
+                self.neighbours.part(each)
 
     def wait(self) -> None:
         """Wait for the other processes of this machine."""
