@@ -69,7 +69,9 @@ def cost(subject: Subject) -> Figure:
         lambda value: f"{value:,.4g} {unit}",
     )
     plan = times.plan
-    arenas = (plan.arena_bytes * plan.arenas + plan.shared_bytes) / scale
+    turns = min(times.threads, plan.arenas)  # the shards of a thread have passing memory in common
+    own = (plan.arena_bytes - plan.passing_bytes) * plan.arenas
+    arenas = (own + plan.passing_bytes * turns + plan.shared_bytes) / scale
     values = float(found.bytes[:, -1].sum()) / scale
     threads = "one thread" if times.threads == 1 else f"{times.threads} threads"
     shared = ""

@@ -1,4 +1,4 @@
-"""A lower bound of the memory that a training takes, from shapes.
+"""The memory that a training takes if all parts of a batch are computed at once, from shapes.
 
     footprint(program)      # Footprint(examples=8_413_184, ..., parameters=1_048_576, ...)
 
@@ -39,7 +39,7 @@ class Footprint:
 
 
 def footprint(program: Program) -> Footprint:
-    """Return a lower bound of the memory that a training step of the program takes."""
+    """Return a lower bound of the memory of a training step, if each shard has a thread."""
     kept: set[Node] = set()
     at_once = 0  # most elements of a product's operands and result together
     nodes = program.loss_nodes

@@ -194,7 +194,7 @@ def _goes_through_weights(start: Node, following: Node) -> bool:
 
 
 def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
-    """Report a training that takes more memory than there is."""
+    """Report a training that may take more memory than there is."""
     there = machine_memory() if program.updates else None
     if there is None:
         return
@@ -223,7 +223,7 @@ def large_footprint(train: ast.Train, program: Program, report: Report) -> None:
             help_ = f"`recompute = true` takes less, for some more time; {help_}"
     report.warning(
         "large-footprint",
-        f"a training step takes at least {show_bytes(needed.bytes)}, but this machine has"
+        f"a training step may take {show_bytes(needed.bytes)}, but this machine has"
         f" {show_bytes(there)}",
         span or head,
         labels=labels,

@@ -310,7 +310,7 @@ def test_a_training_that_takes_more_memory_than_there_is_is_told(monkeypatch):
     assert warned(text.format(adam, 32)) == [("large-footprint", 10)]
     monkeypatch.setattr(habits, "machine_memory", lambda: needed - 1)
     _, (found,) = driver.check(Source("a.dl", text.format(sgd, 32)))
-    assert found.message == "a training step takes at least 233 kB, but this machine has 233 kB"
+    assert found.message == "a training step may take 233 kB, but this machine has 233 kB"
     assert (
         found.help == "`batch = 7` takes half of what is there,"
         " and `batch = 7 * 5` does so with the same steps"
@@ -323,7 +323,7 @@ def test_the_footprint_is_no_more_than_what_the_planner_gives_out():
     program = driver.load(ROOT / "models" / "lenet.dl")
     net = driver.compile(program, threads=1)
     plan = net.plan("train")
-    arena = plan.arena_bytes * plan.shards
+    arena = plan.arena_bytes * plan.shards  # if each shard has a thread
     assert 0.3 * arena < footprint(program).examples < arena
     assert machine_memory() is None or machine_memory() > 2**26
 
