@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import specc
-from benchmarks import report
+from benchmarks import choices, report
 from benchmarks.cases import CASES, CELLS, LOOPED
 from benchmarks.drive import Figures, Stretch
 from benchmarks.sweep import Measured, marked
 from specc import driver, pipeline
+from specc.backend.contraction.plan import candidates
+from specc.backend.machine.profile import Profile
 from specc.backend.reference import evaluate
 from specc.ops.contract import Contract
 
@@ -155,3 +158,26 @@ def test_a_sweep_marks_what_does_not_grow_with_its_work():
     assert flags(1, 2, 7, 14) == ["", "", "cliff", "slide"]
     assert flags(1, 2.6, 6.6, 16) == ["", "", "slide", "slide"]
     assert flags(5, 3, 4, 8) == ["cliff", "", "", ""]
+
+
+def test_tiles_and_contractions_have_names_that_no_estimate_decides():
+    profile = Profile.read(Path(__file__).parent / "backend" / "profiles" / "avx2_desktop.json")
+    found = choices.problems("lenet", threads=1)
+    assert len({*map(choices.key_of, found)}) == len(found)
+    twice = 0
+    for problem in found:
+        tiles = candidates(problem)
+        names = choices._names(tiles)
+        assert list(names.values()) == [tile for _, tile in tiles]
+        twice += any(name.endswith("'") for name in names)
+        other = replace(problem, target=replace(problem.target, profile=profile))
+        assert choices.key_of(other) == choices.key_of(problem)
+    assert twice  # a gradient has tiles for either role of its operands
+
+
+def test_a_choice_loses_what_it_takes_more_than_the_best():
+    (problem,) = choices.problems("lenet", threads=1)[:1]
+    choice = choices.Choice(problem, "packed 8x2", {"packed 8x2": 3e-6, "packed 6x4": 2e-6})
+    assert choice.lost == pytest.approx(0.5) and "best packed 6x4" in str(choice)
+    text = choices.summary([choice, choices.Choice(problem, "run 4x1", {"run 4x1": 6e-6})])
+    assert "lost 25.0 % in the mean, 50.0 % at worst, 12.5 % of their time; 1 lose" in text
