@@ -110,9 +110,10 @@ def test_a_machine_touches_no_row_of_another_one(name):
 def stored_bytes(monkeypatch) -> Counter:
     """Count the bytes that each thread of a rank reads of stored columns, by its `Stored`."""
     found: Counter = Counter()
-    read = Stored.read
+    read, kept = Stored.read, []
 
     def counted(self, pieces, room=None, first=0):
+        kept.append(self)  # so that no other one gets its identity
         pieces = list(pieces)
         found[id(self)] += sum(stop - start for start, stop in pieces) * self.row_bytes
         return read(self, pieces, room, first)
