@@ -17,6 +17,7 @@ from specc.ops.carry import Carry
 from specc.ops.contract import Contract
 from specc.ops.leaf import Input, Role
 from specc.ops.reduce import AllReduce
+from specc.ops.shape import Frame
 from specc.passes import tensor_parallel
 from specc.passes.divide import completes
 from specc.system.records import dataclass
@@ -93,6 +94,8 @@ def trains_alone(graph: Graph, batch: int, vector: int) -> bool:
             if op.rounded:
                 return False
             products += bound(sizes.product(op.extents))
+        elif isinstance(op, Frame) and batch > 1:
+            return False  # paddings of several shards without lanes do not compile in every shape
         elif isinstance(op, AllReduce):
             added += bound(node.type.elements)
     factor = IN_LOOPS if any(isinstance(node.op, Carry) for node in graph.nodes) else ALONE

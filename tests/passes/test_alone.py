@@ -67,7 +67,10 @@ def compiled(name, count, threads=1, dtype="float64", optimizer="momentum(lr = 0
 def test_gradients_are_those_of_the_interpreter(name, count, always):
     net = compiled(name, count)
     plan = net.plan(Kind.TRAIN)
-    assert (plan.lanes, plan.shards) == (1, count)
+    if count == 1 or "pad=" not in NETS[name]:
+        assert (plan.lanes, plan.shards) == (1, count)
+    else:
+        assert plan.lanes > 1
     data = random_examples(net.ports, count, 3)
     if "dropout" not in NETS[name] and "peers" not in NETS[name]:
         loss, gradients = net.loss_and_gradients(**data)
