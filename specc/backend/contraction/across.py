@@ -115,6 +115,9 @@ class Across:
         }
         tables["runs"] = runs_from(tables["w_at"], target.width)
         kept = shape[0] * line * target.bytes
+        longest = max(len(taps) for taps, _ in groups)
+        # a sum that has to come in slices comes in short ones, and keeps more digits
+        most = LONGEST_RUN if longest <= LONGEST_RUN else LONGEST_RUN // 8
         w_row, _, out_row = rows.steps
         w, x = self.names["w"], self.names["x"]
         packing = ContractionPlan(
@@ -126,14 +129,14 @@ class Across:
         # fmt: off
         parameters = (
             x, "packed", "out", "groups", len(groups), "x_at", "positions", rows.size, out_row,
-            self.run, LONGEST_RUN, "scratch",
+            self.run, most, "scratch",
         )
         # fmt: on
         return ContractionPlan(
             across_kernel(target, shape, self.step, prefetches, self.padded),
             parameters,
             tables,
-            kept if max(len(taps) for taps, _ in groups) > LONGEST_RUN else 0,
+            kept if longest > most else 0,
             packing,
             packed * target.bytes,
             prefetches,
