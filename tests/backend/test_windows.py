@@ -12,7 +12,11 @@ import specc
 from specc.backend.contraction.forms import window, window_gradient
 from specc.backend.contraction.plan import plan_contraction
 from specc.backend.contraction.problem import Problem
+from specc.backend.llvm import printer
+from specc.backend.llvm.compile import llvm_text
 from specc.backend.llvm.windows import row_products
+from specc.backend.machine import this_machine
+from specc.ops.kernels.window import window_max_gradient
 
 SETTINGS = [
     ("float32", None, 16, 1),
@@ -127,3 +131,17 @@ def test_two_threads_give_the_same_bits():
     assert found[0][0] == found[1][0]
     for name, gradient in found[0][1].items():
         assert gradient.tobytes() == found[1][1][name].tobytes(), name
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits"),
+    [("float32", 128), ("float32", 256), ("float32", 512), ("float64", 256), ("float64", 512)],
+)
+def test_the_gradient_of_windows_is_written_in_whole_vectors(dtype, bits):
+    if this_machine().vector_bits < bits:
+        pytest.skip(f"no vectors of {bits} bits here")
+    lanes = bits // (32 if dtype == "float32" else 64)
+    name = window_max_gradient.__name__
+    kernel = printer.written(window_max_gradient, name, dtype, bits, False, vector=lanes)
+    element = {"float32": "float", "float64": "double"}[dtype]
+    assert llvm_text(kernel).count(f"store <{lanes} x {element}>") >= 4

@@ -64,7 +64,9 @@ def own_kernel(shard: Shard, step: Step) -> KernelCall:
     sizes_ = {"width": width, "vector": width, "repeated": REPEATED[shard.dtype]}
     own = {"dtype": shard.dtype, "element": ELEMENT[node.type.kind], **sizes_}
     constants = {name: own[name] for name in parse.constants(function)}
-    kernel = printer.written(function, function.__name__, shard.dtype, **constants)
+    # LLVM vectorizes a loop over the lanes of a vector, but first it would unroll one of 8 lanes
+    unroll = "vector" not in constants
+    kernel = printer.written(function, function.__name__, shard.dtype, 0, unroll, **constants)
     return KernelCall(kernel, tuple(arguments), step.phase, (node,))
 
 

@@ -167,12 +167,19 @@ def window_max_gradient(
             for i in range(rows):
                 for j in range(columns):
                     for start in range(0, lanes, vector):
+                        # a loop for each element: LLVM cannot tell that the four are apart
                         for lane in range(start, start + vector):
-                            place, handed = position[c, i, j, lane], dy[c, i, j, lane]
-                            dx[c, 2 * i, 2 * j, lane] = handed if place == 0 else 0.0
-                            dx[c, 2 * i, 2 * j + 1, lane] = handed if place == 1 else 0.0
-                            dx[c, 2 * i + 1, 2 * j, lane] = handed if place == 2 else 0.0
-                            dx[c, 2 * i + 1, 2 * j + 1, lane] = handed if place == 3 else 0.0
+                            here = position[c, i, j, lane] == 0
+                            dx[c, 2 * i, 2 * j, lane] = dy[c, i, j, lane] if here else 0.0
+                        for lane in range(start, start + vector):
+                            here = position[c, i, j, lane] == 1
+                            dx[c, 2 * i, 2 * j + 1, lane] = dy[c, i, j, lane] if here else 0.0
+                        for lane in range(start, start + vector):
+                            here = position[c, i, j, lane] == 2
+                            dx[c, 2 * i + 1, 2 * j, lane] = dy[c, i, j, lane] if here else 0.0
+                        for lane in range(start, start + vector):
+                            here = position[c, i, j, lane] == 3
+                            dx[c, 2 * i + 1, 2 * j + 1, lane] = dy[c, i, j, lane] if here else 0.0
             continue
         for i in range(height):
             for j in range(width):
