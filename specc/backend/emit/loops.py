@@ -151,10 +151,10 @@ class NestWriter:
         self.registers = registers
         self.held = self.reductions if registers and not in_lanes else []
         self.most_lanes = registers
-        if self.held:
+        self.pieces = bool(self.held or self.in_lanes)  # whether the lanes come in pieces
+        if self.pieces:
             self.terms_from = reduced.index(True)
-        elif self.in_lanes:
-            self.terms_from = reduced.index(True)
+        if self.in_lanes:
             self.block_axis = depth - 2
             while (
                 self.block_axis > self.terms_from
@@ -165,7 +165,6 @@ class NestWriter:
             self.block = max(LANE_BLOCK // inner, 1)
             more = extents[-1] > LANES and len(self.in_lanes) <= 2
             self.most_lanes = registers or (MORE_LANES if more else LANES)
-        self.pieces = bool(self.held or self.in_lanes)  # whether the lanes come in pieces
         self.count: Expression = Integer(registers) if registers else Name("count")
 
         # arrays that are filled only between the stored runs
@@ -203,7 +202,7 @@ class NestWriter:
                 body += _filled(each, Integer(0), Name(f"{each.name}_all"))
         for each in self.held or self.in_lanes:
             body.append(Assign(f"{each.name}_part", Stack(self.most_lanes, "real")))
-        for each in self.in_lanes if not self.held else ():
+        for each in self.in_lanes:
             body.append(Assign(f"{each.name}_total", Stack(self.most_lanes, "float64")))
         loads, names = self._hoisted(-1)
         body += [*loads, *self._loops(0, names)]
