@@ -86,10 +86,9 @@ def text_of(plan: SweepPlan, values: dict[str, Any]) -> str:
 
 def _training(plan: SweepPlan, trial: optuna.trial.Trial) -> RunTraining:
     """Create the run of a trial, or reopen its existing run. Raises SpecError."""
-    mark = f"{plan.study}/{trial.number}"
-    folder = trial.user_attrs.get(RUN) or _run_of(plan, mark)
-    if folder is not None and (Path(folder) / "run.json").is_file():
-        return resumed(Path(folder), {}, Silent(), threads=plan.threads)
+    folder = run_of(plan, trial)
+    if folder is not None:
+        return resumed(folder, {}, Silent(), threads=plan.threads)
     values = json.loads(trial.user_attrs[VALUES])
     source = Source(plan.name, text_of(plan, values))
     prepared = prepare(
@@ -103,11 +102,22 @@ def _training(plan: SweepPlan, trial: optuna.trial.Trial) -> RunTraining:
         plan.given,
     )
     tried = {name: shown(value) for name, value in values.items()}
-    record = replace(prepared.record, sweep=tried, trial=mark)
+    record = replace(prepared.record, sweep=tried, trial=_mark(plan, trial))
     return replace(prepared, record=record).begun(Path(plan.runs))
 
 
-def _run_of(plan: SweepPlan, mark: str) -> Path | None:
+def run_of(plan: SweepPlan, trial: optuna.trial.Trial) -> Path | None:
+    """Return the folder of a trial's run; None if the run was never begun."""
+    folder = trial.user_attrs.get(RUN) or _unrecorded(plan, _mark(plan, trial))
+    return Path(folder) if folder is not None and (Path(folder) / "run.json").is_file() else None
+
+
+def _mark(plan: SweepPlan, trial: optuna.trial.Trial) -> str:
+    """Return what ties a run to its trial, in `run.json`."""
+    return f"{plan.study}/{trial.number}"
+
+
+def _unrecorded(plan: SweepPlan, mark: str) -> Path | None:
     """Return the run of a trial whose worker was killed before it recorded the run."""
     for path in plan.own_folder.parents[1].glob("*/run.json"):
         try:

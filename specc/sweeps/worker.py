@@ -19,7 +19,7 @@ from uuid import uuid4
 from specc.runtime.errors import RunError
 from specc.runtime.lock import Lock
 from specc.sweeps.plan import SweepPlan, optuna_module, study_of
-from specc.sweeps.trial import INTERRUPTED, carried_out
+from specc.sweeps.trial import INTERRUPTED, carried_out, run_of
 from specc.sweeps.values import (
     VALUES,
     WITHDRAWN,
@@ -142,12 +142,28 @@ def _taken_over(plan: SweepPlan, study: optuna.Study, folder: Path) -> optuna.tr
                     continue
                 trial = optuna.trial.Trial(study, each._trial_id)
                 trial.set_user_attr(WORKER, str(folder.resolve()))
-                if VALUES in each.user_attrs:
+                if _is_accepted(plan, study, each, trial):
                     return trial
-                _withdraw(study, trial)  # its worker died before it had drawn all values
+                _withdraw(study, trial)
         finally:
             lock.release()
     return None
+
+
+def _is_accepted(
+    plan: SweepPlan,
+    study: optuna.Study,
+    found: optuna.trial.FrozenTrial,
+    trial: optuna.trial.Trial,
+) -> bool:
+    """Return whether a trial whose worker has died is one of the sweep's.
+
+    A worker may also die before it has drawn all values of a trial, or between storing them and
+    withdrawing the trial as superfluous.
+    """
+    if VALUES not in found.user_attrs:
+        return False
+    return run_of(plan, trial) is not None or not _is_one_of_many(plan, study, trial)
 
 
 def _is_without_worker(trial: optuna.trial.FrozenTrial) -> bool:

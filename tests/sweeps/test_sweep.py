@@ -143,6 +143,41 @@ def test_a_killed_sweep_loses_no_trial_and_doubles_none(folder):
     assert "6 complete" in output
 
 
+@pytest.mark.parametrize("has_run", [False, True])
+def test_a_repetition_whose_worker_died_is_withdrawn_unless_it_has_a_run(folder, has_run):
+    from specc.source import Source
+    from specc.sweeps import run, worker
+    from specc.sweeps.plan import study_of
+    from specc.sweeps.values import RUN, WITHDRAWN
+
+    source = Source("line.dl", TEXT)
+    program, _ = run.searched(source, {})
+    plan = run.planned(source, program, folder, {}, runs=folder / "runs")
+    study = study_of(plan)
+    alive, other = (plan.own_folder / name for name in ("alive", "other"))
+    for each in (alive, other):
+        each.mkdir(parents=True)
+    lives = worker.Lock.take(alive)
+    gone = str(plan.own_folder / "gone")
+    for place in (str(alive), gone):
+        trial = study.ask()
+        trial.set_user_attr(worker.WORKER, place)
+        trial.set_user_attr(worker.HOST, worker.socket.gethostname())
+        trial.set_user_attr(worker.VALUES, '{"hidden": 2}')
+    if has_run:
+        begun = folder / "runs" / "line" / "7"
+        begun.mkdir(parents=True)
+        (begun / "run.json").write_text("{}")
+        trial.set_user_attr(RUN, str(begun))
+    found = worker._taken_over(plan, study, other)
+    lives.release()
+    last = study.get_trials()[-1]
+    if has_run:
+        assert found is not None and found.number == last.number
+    else:
+        assert found is None and last.user_attrs[WITHDRAWN]
+
+
 def test_an_orphan_is_taken_over_once(folder, monkeypatch):
     """Another worker takes it between a worker's look at the study and its lock."""
     from specc.source import Source
