@@ -174,6 +174,7 @@ class Step:
         stores = tuple(
             (node, allocation) for node, allocation in self.stores if allocation.space == "arena"
         )
+        assert stores, f"no shard after the first needs {self.group.nodes[-1]} (a bug of specc)"
         nodes = self.group.needed_for(node for node, _ in stores)
         return replace(self, group=replace(self.group, nodes=nodes), stores=stores)
 

@@ -10,6 +10,7 @@ from sequences import interpreted, load, randomized
 
 import specc
 from specc import pipeline
+from specc.backend.machine import this_machine
 from specc.ir.kind import Kind
 from specc.passes import division, regions
 from specc.passes.regions import CutLimits
@@ -28,6 +29,9 @@ NETS = {
     "padded pools": """input x: float[1, 4, 4] target y: class(3)
         let w = x -> conv(3, kernel=3, pad=1, bias_init=normal) -> softplus -> avgpool(2, pad=1)
           -> flatten -> dense(3) output w loss cross_entropy(w, y)""",
+    "paddings that every shard repeats": """input x: float[8, 15, 17] target y: class(3)
+        let w = x -> avgpool(7, stride=1, pad=3) -> conv(2, kernel=3, stride=2) -> flatten
+          -> dense(3) output w loss cross_entropy(w, y)""",
     "cells": """input x: float[<= time, 5] target y: class(4)
         let w = x -> lstm(6) -> gru(5) -> last -> dense(4) output w loss cross_entropy(w, y)""",
     "words": """input x: class(9)[time] target y: class(9)[time]
@@ -63,11 +67,12 @@ def compiled(name, count, threads=1, dtype="float64", optimizer="momentum(lr = 0
     return net
 
 
-@pytest.mark.parametrize(("name", "count"), in_turn(NETS, [1, 2, 3, 5]))
+@pytest.mark.parametrize(("name", "count"), in_turn(NETS, [1, 2, 3, 4]))
 def test_gradients_are_those_of_the_interpreter(name, count, always):
     net = compiled(name, count)
     plan = net.plan(Kind.TRAIN)
-    if count == 1 or "pad=" not in NETS[name]:
+    few = count < this_machine().lanes("float64")
+    if few and (count == 1 or "pad=" not in NETS[name]):
         assert (plan.lanes, plan.shards) == (1, count)
     else:
         assert plan.lanes > 1

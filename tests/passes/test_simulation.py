@@ -12,7 +12,8 @@ from generator.cases import case
 import specc
 from specc.backend.machine import this_machine
 from specc.ir.plan import Allocation, GroupKind, Mode, Plan
-from specc.passes import divide, tensor_parallel
+from specc.ops.shape import Frame
+from specc.passes import divide, division, tensor_parallel
 from specc.source import Source
 from tests.passes.simulation import Clash, is_simulated, simulate
 
@@ -115,6 +116,26 @@ def test_shards_that_complete_rows_for_each_other_are_not_in_each_others_way(mon
     )
     (plan, _) = check(compiled(NETS["rows"], 40, 2), ("train", "gradients"))
     assert any(step.mode == Mode.ROWS for step in plan.steps)
+
+
+@pytest.mark.parametrize("name", [*NETS, "a large window"])
+@pytest.mark.filterwarnings("ignore")
+def test_shards_of_an_example_each_are_not_in_each_others_way(name, monkeypatch):
+    monkeypatch.setattr(division, "trains_alone", lambda graph, batch, vector: True)
+    model = """input x: float[8, 16, 15] target y: class(3)
+        let w = x -> avgpool(7, stride=1, pad=3) -> flatten -> dense(3)
+        output w loss cross_entropy(w, y)"""
+    before = "seq time = 4" if "time" in NETS.get(name, "") else ""
+    text = f"{before} {BLOCKS} model m {{ {NETS.get(name, model)} }} train {{ {SGD} batch = 3 }}"
+    plans = check(specc.compile(specc.load(Source("m.dl", text))), ("train", "gradients"))
+    assert all((plan.shards, plan.lanes) == (3, 1) for plan in plans)
+    repeats = [
+        step
+        for plan in plans
+        for step in plan.steps
+        if step.mode == Mode.EACH and isinstance(step.group.nodes[-1].op, Frame)
+    ]
+    assert bool(repeats) == (name == "a large window")
 
 
 @pytest.mark.parametrize("split_from", [1 << 5, 1 << 10])

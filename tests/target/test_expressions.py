@@ -26,6 +26,7 @@ from specc.target.expressions import (
     replaced,
 )
 from specc.target.parse import expression
+from specc.target.statements import For, Function
 
 a, b, c = map(Name, "abc")
 
@@ -91,3 +92,9 @@ def test_parts_of_a_tree_are_replaced():
 def test_the_value_of_an_expression_is_not_known():
     with pytest.raises(TypeError, match="choose"):
         bool(a < b)
+
+
+def test_a_loop_without_statements_is_not_printed():
+    for body in ((), (For("j", Integer(0), b, Integer(1), ()),)):
+        with pytest.raises(AssertionError, match="without statements"):
+            printer.function(Function("f", (), (For("i", Integer(0), a, Integer(1), body),)))

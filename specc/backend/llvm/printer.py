@@ -147,6 +147,7 @@ class _Printer:
     # Statements.
 
     def _block(self, block: Block, level: int) -> None:
+        assert block, f"a block without statements after {self._lines[-1]!r} (a bug of specc)"
         for each in block:
             _STATEMENTS[type(each)](self, each, level)
 

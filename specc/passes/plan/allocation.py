@@ -109,7 +109,8 @@ class _Allocator:
         """Take memory for a value; return None if readers can use the array that it goes to."""
         if node.op.overwrites_first and self.allocations.get(node.inputs[0]) in wanted:
             return None
-        is_one = self.sharing.same_examples or self.sharing.shards == 1 or not node.type.batched
+        # a step that every shard runs would write the one memory while other shards read it
+        is_one = s.mode == Mode.SINGLE or self.sharing.arenas == 1
         if isinstance(node.op, Frame) and self.layout.lanes == 1 and is_one:
             return self.layout.take_shared(node)  # nothing ever writes to its border
         if node.type.batched or is_partial(node):
