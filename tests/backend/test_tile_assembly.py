@@ -9,9 +9,11 @@ import re
 
 import pytest
 
-from benchmarks.assembly import PROCESSORS, TABLE, Loop, loop_for, loop_of, tiles
+from benchmarks.assembly import PROCESSORS, SYSTEM, TABLE, Loop, loop_for, loop_of, tiles
 from specc.backend.contraction.loops.contract import contract
+from specc.backend.contraction.loops.single import across_kernel
 from specc.backend.contraction.target import Target
+from specc.backend.llvm.compile import assembly_for, lowered
 
 FORMS = [
     "contract",
@@ -56,6 +58,15 @@ def test_the_largest_tiles_keep_their_sums_in_registers(number, processor):
 @pytest.mark.parametrize("processor", PROCESSORS)
 def test_every_tile_keeps_its_sums_in_registers(processor, dtype, form):
     assert not faults(processor, dtype, [form], most=False)
+
+
+@pytest.mark.parametrize("processor", ["haswell", "znver3", "znver4"])
+def test_a_part_of_a_vector_is_stored_with_a_mask_only_by_avx512(processor):
+    machine = PROCESSORS[processor]
+    kernel = across_kernel(Target("float32", machine), (7, 1), 1)
+    text = assembly_for(lowered(kernel), kernel, machine, SYSTEM[machine.architecture])
+    assert "vmaskmov" not in text
+    assert ("{%k" in text) == (machine.vector_bits == 512)
 
 
 def test_sums_that_leave_their_registers_are_found():

@@ -12,6 +12,7 @@ from specc.backend.llvm.intrinsics import declared
 from specc.backend.words import PAIRS
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+_WITH_MASKS = 64  # bytes of the vectors of AVX-512, which masks store in part at no cost
 
 
 class Bfloat(ir.Type):
@@ -171,7 +172,21 @@ class Vectors:
         return self.b.call(load, [place, I32(self.bytes), pick, self.zero])
 
     def store_first(self, value, place, count):
-        """Store the first `count` elements of a value."""
+        """Store the first `count` elements of a value.
+
+        A known number of elements is stored as narrower vectors in turn, except with AVX-512, which
+        has registers for masks. Without them a masked store takes up to 20 cycles.
+        """
+        if isinstance(count, int) and self.width * self.bytes < _WITH_MASKS:
+            undefined, first = ir.Constant(self.vector, ir.Undefined), 0
+            for size in pieces(count):
+                lanes = list(range(first, first + size))
+                part = self.shuffle(value, undefined, lanes) if size < self.width else value
+                kind = ir.VectorType(self.scalar, size)
+                at = self.b.bitcast(self.at(place, first), kind.as_pointer())
+                self.b.store(part, at).align = self.bytes
+                first += size
+            return
         place = self.b.bitcast(place, self.vector.as_pointer())
         pick = self._first(count)
         kind = ir.FunctionType(ir.VoidType(), [self.vector, place.type, I32, pick.type])
@@ -254,6 +269,11 @@ class CountedLoop:
         done = b.append_basic_block()
         b.cbranch(b.icmp_signed("<", after, self._count), self._body, done)
         b.position_at_end(done)
+
+
+def pieces(count: int) -> list[int]:
+    """Return the powers of two that add up to `count`, the largest first."""
+    return [1 << n for n in reversed(range(count.bit_length())) if count >> n & 1]
 
 
 def guarded(b, condition, values: list, body) -> list:
