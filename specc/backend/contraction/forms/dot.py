@@ -16,6 +16,7 @@ from specc.backend.contraction.gradient import LONGEST
 from specc.backend.contraction.loops.single import dot_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
+from specc.backend.contraction.tiled import LINE
 from specc.backend.contraction.tiling import (
     ContractionPlan,
     even_part,
@@ -60,11 +61,13 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         tiles = len(positions) * -(-rows.size // r) * -(-len(tap_at) // t)
         vectors = len(segments) * -(-length // target.width)
         size = rows.size * len(segments) * length * target.bytes / part.parts
-        # lines of several rows in turn are apart
-        moving = cost.moving(cost.vector, size, in_sequence=True)
-        moving += cost.moving((r - 1) * cost.vector, size)
+        # each row is a sequence, whose first line is not prefetched; the next taps find all in L1
+        first = cost.moving(LINE, size) - cost.moving(LINE, size, in_sequence=True)
+        fresh = 1 / -(-len(tap_at) // t)
+        moving = fresh * cost.moving(r * cost.vector, size, in_sequence=True)
         tile = vectors * cost.iteration(r * t, r + t, moving, iterations=vectors)
-        tile += len(segments) * START + 4 * cost.added_up(r * t) + r * t / cost.stores
+        tile += len(segments) * (START + fresh * r * first)
+        tile += 4 * cost.added_up(r * t) + r * t / cost.stores
         return tiles * tile / part.parts
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
