@@ -13,7 +13,14 @@ import pytest
 from pairs import in_turn, pairwise
 from running import at_address
 
-from specc.backend.contraction.forms import copied, outer, packed, rows, transposed
+from specc.backend.contraction.forms import (
+    copied,
+    outer,
+    packed,
+    rows,
+    transposed,
+    transposed_packed,
+)
 from specc.backend.contraction.plan import ROUNDED, plan_contraction
 from specc.backend.contraction.problem import KernelForm, Problem
 from specc.backend.contraction.target import Target
@@ -499,6 +506,41 @@ def dense_of_steps(steps: int, units: int, n: int) -> tuple[Contract, Type, Type
     left, right = (index(1), index(2)), (index(0), index(2))
     op = Contract((steps, units, n), (index(0), index(1)), left, right, (steps, units))
     return op, Type("float", (units, n)), Type("float", (steps, n), True)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_gradients_over_many_steps_agree_with_the_reference(target):
+    """All tiles of the forms that transpose an operand, for odd sizes and few examples."""
+    rng, made = random.Random(0), []
+    for shape, lanes, examples in (
+        ((5, 40, 64), 16, 0),
+        ((9, 33, 65), 16, 3),
+        ((70, 7, 48), 32, 25),
+        ((300, 19, 70), 16, 0),
+    ):
+        node = roles(*dense_of_steps(*shape))["weights"]
+        for form in (transposed.FORM, transposed_packed.FORM):
+            count = 0
+
+            def every(problem, form=form):
+                return [each.plan() for each in form.candidates(problem)]
+
+            plans = Case(node, *target, lanes, 1, examples, plan=every).plan
+            for plan in rng.sample(plans, min(len(plans), 5)):
+                made.append(Case(node, *target, lanes, 1, examples, plan=lambda _, p=plan: p))
+                count += 1
+            assert count
+    addresses = loaded(made)
+    for each in made:
+        each.check(addresses)
+
+
+def test_the_weights_of_a_long_sequence_are_packed():
+    """Rows whose terms are apart by a power of two do not stay in any cache."""
+    setting = 16 if this_machine().vector_bits == 512 else 8
+    plan = Case(roles(*dense_of_steps(50, 1024, 256))["weights"], "float32", None, setting, 1).plan
+    assert plan.packing.kernel.name == "pack"
+    assert plan.packing.packing.kernel.name == "transpose"
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3])

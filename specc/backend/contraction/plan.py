@@ -25,6 +25,7 @@ from specc.backend.contraction.forms import (
     rows,
     run,
     transposed,
+    transposed_packed,
     window,
     window_gradient,
     winograd,
@@ -46,12 +47,14 @@ FORMS = tuple(
         across_lanes, winograd, window,
         across, dot, run, rows, winograd_run,  # ContractionKind.SINGLE
         batched,  # ContractionKind.BATCHED
-        outer, transposed, winograd_gradient, window_gradient,  # ContractionKind.GRADIENT
+        outer, transposed, transposed_packed,  # ContractionKind.GRADIENT
+        winograd_gradient, window_gradient,
     )
 )  # fmt: skip
 
-# The forms of contractions with rounded operands: each of those above, on rounded copies.
-ROUNDED = rounded.forms(FORMS)
+# The forms of contractions with rounded operands: those above, on rounded copies, but for the form
+# that makes copies of both operands itself.
+ROUNDED = rounded.forms(tuple(each for each in FORMS if each is not transposed_packed.FORM))
 
 
 @lru_cache(maxsize=1024)
