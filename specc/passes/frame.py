@@ -2,8 +2,8 @@
 
     pad(pad(x, axis 1), axis 2)  ->  frame(x)
 
-A frame is written in one copy. For one example it has memory of its own, whose border is zeroed
-only once, because nothing else writes there.
+A frame is written in one copy. If the whole batch is one example, the frame has memory of its own,
+whose border is zeroed only once, because nothing else writes there.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from model_files import random_examples
-from pairs import in_turn
+from pairs import in_turn, pairwise
 from sequences import interpreted, load, randomized
 
 import specc
@@ -29,6 +29,10 @@ NETS = {
     "padded pools": """input x: float[1, 4, 4] target y: class(3)
         let w = x -> conv(3, kernel=3, pad=1, bias_init=normal) -> softplus -> avgpool(2, pad=1)
           -> flatten -> dense(3) output w loss cross_entropy(w, y)""",
+    "paddings of uneven images": """input x: float[2, 7, 9] target y: float[4, 4, 5]
+        let w = x -> conv(3, kernel=3, pad=1) -> relu -> maxpool(3, stride=1, pad=1)
+          -> conv(6, kernel=5, kernel_width=3, pad=2, pad_width=1, groups=3)
+          -> conv(4, kernel=3, stride=2, pad=1) output w loss mse(w, y)""",
     "paddings that every shard repeats": """input x: float[8, 15, 17] target y: class(3)
         let w = x -> avgpool(7, stride=1, pad=3) -> conv(2, kernel=3, stride=2) -> flatten
           -> dense(3) output w loss cross_entropy(w, y)""",
@@ -57,6 +61,7 @@ def always(monkeypatch):
     monkeypatch.setattr(division, "ALONE", 0)
     monkeypatch.setattr(division, "IN_LOOPS", 0)
     monkeypatch.setattr(division, "ADDED", 0)
+    monkeypatch.setattr(division, "FILTERS", 0)
 
 
 def compiled(name, count, threads=1, dtype="float64", optimizer="momentum(lr = 0.05)"):
@@ -67,15 +72,18 @@ def compiled(name, count, threads=1, dtype="float64", optimizer="momentum(lr = 0
     return net
 
 
-@pytest.mark.parametrize(("name", "count"), in_turn(NETS, [1, 2, 3, 4]))
-def test_gradients_are_those_of_the_interpreter(name, count, always):
-    net = compiled(name, count)
+PADDED = [name for name in NETS if "pad=" in NETS[name]]
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "threads"),
+    [*in_turn(NETS, [1, 2, 3, 4], [1, 2]), *pairwise(PADDED, [2, 3, 4], [1, 2])],
+)
+def test_gradients_are_those_of_the_interpreter(name, count, threads, always):
+    net = compiled(name, count, threads)
     plan = net.plan(Kind.TRAIN)
-    few = count < this_machine().lanes("float64")
-    if few and (count == 1 or "pad=" not in NETS[name]):
+    if count < this_machine().lanes("float64"):
         assert (plan.lanes, plan.shards) == (1, count)
-    else:
-        assert plan.lanes > 1
     data = random_examples(net.ports, count, 3)
     if "dropout" not in NETS[name] and "peers" not in NETS[name]:
         loss, gradients = net.loss_and_gradients(**data)
@@ -125,6 +133,16 @@ ATTENTION = (
     " let z = x -> attention(heads=4) output z loss mse(z, y) }"
     " train { optimizer sgd(lr=0.1) MORE }"
 )
+IMAGES = (
+    "model m { input x: float[3, 32, 32] target y: class(5) let z = x -> conv(16, kernel=3, pad=1)"
+    " -> relu -> conv(16, kernel=3, pad=1) -> maxpool(8) -> flatten -> dense(5) output z"
+    " loss cross_entropy(z, y) } train { optimizer sgd(lr=0.1) }"
+)
+SMALL_IMAGES = (
+    "model m { input x: float[1, 8, 8] target y: class(5) let z = x -> conv(32, kernel=3, pad=1)"
+    " -> relu -> conv(32, kernel=3, pad=1) -> relu -> maxpool(2) -> conv(64, kernel=3, pad=1)"
+    " -> flatten -> dense(5) output z loss cross_entropy(z, y) } train { optimizer sgd(lr=0.1) }"
+)
 DENSE = (
     "model m { input x: float[512] target y: float[512] let z = x -> dense(512) -> tanh"
     " -> dense(512) output z loss mse(z, y) } train { optimizer sgd(lr=0.1) }"
@@ -139,6 +157,12 @@ DENSE = (
         (ATTENTION.replace("MORE", ""), 2, Kind.EVALUATE, False),
         (ATTENTION.replace("MORE", ""), 16, Kind.TRAIN, False),
         (ATTENTION.replace("64", "4").replace("MORE", ""), 2, Kind.TRAIN, False),
+        (IMAGES, 2, Kind.TRAIN, True),
+        (IMAGES, 4, Kind.TRAIN, True),
+        (IMAGES, 8, Kind.TRAIN, False),
+        (IMAGES, 2, Kind.EVALUATE, False),
+        (SMALL_IMAGES, 2, Kind.TRAIN, True),
+        (SMALL_IMAGES, 4, Kind.TRAIN, False),
         (DENSE, 1, Kind.TRAIN, False),
         (DENSE, 2, Kind.TRAIN, False),
     ],
