@@ -97,7 +97,7 @@ NETWORKS = {
     "a number": (
         """input x: float[300] target y: float[] param p: float[300] = normal
         let w = p @ (x -> dense(300) -> tanh) output w loss mse(w, y)""",
-        5,
+        VECTOR // 2 + 1,
     ),
     "one step": (
         """input x: float[1, 40] target y: float[1, 9]
