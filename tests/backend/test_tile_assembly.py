@@ -47,7 +47,7 @@ def faults(processor: str, dtype: str, forms: list[str], most: bool) -> list[str
     return wrong
 
 
-@pytest.mark.parametrize(("number", "processor"), enumerate(PROCESSORS))
+@pytest.mark.parametrize(("number", "processor"), list(enumerate(PROCESSORS)))
 def test_the_largest_tiles_keep_their_sums_in_registers(number, processor):
     assert not faults(processor, "float32", FORMS[number % 4 :: 4], most=True)
 

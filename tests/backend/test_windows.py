@@ -61,7 +61,7 @@ def check(name: str, role: str, setting: tuple, most: int | None) -> None:
 
 
 @pytest.mark.parametrize("role", ["forward", "weights", "input"])
-@pytest.mark.parametrize(("number", "name"), enumerate(SHAPES))
+@pytest.mark.parametrize(("number", "name"), list(enumerate(SHAPES)))
 def test_tiles_agree_with_the_reference(number, name, role):
     check(name, role, SETTINGS[number % 4], 2)
 

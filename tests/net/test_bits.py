@@ -86,7 +86,7 @@ def narrow(monkeypatch):
     monkeypatch.setenv("SPECC_VECTOR_BITS", "128")
 
 
-@pytest.mark.parametrize(("number", "name"), enumerate(MODELS))
+@pytest.mark.parametrize(("number", "name"), list(enumerate(MODELS)))
 def test_the_number_of_threads_changes_no_bit_of_a_training(number, name, narrow):
     # every model trains, and every second one on several numbers of threads
     check(loaded(MODELS[name]), BATCH, SHARDS, (3, 1) if number % 2 else (3,))

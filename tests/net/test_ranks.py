@@ -88,7 +88,7 @@ def test_every_shard_has_a_machine_and_every_thread_a_shard():
 STATISTICS = "statistics, dropout and the norm of all gradients"
 
 
-@pytest.mark.parametrize(("name", "count"), zip([STATISTICS, *MORE], (2, 2, 3), strict=True))
+@pytest.mark.parametrize(("name", "count"), list(zip([STATISTICS, *MORE], (2, 2, 3), strict=True)))
 def test_the_number_of_ranks_changes_no_bit(name, count):
     text = {**NETS, **MORE}[name]
     program = specc.load(Source("m.dl", f"model m {{ {text} }}\n{TRAIN}"))
