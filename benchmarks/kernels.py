@@ -81,6 +81,12 @@ def moved(call: KernelCall, lanes: int, dtype: str) -> int:
 )
 @click.option("--every", is_flag=True, help="Of --choices print those without a loss, too.")
 @click.option(
+    "--remembered",
+    "is_remembered",
+    is_flag=True,
+    help="Check the --choices that a process makes after a long training.",
+)
+@click.option(
     "--json",
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -93,13 +99,14 @@ def main(
     everything: bool,
     choices: bool,
     every: bool,
+    is_remembered: bool,
     target: Path | None,
 ) -> None:
     """Print a line for each kernel of the training step of each MODEL, a file."""
     if choices:
         from benchmarks.choices import check
 
-        check(models, every, target)
+        check(models, every, target, is_remembered)
         return
     for model in models:
         _kernels(Path(model), batch, rounds, everything)

@@ -117,7 +117,10 @@ def specc(capfd):
 
 @pytest.fixture(autouse=True)
 def no_kept_plans(monkeypatch):
-    """Make each plan anew, because a test may change how plans are made."""
+    """Make each plan anew, by estimates, because a test may change how plans are made."""
+    from specc.backend.contraction import remembered
     from specc.backend.run import kept
 
-    monkeypatch.setattr(kept, "private", lambda name: None)
+    for module in (kept, remembered):
+        monkeypatch.setattr(module, "private", lambda name: None)
+    remembered._known.cache_clear()

@@ -30,7 +30,13 @@ OPTIONAL = {
     "polars": "tables from Python",
     "scikit-learn": "specc.sklearn",
 }
-VARIABLES = ("SPECC_CACHE_DIR", "SPECC_COMPILER", "SPECC_MACHINE", "SPECC_VECTOR_BITS")
+VARIABLES = (
+    "SPECC_CACHE_DIR",
+    "SPECC_COMPILER",
+    "SPECC_MACHINE",
+    "SPECC_MEASURE",
+    "SPECC_VECTOR_BITS",
+)
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,12 @@ class Row:
     "--all", "every", is_flag=True, help="Also print kernels that take less than 0.5% of the step."
 )
 @click.option(
+    "--measure",
+    "measures",
+    is_flag=True,
+    help="First time the kernels that could compute each product, and remember the fastest.",
+)
+@click.option(
     "--start",
     "is_start",
     is_flag=True,
@@ -101,6 +107,7 @@ def time(
     dtype: str,
     precision: str | None,
     every: bool,
+    measures: bool,
     is_start: bool,
     as_json: bool,
 ) -> int:
@@ -110,6 +117,9 @@ def time(
     its share of the step, its operations and bytes per second, the fraction of the machine's limit
     that it reaches, and its line in the model file.
 
+    Estimates choose the kernels, and a training of more than 20 seconds times those that would give
+    the same numbers, for later runs. With --measure, time does so at once.
+
     With --start, time starts training twice, with an empty and with a full cache of compiled code,
     and shows the seconds of each stage.
     """
@@ -118,6 +128,8 @@ def time(
             raise click.UsageError("--start uses random data: remove --data")
         if file.is_dir():
             raise click.UsageError("--start needs a FILE, not a run")
+        if measures:
+            raise click.UsageError("--start times no kernels: remove --measure")
         return _print_starts(file, overrides(changes), threads, dtype, precision, as_json)
     from specc import driver
     from specc.backend.measure.limits import measure
@@ -138,6 +150,9 @@ def time(
             program = checked(source, {**sizes, **values})
     net = driver.compile(program, dtype=dtype, threads=threads, precision=precision)
     warn_of_rounding(net, LISTENER)
+    if measures:
+        net.measure()
+        net = driver.compile(program, dtype=dtype, threads=threads, precision=precision)
     columns, order = random_rows(net, MADE_UP) if data is None else _loaded(program, net, data, run)
     limits = measure(dtype, net.working_threads)
     times = net.time(columns, order)

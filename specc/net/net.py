@@ -355,6 +355,24 @@ class Net(RowNet):
         """
         return self.inspection.time(data, order)
 
+    def measure(self, examples: int | None = None) -> int:
+        """Time the kernels that could compute each product, and remember the fastest.
+
+        They are those of a training step, without an optimizer of an evaluation or a prediction;
+        with `examples`, those of a prediction of so many. Nets that are compiled later use them, in
+        other processes too. Only kernels that give the same numbers replace each other. Returns the
+        number of products that were timed, which is 0 if all are known. A training of more than 20
+        seconds does the same in the background.
+
+        >>> net = specc.compile(specc.load("models/linear.dl"), batch=64)
+        >>> net.measure() >= 0
+        True
+        """
+        kind = Kind.main(self.program) if examples is None else Kind.PREDICT
+        if kind == Kind.TRAIN and self.training.accumulate > 1:
+            kind = Kind.ACCUMULATE
+        return self.programs.measure(kind, examples)
+
     def flow(self, /, **arrays: np.ndarray) -> Flow:
         """Return how gradients flow on the n given examples, in training mode: see `flow.Flow`.
 

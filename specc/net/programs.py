@@ -39,6 +39,9 @@ Fact = TypeVar("Fact")
 # Programs that run in turn, each with the number of examples in its batches.
 Sequence = tuple[tuple[CompiledProgram, int], ...]
 
+MEASURED_AFTER = 20.0
+"""The seconds that a program runs before its tiles are timed in the background."""
+
 MOST_FACTS = 32  # most facts that are kept about a kind of program
 SHARED = (Kind.TRAIN, Kind.ACCUMULATE, Kind.AGAIN, Kind.UPDATE, Kind.EVALUATE)
 """The programs that several processes run together."""
@@ -128,7 +131,7 @@ class Programs:
     def _kept(self, kind: str, *more: object) -> Kept:
         """Return what the cache folder keeps of a kind of program, or of one program."""
         given = self.batch, self.dtype, self.threads, self.shards, self.profile.text()
-        return Kept(self._digest, *given, kind, *more)
+        return Kept(self._digest, *given, str(kind), *more)
 
     @uncollected
     def _of_kind(self, kind: str) -> Kept:
@@ -322,7 +325,23 @@ class Programs:
         if program.changes_weights:
             self.weights.params.written()
         seed = self.seed if seed is None else seed
-        return program.run(data, order, batch, settings, seed, first, slots)
+        start = time.perf_counter()
+        found = program.run(data, order, batch, settings, seed, first, slots)
+        program.seconds += time.perf_counter() - start
+        if program.seconds > MEASURED_AFTER and not program.is_measured and self.ranks is None:
+            from specc.net import measuring
+
+            measuring.start(program, self._compiling)
+        return found
+
+    def measure(self, kind: str, examples: int | None = None) -> int:
+        """Time the tiles of one program, and remember the fastest for programs made later.
+
+        Returns the number of contractions that were timed.
+        """
+        from specc.net import measuring
+
+        return measuring.measure(self.compiled(kind, examples), self._compiling)
 
     def run_all(
         self,

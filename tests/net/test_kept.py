@@ -15,7 +15,7 @@ from specc.backend.emit import emit
 from specc.backend.run import kept
 from specc.backend.toolchain import load as loading
 from specc.recipe import Column
-from specc.system import folders
+from specc.system import folders, software
 
 NETS = {
     "tensor parallel": """
@@ -168,10 +168,10 @@ def test_a_changed_file_of_specc_makes_other_plans(tmp_path):
     (tmp_path / "inner").mkdir()
     for name in ("one.py", "inner/two.dl"):
         (tmp_path / name).write_text("text")
-    before = sorted(kept._stamps(str(tmp_path)))
+    before = sorted(software._stamps(str(tmp_path)))
     assert len(before) == 2
     (tmp_path / "inner" / "two.dl").write_text("text again")
-    assert sorted(kept._stamps(str(tmp_path))) != before
+    assert sorted(software._stamps(str(tmp_path))) != before
 
 
 def test_programs_do_not_follow_from_the_data_of_their_model(makes_nothing, tmp_path):

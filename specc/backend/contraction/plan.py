@@ -9,6 +9,9 @@ with rounded operands are computed by the same forms on rounded copies (see `for
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import lru_cache
 
@@ -33,6 +36,7 @@ from specc.backend.contraction.forms import (
     winograd_run,
 )
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
+from specc.backend.contraction.remembered import remembered
 from specc.backend.contraction.tiling import ContractionPlan
 
 # A usual tile is preferred to the fastest one if it takes at most this factor times the fastest
@@ -57,25 +61,72 @@ FORMS = tuple(
 ROUNDED = rounded.forms(tuple(each for each in FORMS if each is not transposed_packed.FORM))
 
 
-@lru_cache(maxsize=1024)
+_watched: list[list[Problem]] = []
+_by_estimates: ContextVar[bool] = ContextVar("by_estimates", default=False)
+
+
 def plan_contraction(problem: Problem) -> ContractionPlan | None:
-    """Return the plan of the fastest form; all shards and programs of a model share it."""
+    """Return the plan of the fastest form; all shards and programs of a model share it.
+
+    What was measured to be the fastest comes before the estimates (see `remembered`).
+    """
+    for each in _watched:
+        each.append(problem)
     if problem.kind is None:
         return None
+    known = None if _by_estimates.get() else remembered(first_part(problem))
+    return _planned(problem, known)
+
+
+@contextmanager
+def watched() -> Iterator[list[Problem]]:
+    """Collect the contractions that are planned in a block, by any thread."""
+    found: list[Problem] = []
+    _watched.append(found)
+    try:
+        yield found
+    finally:
+        _watched.remove(found)
+
+
+@contextmanager
+def by_estimates() -> Iterator[None]:
+    """Plan by estimates alone in a block, as processes do that share the parts of a result.
+
+    They divide it in the same way only if they choose the same form, and each may have measured
+    something else.
+    """
+    token = _by_estimates.set(True)
+    try:
+        yield
+    finally:
+        _by_estimates.reset(token)
+
+
+@lru_cache(maxsize=1024)
+def _planned(problem: Problem, known: str | None) -> ContractionPlan | None:
     assert problem.kind is ContractionKind.SINGLE or problem.lanes % problem.target.width == 0, (
         problem
     )
+    assert not problem.part.even or problem.has_rows_first, problem
     # each form has its own way to divide the result, so all parts use the form of the first part
-    part = problem.part
-    assert not part.even or problem.has_rows_first, problem
-    leading = problem if part.even else replace(problem, part=replace(part, number=0))
+    leading = first_part(problem)
     found = candidates(leading)
     if not found:
         return None
-    form = chosen(found)[0]
+    named = by_name(found)
+    form = (named[known] if known in named else chosen(found))[0]
     own = found if leading == problem else candidates(problem)
-    own = [each for each in own if each[0] is form]
-    return chosen(own)[1].plan() if own else None
+    named = {name: each for name, each in by_name(own).items() if each[0] is form}
+    if known in named:
+        return named[known][1].plan()
+    return chosen([*named.values()])[1].plan() if named else None
+
+
+def first_part(problem: Problem) -> Problem:
+    """Return the problem of the part that decides the form of all parts."""
+    part = problem.part
+    return problem if part.even else replace(problem, part=replace(part, number=0))
 
 
 def candidates(problem: Problem) -> list[tuple[KernelForm, Candidate]]:
@@ -87,6 +138,21 @@ def candidates(problem: Problem) -> list[tuple[KernelForm, Candidate]]:
         if form.kind is problem.kind
         for each in form.candidates(problem)
     ]
+
+
+def by_name(
+    found: list[tuple[KernelForm, Candidate]],
+) -> dict[str, tuple[KernelForm, Candidate]]:
+    """Return candidates by name, such as "packed 6x2".
+
+    A form may have a tile of one shape for either role of the operands, which are "outer 6x2" and
+    "outer 6x2'".
+    """
+    names: dict[str, tuple[KernelForm, Candidate]] = {}
+    for form, each in found:
+        name = f"{form.name} {'x'.join(map(str, each.shape))}"
+        names[name + "'" * sum(known.rstrip("'") == name for known in names)] = (form, each)
+    return names
 
 
 def chosen(found: list[tuple[KernelForm, Candidate]]) -> tuple[KernelForm, Candidate]:

@@ -54,6 +54,10 @@ class Operand:
 PREFETCHED = ("prefetched", "prefetched_2", "prefetched_3", "prefetched_size")
 
 
+# How the kernels whose sums have a known order add up their terms, by the start of their names.
+_SUMS = {"contract": "taps", "packed": "taps", "across": "across", "dot": "dot", "outer": "outer"}
+
+
 @dataclass(frozen=True)
 class Within:
     """The address `offset` bytes after the start of the scratch memory, or of "out"."""
@@ -90,6 +94,33 @@ class ContractionPlan:
             yield from self.packing.in_order()
         yield from self.before
         yield self
+
+    @property
+    def order(self) -> tuple[object, ...] | None:
+        """Return what the order of each sum's terms follows from, besides the contraction.
+
+        Plans of one contraction whose order is the same give the same bits: tiles of different
+        shapes add up the same terms in the same order, with one multiply-add for each. It is None
+        if nothing is known of the kernel's sums.
+        """
+        method = _SUMS.get(self.kernel.name.partition("_")[0])
+        if method is None or self.before:
+            return None
+        values = dict(zip(self.kernel.parameters, self.parameters, strict=True))
+        # packed operands come from the operand that `packing` reads
+        roles = tuple(
+            self.packing.parameters[0] if each == "packed" and self.packing else each
+            for each in self.parameters[:2]
+        )
+        pieces = [values[name] for name in ("group", "piece") if name in values]
+        if "most" in values:
+            of = "segments" if "segments" in self.tables else "groups"
+            table = self.tables[of]
+            whole = len(table) if of == "segments" else int(table[:, 1].max(initial=0))
+            most = values["most"]
+            assert isinstance(most, int), "the length of a slice is a number"
+            pieces.append(most if most < whole else 0)
+        return method, roles, *pieces
 
     def args(
         self, left: int, right: int, out: int, scratch: int = 0, packed: int = 0

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,12 @@ from specc.backend.machine import this_machine
 from specc.ir.graph import Node, topological
 from specc.ir.pickled import packed, unpacked
 from specc.system.folders import private, read, write
+from specc.system.software import fingerprint
 
 MOST_BYTES = 128 << 20
 """The most bytes of all files: the oldest ones are removed."""
 
 _MAGIC = b"specc program 1\n"
-_SOURCES = (".py", ".dl", ".lark")
 
 
 class Kept(dict[str, Any]):
@@ -42,7 +42,7 @@ class Kept(dict[str, Any]):
 
     def __init__(self, *facts: object) -> None:
         machine = this_machine()
-        whole = (*facts, toolchain(machine.vector_bits), machine, _software(), np.__version__)
+        whole = (*facts, toolchain(machine.vector_bits), machine, fingerprint(), np.__version__)
         name = hashlib.sha256(repr(whole).encode()).hexdigest()[:32]
         folder = private("programs")
         self._path = None if folder is None else folder / name
@@ -56,6 +56,13 @@ class Kept(dict[str, Any]):
                 content = packed(self)
                 write(self._path, _MAGIC + hashlib.sha256(content).digest() + content)
                 _remove_oldest(self._path.parent)
+
+    def forget(self) -> None:
+        """Remove all values, also from the cache folder."""
+        self.clear()
+        if self._path is not None:
+            with suppress(OSError):
+                self._path.unlink()
 
 
 def digest(values: Mapping[str, Any]) -> str:
@@ -135,21 +142,3 @@ def _remove_oldest(folder: Path) -> None:
             if most < 0:
                 with suppress(OSError):  # another process has removed it
                     os.unlink(path)
-
-
-@lru_cache
-def _software() -> str:
-    """Return a hash of the sizes and times of all files of specc."""
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return hashlib.sha256(repr(sorted(_stamps(package))).encode()).hexdigest()
-
-
-def _stamps(folder: str) -> Iterator[tuple[str, int, int]]:
-    """Yield the path, the size and the time of change of each source file in a folder."""
-    for each in os.scandir(folder):
-        if each.is_dir():
-            if each.name != "__pycache__":
-                yield from _stamps(each.path)
-        elif each.name.endswith(_SOURCES):
-            found = each.stat()
-            yield each.path, found.st_size, found.st_mtime_ns

@@ -74,6 +74,8 @@ class CompiledProgram:
         if self._ranks is not None:
             self._all_threads, own = self._ranks.threads(plan.shards)
             self.threads = max(1, len(own))
+        self.seconds = 0.0  # for which it ran
+        self.is_measured = kept is not None and "measured" in kept  # see `net.measuring`
         self._version = version
         self.changes_weights = any(kind_of(name) == OutputKind.PARAM for name in plan.graph.outputs)
         self._codes: dict[tuple[np.dtype, ...], Code] = {}
@@ -251,10 +253,28 @@ class CompiledProgram:
         if self._kept is not None and name in self._kept:
             found: list[list[KernelCall]] = self._kept[name]
             return found
-        calls = self._emitted(columns)
+        if self._ranks is not None:
+            from specc.backend.contraction.plan import by_estimates
+
+            with by_estimates():
+                calls = self._emitted(columns)
+        else:
+            calls = self._emitted(columns)
         if self._kept is not None:
             self._kept.keep(**{"plan": self.plan, name: calls})
         return calls
+
+    def emitted_again(self) -> None:
+        """Emit the calls once more, so that its contractions can be `watched`."""
+        self._emitted(self._columns_of_ports())
+
+    def note_measured(self, is_new: bool) -> None:
+        """Note that its tiles were timed; if something is new, later processes emit its calls."""
+        self.is_measured = True
+        if self._kept is not None:
+            if is_new:
+                self._kept.forget()
+            self._kept.keep(plan=self.plan, measured=True)
 
     def _emitted(self, columns: Mapping[str, str]) -> list[list[KernelCall]]:
         # a warm start does not need these modules
@@ -320,8 +340,11 @@ class CompiledProgram:
         return self._calls_of_all()[shard]
 
     def _calls_of_all(self) -> list[list[KernelCall]]:
+        return self._shards(self._columns_of_ports())
+
+    def _columns_of_ports(self) -> dict[str, str]:
         types = {name: "int64" if name in self._ints else self.dtype for name in self.ports}
-        return self._shards({**types, **self._output_columns()})
+        return {**types, **self._output_columns()}
 
     def _output_columns(self) -> dict[str, str]:
         return {
