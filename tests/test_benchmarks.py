@@ -15,7 +15,7 @@ from benchmarks.cases import CASES, CELLS, LOOPED
 from benchmarks.drive import Figures, Stretch
 from benchmarks.sweep import Measured, marked
 from specc import driver, pipeline
-from specc.backend.contraction.plan import candidates
+from specc.backend.contraction.plan import by_name, candidates
 from specc.backend.machine.profile import Profile
 from specc.backend.reference import evaluate
 from specc.ops.contract import Contract
@@ -167,8 +167,8 @@ def test_tiles_and_contractions_have_names_that_no_estimate_decides():
     twice = 0
     for problem in found:
         tiles = candidates(problem)
-        names = choices._names(tiles)
-        assert list(names.values()) == [tile for _, tile in tiles]
+        names = by_name(tiles)
+        assert list(names.values()) == tiles
         twice += any(name.endswith("'") for name in names)
         other = replace(problem, target=replace(problem.target, profile=profile))
         assert choices.key_of(other) == choices.key_of(problem)
