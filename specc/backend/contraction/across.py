@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from specc.backend.contraction.cost import Cost
+from specc.backend.contraction.cost import LINE, Cost
 from specc.backend.contraction.loops.single import across_kernel, pack_across_kernel
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiled import LINE, LONGEST_RUN
+from specc.backend.contraction.tiled import LONGEST_RUN
 from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, runs_from
 from specc.system.lazy import cached_property
 from specc.system.records import dataclass
@@ -89,7 +89,7 @@ class Across:
             moving = cost.moving(v * cost.vector, self.bytes, in_sequence=True)
             tile = len(taps) * cost.iteration(q * v, loads, moving)
             tile += v * cost.transposed(width * (width if self.padded else q), width)
-            tile += v * width / cost.stores + cost.ends(0)
+            tile += v * width / cost.stores + cost.start(len(taps))
             total += len(positions) * -(-self.run // q) * blocks * tile
             if not self.kept:
                 whole = self.rows.size // width * width * in_runs

@@ -21,6 +21,7 @@ from specc.system.records import dataclass
 _SHARPNESS = 8
 # The bytes of a way of the L1 cache; on nearly all processors, the size of a page of memory.
 _WAY = 4096
+LINE = 64  # bytes of a cache line
 # The fraction of the L1 cache that is available for data that is used repeatedly.
 _OWN = 0.75
 # The factor on the multiply-adds' latency, because dependent chains never hide it completely.
@@ -28,7 +29,7 @@ _LATENCY = 1.15
 # The iterations of a loop that a core executes ahead, a few hundred instructions.
 _AHEAD = 64
 # The cycles before a tile's first multiply-add: computing addresses, and a mispredicted branch.
-START = 20
+_START = 20
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,15 @@ class Cost:
         missing = min(1.0, max(0.0, of / own - 1))  # the fraction that is no longer in L1
         return missing * moved / self.target.profile.rate(max(of, self.l1 + 1), in_sequence)
 
+    def moving_runs(self, moved: float, of: float, run: float, spread: float = 1.0) -> float:
+        """Return the cycles to load `moved` bytes in runs of `run` bytes, as `moving` does.
+
+        The first line of a run is apart from other lines, the next lines are prefetched.
+        """
+        apart = min(1.0, LINE / run)
+        first = self.moving(apart * moved, of, spread=spread)
+        return first + self.moving((1 - apart) * moved, of, True, spread)
+
     def spread(self, size: int, step: int) -> float:
         """Return the fraction of the L1 cache's sets that runs of `size` bytes map to.
 
@@ -101,9 +111,16 @@ class Cost:
         latency = self.target.profile.latency * _LATENCY * min(1.0, iterations / _AHEAD)
         return _busiest(products / self.products, latency, loads / self.loads, moving)
 
-    def ends(self, sums: int) -> float:
+    def start(self, iterations: float = math.inf) -> float:
+        """Return the cycles before the first multiply-add of a loop.
+
+        A processor foresees the end of a loop of few iterations, and starts the next one meanwhile.
+        """
+        return _START * min(1.0, iterations / _AHEAD)
+
+    def ends(self, sums: int, iterations: float = math.inf) -> float:
         """Return the cycles of a tile outside of its loop: starting, and storing `sums` vectors."""
-        return START + sums / self.stores
+        return self.start(iterations) + sums / self.stores
 
     def added_up(self, vectors: int) -> float:
         """Return the cycles to add up the elements of each of `vectors` vectors."""

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from specc.backend.contraction.cost import Cost
+from specc.backend.contraction.cost import LINE, Cost
 from specc.backend.contraction.problem import Problem
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import Linear, LoopAxis, merged, offsets
@@ -19,7 +19,6 @@ from specc.system.records import dataclass
 # of slices are added up in float64.
 LONGEST = 128
 _SEGMENT_VECTORS = 64  # the most vectors of a segment
-_SEGMENT = 8  # cycles to start a segment
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +47,57 @@ class Sums:
         """Return the estimated cycles of `outer` tiles."""
         r, t = shape
         cost = Cost(target)
-        blocks = -(-self.rows.size // r) * -(-len(self.taps) // t)
+        row_blocks, tap_blocks = -(-self.rows.size // r), -(-len(self.taps) // t)
+        segments = len(self.segments)
+        moving = self._moving_x(cost, t, row_blocks) + self._moving_dy(cost, r, tap_blocks)
+        step = cost.iteration(r * t, r + t + 1, moving / self.steps)
+        # a segment loads three numbers of a table
+        tile = self.steps * step + segments * (cost.start(self.steps / segments) + 3 / cost.loads)
+        tile += cost.added_up(r * t) + cost.ends(r * t, segments)
+        return len(self.positions) * row_blocks * tap_blocks * tile
+
+    def most(self, target: Target, rows: int) -> int:
+        """Return the most segments of a slice: a tile's rows stay in the L1 cache for all taps."""
+        total, vector = int(self.segments[:, 2].sum()), target.width * target.bytes
+        most = 2 * target.profile.l1 // 3 * len(self.segments) // (rows * total * vector)
+        return max(1, min(most, LONGEST * len(self.segments) // total))
+
+    def _moving_x(self, cost: Cost, taps: int, row_blocks: int) -> float:
+        """Return the cycles to load the vectors of a tile's taps into the L1 cache."""
+        apart = self.tap_axes[0].steps[1] if len(self.tap_axes) == 1 else 0
+        number, size, _ = self._runs(cost, 1, taps, apart)
         # the taps of a convolution overlap: one loads mostly data that another has loaded before
-        loaded = len(self.taps) * len(self.runs) * self.used * target.bytes
-        new = min(1, self.x_bytes / loaded) * t * cost.vector
-        # the rows are loaded once for all taps; both operands share the caches
-        rows = r * cost.vector / -(-len(self.taps) // t)
-        moving = cost.moving(2 * new + rows, self.x_bytes + self.dy_bytes, in_sequence=True)
-        step = cost.iteration(r * t, r + t + 1, moving)
-        tile = self.steps * step + len(self.segments) * _SEGMENT
-        tile += cost.added_up(r * t) + cost.ends(r * t)
-        return len(self.positions) * blocks * tile
+        new = min(number * size, self.x_bytes / -(-len(self.taps) // taps))
+        # every block of rows loads all of x, and its own part of dy
+        return cost.moving_runs(new, self.x_bytes + self.dy_bytes / row_blocks, size)
+
+    def _moving_dy(self, cost: Cost, rows: int, tap_blocks: int) -> float:
+        """Return the cycles to load the vectors of a tile's rows into the L1 cache.
+
+        The first taps load them from dy, the other taps load those of a slice again.
+        """
+        number, size, spread = self._runs(cost, 0, rows, self.rows.steps[0])
+        moved = number * size
+        first = cost.moving_runs(moved, self.x_bytes + self.dy_bytes, size)
+        slice_ = min(1.0, self.most(cost.target, rows) / len(self.segments)) * moved
+        again = cost.moving_runs(moved, slice_, size, spread)
+        return (first + (tap_blocks - 1) * again) / tap_blocks
+
+    def _runs(self, cost: Cost, operand: int, count: int, apart: int) -> tuple[int, int, float]:
+        """Return the contiguous runs of memory that a tile reads of an operand.
+
+        Returns their number, their bytes in whole cache lines, and the fraction of the sets of the
+        L1 cache that they map to. The tile's `count` rows or taps are `apart` elements apart.
+        """
+        starts, lengths = self.segments[:, operand], self.segments[:, 2] * cost.target.width
+        breaks = np.flatnonzero(np.diff(starts) != lengths[:-1]) + 1
+        number, item = len(breaks) + 1, cost.target.bytes
+        run = int(lengths.sum()) // number
+        together = count if run == apart else 1  # those of several rows may be one
+        size = -(-together * run * item // LINE) * LINE
+        steps = np.diff(starts[np.concatenate([[0], breaks])])
+        step = int(np.gcd.reduce(steps)) * item if number > 1 else 0
+        return number * count // together, size, cost.spread(size, step)
 
     @classmethod
     def of(cls, problem: Problem, dy: Linear, x: Linear) -> Sums:

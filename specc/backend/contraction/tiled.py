@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from specc.backend.contraction.cost import Cost
+from specc.backend.contraction.cost import LINE, Cost
 from specc.backend.contraction.loops.contract import contract_kernel, pack_kernel, packed_kernel
 from specc.backend.contraction.problem import Candidate
 from specc.backend.contraction.target import Target
@@ -29,7 +29,6 @@ from specc.system.records import dataclass
 
 # The most taps that are added up in one sum: longer float32 sums lose digits, and come in slices.
 LONGEST_RUN = 1024
-LINE = 64  # bytes of a cache line
 _FIRST = 16  # cycles until the first of several cache lines can be written
 _COPY = 10  # cycles to copy a few contiguous weights
 # The shapes that suit many layers, by the number of registers.
@@ -120,7 +119,8 @@ class Tiles:
         moving = self._moving(shape, slice_) + self._weights(r, slice_)
         tap = self.cost.iteration(r * v, r + v + 3, moving)
         tiles = self._blocks(shape, vectors)
-        ends = -(-self.taps // slice_) * self.cost.ends(r * v) + self._leaving(shape)
+        slices = -(-self.taps // slice_)
+        ends = slices * self.cost.ends(r * v, self.taps / slices) + self._leaving(shape)
         copies = -(-vectors // v) * self._copying(v, self.taps) if self.copied else 0.0
         return tiles * (self.taps * tap + ends) + copies
 
@@ -138,7 +138,8 @@ class Tiles:
         slice_ = packed_slice(self.target, shape, self.rows, taps)
         tap = self.cost.iteration(r * v, r + v + 1.5, self._moving(shape, slice_))
         tiles = self._blocks(shape, vectors)
-        ends = -(-taps // slice_) * self.cost.ends(r * v) + self._leaving(shape)
+        slices = -(-taps // slice_)
+        ends = slices * self.cost.ends(r * v, taps / slices) + self._leaving(shape)
         copies = -(-vectors // v) * self._copying(v, taps) if self.copied else 0.0
         return tiles * (taps * tap + ends) + copies
 

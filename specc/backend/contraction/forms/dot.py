@@ -11,12 +11,11 @@ from functools import partial
 
 import numpy as np
 
-from specc.backend.contraction.cost import START, Cost
+from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.gradient import LONGEST
 from specc.backend.contraction.loops.single import dot_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiled import LINE
 from specc.backend.contraction.tiling import (
     ContractionPlan,
     even_part,
@@ -61,12 +60,11 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
         tiles = len(positions) * -(-rows.size // r) * -(-len(tap_at) // t)
         vectors = len(segments) * -(-length // target.width)
         size = rows.size * len(segments) * length * target.bytes / part.parts
-        # each row is a sequence, whose first line is not prefetched; the next taps find all in L1
-        first = cost.moving(LINE, size) - cost.moving(LINE, size, in_sequence=True)
-        fresh = 1 / -(-len(tap_at) // t)
-        moving = fresh * cost.moving(r * cost.vector, size, in_sequence=True)
+        # the first taps load each row as a sequence, the next ones find all in the L1 cache
+        moving = cost.moving_runs(r * cost.vector, size, length * target.bytes)
+        moving /= -(-len(tap_at) // t)
         tile = vectors * cost.iteration(r * t, r + t, moving, iterations=vectors)
-        tile += len(segments) * (START + fresh * r * first)
+        tile += len(segments) * cost.start()
         tile += 4 * cost.added_up(r * t) + r * t / cost.stores
         return tiles * tile / part.parts
 

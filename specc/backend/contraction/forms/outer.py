@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from specc.backend.contraction.gradient import LONGEST, Sums, sums_of
+from specc.backend.contraction.gradient import Sums, sums_of
 from specc.backend.contraction.loops.gradient import outer_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
@@ -29,10 +29,7 @@ def _plan(target: Target, sums: Sums, shape: tuple[int, int]) -> ContractionPlan
     segments, positions = sums.segments, sums.positions
     r, t = shape
     vector = target.width * target.bytes
-    total = int(segments[:, 2].sum())
-    # the most segments for which a tile's rows stay in the L1 cache during all taps
-    most = 2 * target.profile.l1 // 3 * len(segments) // (r * total * vector)
-    most = max(1, min(most, LONGEST * len(segments) // total))
+    most = sums.most(target, r)
     scratch = -(-len(taps) // t) * r * t * vector if most < len(segments) else 0
     # fmt: off
     parameters = (

@@ -42,7 +42,8 @@ def _of(target: Target, given: Transposed) -> Iterator[Candidate]:
         moving = cost.moving(v * cost.vector, slice_ * v * cost.vector, in_sequence=True)
         moving += cost.moving(r * target.bytes, rows * slice_ * target.bytes, in_sequence=True)
         tile = total * cost.iteration(r * v, r + v + 1.5, moving)
-        tile += -(-total // slice_) * cost.ends(r * v)
+        slices = -(-total // slice_)
+        tile += slices * cost.ends(r * v, total / slices)
         cycles = -(-rows // r) * -(-taps // (v * target.width)) * tile
         cycles += cost.transposed(taps * total, target.width)
         whole = rows * given.in_runs

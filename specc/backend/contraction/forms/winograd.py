@@ -59,7 +59,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     r, v = shape
     blocks = -(-row_count // r)
     cost = Cost(target)
-    tile = channel_count * (cost.iteration(r * v, r + v + 2) + 1) + cost.ends(r * v)
+    tile = channel_count * (cost.iteration(r * v, r + v + 2) + 1) + cost.ends(r * v, channel_count)
     leave = cost.transformed(*LEAVE, problem.out_bytes)
     transforms = cost.transformed(*ENTER) * channel_count + leave * row_count
     cycles = column_count * (transforms + 16 * blocks * tile / v)

@@ -56,7 +56,8 @@ def _of(problem: Problem, dy: Linear, x: Linear) -> Candidate | None:
     r, v = shape
     channel_blocks, filter_blocks = -(-channels // r), -(-vectors // v)
     cost = Cost(target)
-    tile = _BLOCK * target.width * (cost.iteration(r * v, r + v) + 0.5) + 3 * cost.ends(r * v)
+    taps = _BLOCK * target.width
+    tile = taps * (cost.iteration(r * v, r + v) + 0.5) + 3 * cost.ends(r * v, taps)
     cycles = 16 * channel_blocks * filter_blocks * tile * column_count / _BLOCK
     spread = 4 * cost.transposed(target.width, target.width) + cost.transformed(*_SPREAD)
     enter = cost.transformed(*_ENTER)

@@ -66,7 +66,8 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     def cycles(shape: tuple[int, int]) -> float:
         r, v = shape
         groups, blocks = -(-len(columns) // v), -(-row_count // r)
-        tile = channel_count * (cost.iteration(r * v, r + v + 2) + 1) + cost.ends(r * v)
+        tile = channel_count * (cost.iteration(r * v, r + v + 2) + 1)
+        tile += cost.ends(r * v, channel_count)
         transforms = len(columns) * (enter * channel_count + leave * blocks * r)
         return (
             transforms
