@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
-from specc.backend.contraction.cost import Cost
+from specc.backend.contraction.cost import LINE, Cost
 from specc.backend.contraction.gradient import Sums, sums_of
 from specc.backend.contraction.loops.contract import contract_kernel, transpose_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiled import LINE, USUAL
+from specc.backend.contraction.tiled import USUAL
 from specc.backend.contraction.tiling import PREFETCHED, ContractionPlan, runs_from
 from specc.system.lazy import cached_property
 from specc.system.records import dataclass
@@ -116,26 +117,43 @@ def _of(target: Target, given: Transposed) -> Iterator[Candidate]:
     for shape in target.shapes(rows, taps // target.width):
         r, v = shape
         blocks = -(-rows // r) * -(-taps // (v * target.width))
-        slice_ = _slice(target, v)
-        moving = cost.moving(v * cost.vector, slice_ * v * cost.vector)
-        tile = total * (cost.iteration(r * v, r + v + 3, moving) + given.waiting(cost, r))
-        tile += -(-total // slice_) * cost.ends(r * v)
+        slice_ = _slice(cost, v, given)
+        moving = cost.moving(v * cost.vector, slice_ * _touched(target, v))
+        tile = total * cost.iteration(r * v, r + v + 3, moving)
+        slices = -(-total // slice_)
+        tile += slices * cost.ends(r * v, total / slices)
         cycles = blocks * tile + cost.transposed(taps * total, target.width)
         usual = shape in USUAL[target.machine.registers]
         yield Candidate(shape, cycles, partial(_plan, target, shape, given), usual)
 
 
-def _slice(target: Target, vectors: int) -> int:
-    """Return the terms of a slice, during which the transposed operand stays in the L1 cache."""
+def _touched(target: Target, vectors: int) -> int:
+    """Return the bytes of the cache lines that a term's vectors are in."""
     size = vectors * target.width * target.bytes
-    return max(target.width, 2 * target.profile.l1 // 3 // size // target.width * target.width)
+    return size + LINE - math.gcd(size, LINE)
+
+
+def _slice(cost: Cost, vectors: int, given: Transposed) -> int:
+    """Return the terms of a slice; all slices are about equally long.
+
+    The transposed operand takes half of the L1 cache. The rows' lines, which are apart, stay in the
+    sets that they map to, so the next rows find what was prefetched.
+    """
+    target, runs = cost.target, given.sums.runs[:, 0]
+    most = target.profile.l1 // 2 // _touched(target, vectors)
+    if len(runs) > 1:
+        step = int(np.gcd.reduce(np.diff(runs))) * target.bytes
+        lines = int(target.profile.l1 * cost.spread(LINE, step)) // LINE
+        most = min(most, lines * given.sums.used)
+    wholes = -(-given.total // target.width)
+    return -(-wholes // -(-wholes // max(1, most // target.width))) * target.width
 
 
 def _plan(target: Target, shape: tuple[int, int], given: Transposed) -> ContractionPlan:
     dy, rows = given.sums.dy, given.sums.rows
     r, v = shape
     total, step = given.total, v * target.width
-    most = _slice(target, v)
+    most = _slice(Cost(target), v, given)
     transposing = given.transposing("packed")
     # fmt: off
     parameters = (
