@@ -17,7 +17,6 @@ from specc.ops.carry import Carry
 from specc.ops.contract import Contract
 from specc.ops.leaf import Input, Role
 from specc.ops.reduce import AllReduce
-from specc.ops.views import root_of
 from specc.passes import tensor_parallel
 from specc.passes.divide import completes
 from specc.system.records import dataclass
@@ -34,10 +33,8 @@ TENSOR_PARALLEL_FLOPS = 4e5  # the fewest FLOPs of one example that are split ac
 # Few examples of a training step fill a small part of the lanes. Each is computed by a shard of its
 # own, without lanes, if that takes fewer products: one of them costs as much as `ALONE` in lanes,
 # or `IN_LOOPS` in a model with cells, whose weights are read at each step. An element of the
-# gradients that shards add up costs as much as `ADDED` products. An element of a filter costs
-# `FILTERS`, because each shard packs it several times for the gradient of an image: once for the
-# inner positions, and once for each edge.
-ALONE, IN_LOOPS, ADDED, FILTERS = 3, 6, 80, 260
+# gradients that shards add up costs as much as `ADDED` products.
+ALONE, IN_LOOPS, ADDED = 3, 6, 80
 LEAST_ALONE = 1e6  # the fewest products of an example
 
 
@@ -89,7 +86,7 @@ def trains_alone(graph: Graph, batch: int, vector: int) -> bool:
     """
     if not any(kind_of(name) in LEARNING for name in graph.outputs):
         return False
-    products = added = filters = 0
+    products = added = 0
     for node in graph.nodes:
         op = node.op
         if isinstance(op, Contract) and any(each.type.batched for each in node.inputs):
@@ -97,20 +94,11 @@ def trains_alone(graph: Graph, batch: int, vector: int) -> bool:
                 return False
             products += bound(sizes.product(op.extents))
         elif isinstance(op, AllReduce):
-            if _is_of_filters(node.inputs[0]):
-                filters += bound(node.type.elements)
-            else:
-                added += bound(node.type.elements)
+            added += bound(node.type.elements)
     factor = IN_LOOPS if any(isinstance(node.op, Carry) for node in graph.nodes) else ALONE
     lanes = -(-batch // vector) * vector
-    alone = batch * (factor * products + ADDED * added + FILTERS * filters)
+    alone = batch * (factor * products + ADDED * added)
     return products >= LEAST_ALONE and alone < lanes * products
-
-
-def _is_of_filters(gradient: Node) -> bool:
-    """Return whether a gradient is that of a convolution's weights, which are read in windows."""
-    op = root_of(gradient).op
-    return isinstance(op, Contract) and any(len(each.terms) > 1 for each in op.left + op.right)
 
 
 def shard_count(graph: Graph, batch: int, vector: int) -> int:

@@ -14,10 +14,12 @@ from pairs import in_turn, pairwise
 from running import at_address
 
 from specc.backend.contraction.forms import (
+    across,
     copied,
     outer,
     packed,
     rows,
+    run,
     transposed,
     transposed_packed,
 )
@@ -367,6 +369,32 @@ TARGETS = [("float32", None), ("float64", None), ("float32", 256), ("float64", 1
 def test_one_example_agrees_with_the_reference(name, target):
     found = problem(name, "forward", (*target, 1, 1))
     found.check(loaded([found]))
+
+
+READ_IN_PART = {
+    "plain": conv(17, 12, 21, 18, 3),
+    "stride": conv(17, 13, 23, 18, 3, stride=2),
+    "dilation": conv(17, 11, 23, 18, 3, dilation=2),
+    "groups": conv(34, 9, 19, 36, 3, groups=2),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "role"),
+    [
+        *itertools.product(READ_IN_PART, [across.FORM], ["input", "forward"]),
+        ("plain", run.FORM, "forward"),
+        ("groups", run.FORM, "forward"),
+    ],
+    ids=named,
+)
+def test_positions_that_are_not_read_are_not_computed(name, form, role):
+    node = roles(*READ_IN_PART[name])[role]
+    channels, height, width = node.type.shape
+    columns = (2, width - 1) if role == "input" else (0, width)  # a run is computed as a whole
+    wanted = ((0, channels), (1, height - 1), columns)
+    found = Case(node, "float32", None, 1, 1, plan=by(form), wanted=wanted)
+    found.check(loaded([found]), tuple(slice(*each) for each in wanted))
 
 
 def rounded(node: Node) -> Node:

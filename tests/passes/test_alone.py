@@ -61,7 +61,6 @@ def always(monkeypatch):
     monkeypatch.setattr(division, "ALONE", 0)
     monkeypatch.setattr(division, "IN_LOOPS", 0)
     monkeypatch.setattr(division, "ADDED", 0)
-    monkeypatch.setattr(division, "FILTERS", 0)
 
 
 def compiled(name, count, threads=1, dtype="float64", optimizer="momentum(lr = 0.05)"):
@@ -138,11 +137,6 @@ IMAGES = (
     " -> relu -> conv(16, kernel=3, pad=1) -> maxpool(8) -> flatten -> dense(5) output z"
     " loss cross_entropy(z, y) } train { optimizer sgd(lr=0.1) }"
 )
-SMALL_IMAGES = (
-    "model m { input x: float[1, 8, 8] target y: class(5) let z = x -> conv(32, kernel=3, pad=1)"
-    " -> relu -> conv(32, kernel=3, pad=1) -> relu -> maxpool(2) -> conv(64, kernel=3, pad=1)"
-    " -> flatten -> dense(5) output z loss cross_entropy(z, y) } train { optimizer sgd(lr=0.1) }"
-)
 DENSE = (
     "model m { input x: float[512] target y: float[512] let z = x -> dense(512) -> tanh"
     " -> dense(512) output z loss mse(z, y) } train { optimizer sgd(lr=0.1) }"
@@ -161,8 +155,6 @@ DENSE = (
         (IMAGES, 4, Kind.TRAIN, True),
         (IMAGES, 8, Kind.TRAIN, False),
         (IMAGES, 2, Kind.EVALUATE, False),
-        (SMALL_IMAGES, 2, Kind.TRAIN, True),
-        (SMALL_IMAGES, 4, Kind.TRAIN, False),
         (DENSE, 1, Kind.TRAIN, False),
         (DENSE, 2, Kind.TRAIN, False),
     ],

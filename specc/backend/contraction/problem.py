@@ -8,8 +8,10 @@ A form is one file of `forms`: a way to compute contractions of one kind by kern
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
+
+import numpy as np
 
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import (
@@ -167,6 +169,28 @@ class Problem:
         rows = rows_of(self.op, self.operands)
         groups = taps_and_positions(self.op, rows.indices, self.operands)
         return part_of(rows, groups, self.part) if self.part.parts > 1 else (rows, groups)
+
+    def groups_read(self, without: Sequence[int]) -> list:
+        """Return the tap groups with only the positions that are read (see `taps_and_positions`).
+
+        The indices in `without` are not part of a position, so all of their values are computed.
+        """
+        groups = taps_and_positions(self.op, without, self.operands)
+        if self.wanted is None:
+            return groups
+        read = np.zeros(1, np.int64)
+        strides = self.operands[2].strides
+        for expression, size, stride in zip(self.op.out, self.op.shape, strides, strict=True):
+            if not any(i in without for i, _ in expression.terms):
+                start, end = self.read.get(expression, (0, bound(size)))
+                read = (read[:, None] + np.arange(start, end) * stride).reshape(-1)
+        known = set(read.tolist())
+        found = []
+        for taps, positions in groups:
+            own = positions[[at in known for at in positions[:, 2].tolist()]]
+            if len(own):
+                found.append((taps, own))
+        return found
 
 
 @dataclass(frozen=True)

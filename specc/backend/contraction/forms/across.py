@@ -12,7 +12,6 @@ from specc.backend.contraction.tiling import (
     part_of,
     rows_of,
     run_of,
-    taps_and_positions,
 )
 
 # The most vectors of a tile, unless the weights are reloaded many times from beyond the L2 cache.
@@ -24,7 +23,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     operands = problem.operands
     rows = rows_of(op, operands)
     runs, run, step = run_of(op, operands)
-    groups = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
+    groups = by_weights(problem.groups_read((*rows.indices, *runs)))
     if not part.even and sum(len(positions) for _, positions in groups) < part.parts:
         return  # the rows of a dense layer are divided by `dot` and `rows`
     rows, groups = part_of(rows, groups, part)

@@ -15,7 +15,6 @@ from specc.backend.contraction.tiling import (
     part_of,
     rows_of,
     run_of,
-    taps_and_positions,
 )
 
 
@@ -26,7 +25,7 @@ def _candidates(problem: Problem) -> Iterable[Candidate]:
     runs, run, step = run_of(op, operands)
     if step != 1 or run < target.width:
         return ()
-    lists = by_weights(taps_and_positions(op, (*rows.indices, *runs), operands))
+    lists = by_weights(problem.groups_read((*rows.indices, *runs)))
     rows, lists = part_of(rows, lists, part)
     lists = [(taps, positions) for taps, positions in lists if len(positions)]
     if not lists or not rows.size:

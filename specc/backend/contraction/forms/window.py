@@ -17,7 +17,7 @@ from specc.backend.contraction.cost import Cost
 from specc.backend.contraction.loops.window import TapLine, window_edges_kernel, window_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
-from specc.backend.contraction.tiling import ContractionPlan, exact, rows_of, taps_and_positions
+from specc.backend.contraction.tiling import ContractionPlan, exact, rows_of
 from specc.backend.llvm.windows import Piece, row_products
 from specc.ir.sizes import bound
 from specc.system.records import dataclass
@@ -144,7 +144,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     for rows in _rows(problem):
         if high > rows.line.taps:  # tiles that load a vector once for all rows are faster
             continue
-        groups = _read(problem, taps_and_positions(op, (rows.along, rows.tap), operands), rows)
+        groups = _groups(problem, rows)
         for positions in positions_of(target, rows.line.taps, rows.size):
             pieces = rows.pieces(positions)
             if pieces is not None:
@@ -154,25 +154,19 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
                 yield Candidate((positions, 1), cycles, plan, usual)
 
 
-def _read(problem: Problem, groups: list, rows: RowsOfResult) -> list:
-    """Return the tap groups without the positions that are not read, with the starts of rows."""
+def _groups(problem: Problem, rows: RowsOfResult) -> list:
+    """Return the tap groups of the rows that are read, with the starts of these rows."""
+    groups = problem.groups_read((rows.along, rows.tap))
+    if not rows.line.spread:
+        return groups
     op, out = problem.op, problem.operands[2]
-    wanted = np.zeros(1, np.int64)
-    first = 0
-    for expression, size, stride in zip(op.out, op.shape, out.strides, strict=True):
-        start, end = problem.read.get(expression, (0, bound(size)))
-        if any(i == rows.along for i, _ in expression.terms):
-            first = start * stride if rows.line.spread else 0
-        else:
-            wanted = (wanted[:, None] + np.arange(start, end) * stride).reshape(-1)
-    known = set(wanted.tolist())
-    start_of_row = np.array([0, rows.x_of(0) if rows.line.spread else 0, first])
-    found = []
-    for lines, at in groups:
-        own = at[[each in known for each in at[:, 2].tolist()]]
-        if len(own):
-            found.append((lines, own + start_of_row))
-    return found
+    (first,) = (
+        problem.read.get(expression, (0, 0))[0] * stride
+        for expression, stride in zip(op.out, out.strides, strict=True)
+        if any(i == rows.along for i, _ in expression.terms)
+    )
+    start = np.array([0, rows.x_of(0), first])
+    return [(taps, positions + start) for taps, positions in groups]
 
 
 def _cycles(problem: Problem, rows: RowsOfResult, pieces: list[Piece], groups: list) -> float:
