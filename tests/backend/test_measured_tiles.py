@@ -32,8 +32,8 @@ MODELS = {
     " let s = x -> dense(37) -> relu -> dense(10) loss cross_entropy(s, y)",
     "long sums": "input x: float[2500] target y: float[13] loss mse(x -> dense(13), y)",
     "images": "input x: float[3, 13, 11] target y: class(7) let s = x"
-    " -> conv(10, kernel = 3, pad = 1) -> relu -> conv(9, kernel = 5, stride = 2) -> relu -> flatten"
-    " -> dense(7) loss cross_entropy(s, y)",
+    " -> conv(10, kernel = 3, pad = 1) -> relu -> conv(9, kernel = 5, stride = 2) -> relu"
+    " -> flatten -> dense(7) loss cross_entropy(s, y)",
     "a cell": "input x: float[time, 17] target y: class(11)"
     " let s = x -> lstm(19) -> last -> dense(11) loss cross_entropy(s, y)",
 }
