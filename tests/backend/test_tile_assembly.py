@@ -10,7 +10,7 @@ import re
 import pytest
 
 from benchmarks.assembly import PROCESSORS, SYSTEM, TABLE, Loop, loop_for, loop_of, tiles
-from specc.backend.contraction.loops.contract import contract
+from specc.backend.contraction.loops.contract import contract, packed_kernel
 from specc.backend.contraction.loops.single import across_kernel
 from specc.backend.contraction.target import Target
 from specc.backend.llvm.compile import assembly_for, lowered
@@ -67,6 +67,14 @@ def test_a_part_of_a_vector_is_stored_with_a_mask_only_by_avx512(processor):
     text = assembly_for(lowered(kernel), kernel, machine, SYSTEM[machine.architecture])
     assert "vmaskmov" not in text
     assert ("{%k" in text) == (machine.vector_bits == 512)
+
+
+@pytest.mark.parametrize("processor", ["haswell", "znver4"])
+def test_columns_are_copied_by_vectors(processor):
+    machine = PROCESSORS[processor]
+    kernel = packed_kernel(Target("float32", machine), (2, 2), copied=True)
+    text = assembly_for(lowered(kernel), kernel, machine, SYSTEM[machine.architecture])
+    assert not re.search(r"vmovss\s+%xmm\d+, ", text), "a number is stored by itself"
 
 
 def test_sums_that_leave_their_registers_are_found():

@@ -129,6 +129,7 @@ def packed(
     kept_bytes: "int",
     *,
     tile: "tiles.packed_tile(tile_rows, vectors, dtype, width, prefetches, pin)",
+    copy_vector: "moves.copy_tile(dtype, width)",
     copied: "constant",
     tile_rows: "constant",
     vectors: "constant",
@@ -164,11 +165,10 @@ def packed(
                 if copied > 0:
                     for t in range(count):
                         x_t = x + item * word(x_at, first + s * most + t)
-                        line = view(copy + item * t * step, (step,), real)
+                        line = copy + item * t * step
                         for v in range(vectors):
-                            source = view(x_t + item * word(ends, 2 * v), (width,), real)
-                            for i in range(width):
-                                line[v * width + i] = source[i]
+                            source = x_t + item * word(ends, 2 * v)
+                            copy_vector(source, line + item * v * width, width)
                 for b in range(row_blocks):
                     k = item * min(b * tile_rows, rows - tile_rows)
                     kept = scratch + b * tile_bytes
