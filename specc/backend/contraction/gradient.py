@@ -65,39 +65,26 @@ class Sums:
     def _moving_x(self, cost: Cost, taps: int, row_blocks: int) -> float:
         """Return the cycles to load the vectors of a tile's taps into the L1 cache."""
         apart = self.tap_axes[0].steps[1] if len(self.tap_axes) == 1 else 0
-        number, size, _ = self._runs(cost, 1, taps, apart)
+        runs = self._runs(cost, 1, taps, apart)
         # the taps of a convolution overlap: one loads mostly data that another has loaded before
-        new = min(number * size, self.x_bytes / -(-len(self.taps) // taps))
+        new = min(runs.bytes, self.x_bytes / -(-len(self.taps) // taps))
         # every block of rows loads all of x, and its own part of dy
-        return cost.moving_runs(new, self.x_bytes + self.dy_bytes / row_blocks, size)
+        return cost.moving_runs(new, self.x_bytes + self.dy_bytes / row_blocks, runs.size)
 
     def _moving_dy(self, cost: Cost, rows: int, tap_blocks: int) -> float:
         """Return the cycles to load the vectors of a tile's rows into the L1 cache.
 
         The first taps load them from dy, the other taps load those of a slice again.
         """
-        number, size, spread = self._runs(cost, 0, rows, self.rows.steps[0])
-        moved = number * size
-        first = cost.moving_runs(moved, self.x_bytes + self.dy_bytes, size)
-        slice_ = min(1.0, self.most(cost.target, rows) / len(self.segments)) * moved
-        again = cost.moving_runs(moved, slice_, size, spread)
+        runs = self._runs(cost, 0, rows, self.rows.steps[0])
+        first = cost.moving_runs(runs.bytes, self.x_bytes + self.dy_bytes, runs.size)
+        slice_ = min(1.0, self.most(cost.target, rows) / len(self.segments)) * runs.bytes
+        again = cost.moving_runs(runs.bytes, slice_, runs.size, runs.step)
         return (first + (tap_blocks - 1) * again) / tap_blocks
 
-    def _runs(self, cost: Cost, operand: int, count: int, apart: int) -> tuple[int, int, float]:
-        """Return the contiguous runs of memory that a tile reads of an operand.
-
-        Returns their number, their bytes in whole cache lines, and the fraction of the sets of the
-        L1 cache that they map to. The tile's `count` rows or taps are `apart` elements apart.
-        """
+    def _runs(self, cost: Cost, operand: int, count: int, apart: int) -> Runs:
         starts, lengths = self.segments[:, operand], self.segments[:, 2] * cost.target.width
-        breaks = np.flatnonzero(np.diff(starts) != lengths[:-1]) + 1
-        number, item = len(breaks) + 1, cost.target.bytes
-        run = int(lengths.sum()) // number
-        together = count if run == apart else 1  # those of several rows may be one
-        size = -(-together * run * item // LINE) * LINE
-        steps = np.diff(starts[np.concatenate([[0], breaks])])
-        step = int(np.gcd.reduce(steps)) * item if number > 1 else 0
-        return number * count // together, size, cost.spread(size, step)
+        return runs_of(starts, lengths, count, apart, cost.target.bytes)
 
     @classmethod
     def of(cls, problem: Problem, dy: Linear, x: Linear) -> Sums:
@@ -133,6 +120,37 @@ class Sums:
             problem.bytes_of(x.name), problem.bytes_of(dy.name),
         )
         # fmt: on
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of whole cache lines that a tile reads: their number, and the bytes of each.
+
+    They are multiples of `step` bytes apart.
+    """
+
+    number: int
+    size: int
+    step: int
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of all runs."""
+        return self.number * self.size
+
+
+def runs_of(starts: np.ndarray, lengths: np.ndarray, count: int, apart: int, item: int) -> Runs:
+    """Return the runs of contiguous pieces of memory, in each of `count` rows.
+
+    The pieces and the distance of the rows, `apart`, are in elements of `item` bytes.
+    """
+    breaks = np.flatnonzero(np.diff(starts) != lengths[:-1]) + 1
+    number = len(breaks) + 1
+    run = int(lengths.sum()) // number
+    together = count if run == apart else 1  # the runs of several rows may be one
+    size = -(-together * run * item // LINE) * LINE
+    steps = np.diff(starts[np.concatenate([[0], breaks])])
+    return Runs(number * count // together, size, int(np.gcd.reduce(steps)) * item)
 
 
 @lru_cache(maxsize=8)

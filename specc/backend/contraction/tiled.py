@@ -127,7 +127,8 @@ class Tiles:
     def _copying(self, vectors: int, taps: int) -> float:
         """Return the cycles to copy `taps` taps of `vectors` vectors."""
         size = vectors * self.cost.vector
-        far = self.cost.moving(size, self.x_bytes, size >= self.step)
+        spread = self.cost.spread(size, self.step)
+        far = self.cost.moving(size, self.x_bytes, size >= self.step, spread)
         return taps * (vectors * (1 / self.cost.loads + 1 / self.cost.stores) + far)
 
     def packed(self, shape: tuple[int, int], taps: int, vectors: int) -> float:
@@ -168,12 +169,17 @@ class Tiles:
         return first * new * load + (1 - first) * reload
 
     def _weights(self, rows: int, taps: int) -> float:
-        """Return the cycles to load a tap's strided weights: a cache line for a few rows.
+        """Return the cycles to load a tap's weights.
 
-        The next rows find the rest of the line in the L1 cache if the lines of a slice fit there.
+        Strided weights take a cache line for a few rows. The next rows find the rest of the line in
+        the L1 cache if the lines of a slice fit there. Weights that are contiguous along the taps
+        are in as many lines as rows; these are loaded again if they leave the sets they map to.
         """
         if not in_columns(self.target, self.w_row):
-            return 0.0
+            size = self.target.bytes
+            once = self.cost.moving(rows * size, self.rows * self.taps * size, True)
+            spread = self.cost.spread(LINE, self.w_row * size)
+            return once + self.cost.moving(rows * LINE, rows * LINE, True, spread)
         spread = self.cost.spread(LINE, self.w_step)
         first = min(1.0, rows * self.target.bytes / LINE)  # the part of the uses of a line
         load = self.cost.moving(LINE, self.taps * self.w_step, spread=spread)

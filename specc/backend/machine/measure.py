@@ -16,7 +16,7 @@ from collections.abc import Callable
 from statistics import median
 
 from specc.backend.machine.processor import Machine, this_machine
-from specc.backend.machine.profile import WIDTHS, Profile, Steps, instructions, rounded
+from specc.backend.machine.profile import APART, WIDTHS, Profile, Steps, instructions, rounded
 from specc.backend.machine.system import cache_sizes, processor_name, processors
 from specc.system.locks import NATIVE
 
@@ -33,7 +33,6 @@ _ITERATIONS = 200  # of a loop of two threads
 _SPINS = 4_000_000  # spins until a thread gives up waiting for another: a few milliseconds
 _CHAIN = 64  # dependent additions per iteration of the loop that measures the clock's rate
 _UNROLLED = 16  # loads or stores per iteration
-_APART = 1024  # bytes between lines that are read one by one: a power of two, as in most values
 _MOST_MEMORY = 256 << 20  # bytes
 _USUAL_LINE = 256  # cycles to load another core's line, if there is only one processor to measure
 
@@ -153,9 +152,9 @@ class _Loops:
         Both loops take turns, and the median counts, because other programs disturb both.
         """
         size = 1 << ((l2 // 4).bit_length() - 1)
-        store = ctypes.create_string_buffer(size + _UNROLLED * _APART + 64)
+        store = ctypes.create_string_buffer(size + _UNROLLED * APART + 64)
         address = -(-ctypes.addressof(store) // 64) * 64
-        ctypes.memset(address, 1, size + _UNROLLED * _APART)
+        ctypes.memset(address, 1, size + _UNROLLED * APART)
         read = (1 << 20) // _UNROLLED  # bytes by each load of the loops
 
         def ratio() -> float:
@@ -234,9 +233,9 @@ def _text(machine: Machine, widths: list[int]) -> str:
         ]
     lines = []
     for n in range(_UNROLLED):
-        lines += [f"  %p{n} = getelementptr i8, ptr %now, i64 {n * _APART}"]
+        lines += [f"  %p{n} = getelementptr i8, ptr %now, i64 {n * APART}"]
         lines += [f"  %v{n} = load volatile {vector}, ptr %p{n}, align 16"]
-    step = f"  %far = mul i64 %i, {_UNROLLED * _APART}\n  %at = and i64 %far, %mask"
+    step = f"  %far = mul i64 %i, {_UNROLLED * APART}\n  %at = and i64 %far, %mask"
     functions.append(_loop("strided", [], [], [step, now, *lines], base))
     if machine.multiplies_bfloat16:
         functions.append(_products("bfloat16", 512, _chains(machine), _BFLOAT16))

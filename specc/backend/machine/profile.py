@@ -24,6 +24,7 @@ from specc.system.records import dataclass
 WIDTHS = (128, 256, 512)
 LEVELS = ("L1", "L2", "L3")
 FORMAT = 2
+APART = 1024  # bytes between the lines of strided reads, a power of two as in most values
 _ASSUMED = 3  # the slowness of strided reads for files of format 1, which lack it
 _PER_CYCLE = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)  # possible numbers of instructions
 
@@ -36,9 +37,9 @@ class Profile:
 
     `caches` are the bytes of a core's L1, L2 and L3 cache, and `rates` the bytes per cycle that it
     reads from each of them, and from memory. `strided` is how many times as long it takes
-    to read lines that are apart. `latency` is the cycles of a multiply-add, `line` the
-    cycles to load a cache line that another core has written, and `barrier` the cycles of a barrier
-    of two threads.
+    to read lines that are `APART` bytes apart. `latency` is the cycles of a multiply-add, `line`
+    the cycles to load a cache line that another core has written, and `barrier` the cycles of a
+    barrier of two threads.
     """
 
     processor: str

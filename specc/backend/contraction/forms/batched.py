@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from specc.backend.contraction.cost import Cost
-from specc.backend.contraction.gradient import LONGEST
+from specc.backend.contraction.gradient import LONGEST, Runs, runs_of
 from specc.backend.contraction.loops.batched import batched_kernel
 from specc.backend.contraction.problem import Candidate, ContractionKind, KernelForm, Problem
 from specc.backend.contraction.target import Target
@@ -48,14 +48,37 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
     positions = offsets(merged(op, others, operands), 3) + start
     taps = offsets(merged(op, [i for i in problem.indices if i not in kept], operands), 3)
     vectors, cost = problem.lanes // target.width, Cost(target)
+    all_bytes = problem.bytes_of("left") + problem.bytes_of("right")
     # the parts differ by a row, but the same tiles must fit all of them
     fewest = _part_of(rows, columns, positions, replace(problem.part, number=0))
 
+    def read(operand: int, axis: LoopAxis, count: int) -> Runs:
+        """Return the runs that a tile reads of an operand, for a number of rows or columns."""
+        starts, lengths = taps[:, operand], np.full(len(taps), target.width)
+        return runs_of(starts, lengths, count, axis.steps[operand], target.bytes)
+
+    def tiles(shape: tuple[int, int]) -> int:
+        blocks = -(-rows.size // shape[0]) * -(-columns.size // shape[1])
+        return len(positions) * vectors * blocks
+
+    def moving(shape: tuple[int, int]) -> float:
+        """Return the cycles to load a tile's operands into the L1 cache."""
+        blocks = -(-columns.size // shape[1])
+        left, right = read(0, rows, shape[0]), read(1, columns, shape[1])
+        # the first columns load the rows, the next ones load them again; all rows load all columns
+        first = cost.moving_runs(left.bytes, all_bytes, left.size)
+        again = cost.moving_runs(left.bytes, left.bytes, left.size, left.step)
+        used = left.bytes + blocks * right.bytes
+        every = cost.moving_runs(right.bytes, used, right.size, right.step)
+        return (first + (blocks - 1) * again) / blocks + every
+
     def cycles(shape: tuple[int, int]) -> float:
         r, c = shape
-        tiles = len(positions) * -(-rows.size // r) * -(-columns.size // c)
-        tap = cost.iteration(r * c, r + c, iterations=len(taps))
-        return vectors * tiles * (len(taps) * tap + cost.ends(r * c))
+        # a tap also loads its two offsets
+        share = moving(shape) / len(taps)
+        tap = cost.iteration(r * c, r + c + 2, share, iterations=len(taps))
+        leaving = cost.moving(r * c * cost.vector, problem.out_bytes)
+        return tiles(shape) * (len(taps) * tap + cost.ends(r * c) + leaving)
 
     def build(shape: tuple[int, int]) -> ContractionPlan:
         own_rows, own_columns, own = _part_of(rows, columns, positions, problem.part)
@@ -75,7 +98,7 @@ def _candidates(problem: Problem) -> Iterator[Candidate]:
 
     # a multiply-add of plain loops, whose sums are in memory, loads three vectors and stores one
     products = vectors * len(positions) * rows.size * columns.size * len(taps)
-    in_loops = products * (3 / cost.loads + 1 / cost.stores)
+    in_loops = products * (3 / cost.loads + 1 / cost.stores) + tiles((1, 1)) * moving((1, 1))
     for shape in shapes(target):
         fits = shape[0] <= fewest[0].size and shape[1] <= fewest[1].size
         if fits and cycles(shape) <= in_loops:
