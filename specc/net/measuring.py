@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, suppress
 
-from specc.backend.contraction.plan import first_part, watched
+from specc.backend.contraction.plan import watched
 from specc.backend.contraction.remembered import is_known, remember
 from specc.backend.run.program import CompiledProgram
 from specc.system.locks import COMPILER
@@ -72,14 +72,13 @@ def _work(program: CompiledProgram, planning: Planning) -> None:
 
 def _steps(program: CompiledProgram, planning: Planning) -> Generator[None, None, int]:
     """Time the tiles of a program in short steps; return how many contractions were timed."""
-    from specc.backend.measure.tiles import measuring
+    from specc.backend.measure.tiles import measuring, worth_timing
 
     with planning(), watched() as found:
         program.emitted_again()
     yield
-    problems = dict.fromkeys(first_part(each) for each in found if each.kind is not None)
     count = 0
-    for problem in problems:
+    for problem in worth_timing(found):
         if is_known(problem):
             continue
         fastest = yield from measuring(problem)

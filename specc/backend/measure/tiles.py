@@ -14,7 +14,7 @@ import math
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -31,17 +31,36 @@ ROUGH, NEAR = 5e-4, 1e-3
 """The seconds that a tile is timed for: at first, and in a round."""
 CLOSE, ROUNDS = 1.3, 5
 """Tiles up to so many times as slow as the fastest are timed in so many rounds, in turn."""
-HOPELESS = 1.6
+HOPELESS = 1.35
 """Tiles that are estimated to be so many times as slow as the fastest are not timed."""
 WORTH = 0.97
 """A tile takes the place of the estimated one if it takes at most this part of its time."""
 MOST_BYTES = 512 << 20
 """Contractions with larger operands are not timed."""
 
+SMALL = 0.005
+"""Contractions with a smaller part of all estimated cycles of a program are not timed."""
+
 Timer = Callable[[ContractionPlan, float], float]
 Result = TypeVar("Result")
 Steps = Generator[None, None, Result]
 """Work in short steps, between which the caller may rest or stop."""
+
+
+def worth_timing(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the contractions of a program whose tiles are worth timing, the longest first.
+
+    Of the parts of a result, the first stands for all. `problems` has a contraction as often as it
+    is planned.
+    """
+    cycles: dict[Problem, float] = defaultdict(float)
+    for each in problems:
+        if each.kind is not None:
+            found = candidates(first_part(each))
+            least = min((tile.cycles for _, tile in found), default=0.0)
+            cycles[first_part(each)] += least * each.calls
+    least = SMALL * sum(cycles.values())
+    return sorted((each for each in cycles if cycles[each] > least), key=lambda e: -cycles[e])
 
 
 def alike(problem: Problem) -> dict[str, ContractionPlan]:
