@@ -15,7 +15,12 @@ from functools import partial
 import numpy as np
 
 from specc.backend.contraction.cost import LINE, Cost
-from specc.backend.contraction.loops.contract import contract_kernel, pack_kernel, packed_kernel
+from specc.backend.contraction.loops.contract import (
+    contract_kernel,
+    pack_kernel,
+    pack_lines_kernel,
+    packed_kernel,
+)
 from specc.backend.contraction.problem import Candidate
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiling import (
@@ -30,7 +35,7 @@ from specc.system.records import dataclass
 # The most taps that are added up in one sum: longer float32 sums lose digits, and come in slices.
 LONGEST_RUN = 1024
 _FIRST = 16  # cycles until the first of several cache lines can be written
-_COPY = 10  # cycles to copy a few contiguous weights
+_ADDRESSES = 3  # cycles for the addresses of a few contiguous weights that are copied
 # The shapes that suit many layers, by the number of registers.
 USUAL = {32: ((6, 4), (5, 4), (8, 2), (12, 1)), 16: ((6, 2), (4, 3), (12, 1))}
 USUAL_PACKED = {32: ((12, 2), (8, 2), (6, 4), (16, 1)), 16: ((6, 2), (4, 3), (12, 1))}
@@ -106,7 +111,9 @@ class Tiles:
         taps = sum(len(taps) for taps, _ in lists)
         weights = taps * self.rows
         if self.w_row == 1:  # the rows of a block are copied for each tap
-            return taps * -(-self.rows // shape[0]) * _COPY
+            vectors = -(-shape[0] // self.target.width)
+            line = vectors * (1 / self.cost.loads + 1 / self.cost.stores) + _ADDRESSES
+            return taps * -(-self.rows // shape[0]) * line
         return self.cost.transposed(weights, shape[0])
 
     def cycles(self, shape: tuple[int, int], vectors: int) -> float:
@@ -327,12 +334,15 @@ def packed_plan(
         tables["own"] = np.stack([beside, tables["columns"][:, 1]], 1)
     w_row, _, out_row = rows.steps
     size = (packed + target.width) * target.bytes  # a vector more, see `pack_kernel`
-    packing = ContractionPlan(
-        pack_kernel(target),
-        (names["w"], "packed", "groups", len(groups), "w_at", "runs", rows.size, w_row, most, r),
-        tables,
-        copied=size,
-    )
+    names_of = names["w"], "packed", "groups", len(groups), "w_at"
+    if w_row == 1:
+        packing = ContractionPlan(
+            pack_lines_kernel(target), (*names_of, rows.size, most, r), tables, copied=size
+        )
+    else:
+        packing = ContractionPlan(
+            pack_kernel(target), (*names_of, "runs", rows.size, w_row, most, r), tables, copied=size
+        )
     kept = blocks * r * v * target.width * target.bytes if longest > most else 0
     copy = min(most, longest) * v * target.width * target.bytes if copied else 0
     # fmt: off

@@ -11,6 +11,7 @@ from specc.backend.contraction.target import Target
 from specc.backend.llvm.kernel import Kernel
 from specc.target.language import real, view, word
 
+_TOGETHER = 16  # taps of which all rows are packed before the next taps
 _COLUMNS_AHEAD = 2  # prefetch distance for data written by other threads, in the columns of tiles
 
 
@@ -200,7 +201,6 @@ def pack(
     high: "int",
     *,
     tile: "moves.pack_tile(dtype, width)",
-    line: "moves.copy_tile(dtype, width)",
     dtype: "constant",
     width: "constant",
     item: "constant",
@@ -221,11 +221,7 @@ def pack(
                     tap = word(w_at, first + s + p)
                     at = w + item * (k * w_row + tap)
                     step = 1
-                    if w_row == 1:
-                        for n in range(last + 1):
-                            i = (last - n) * width
-                            line(at + item * i, to + item * i, min(width, high - i))
-                    elif p + width <= count and word(runs, first + s + p):
+                    if p + width <= count and word(runs, first + s + p):
                         for n in range(last + 1):
                             i = (last - n) * width
                             tile(
@@ -242,6 +238,58 @@ def pack(
                             few[i] = view(at + item * i * w_row, (1,), real)[0]
                     p += step
                     to += item * step * high
+
+
+@no_type_check
+def pack_lines(
+    w: "int",
+    out: "int",
+    groups: "int",
+    group_count: "int",
+    w_at: "int",
+    rows: "int",
+    most: "int",
+    high: "int",
+    *,
+    line: "moves.copy_tile(dtype, width)",
+    dtype: "constant",
+    width: "constant",
+    item: "constant",
+    together: "constant",
+):
+    # A few taps of all blocks come before the next taps, so that their weights are read in
+    # sequence. Whole vectors are written, also behind a line: the next lines of its block follow
+    # later, but the next block may be there already, so the last lines are copied number by number.
+    vectors = (high + width - 1) // width
+    exact = (vectors * width - 1) // high
+    for c in range(group_count):
+        first, taps = word(groups, 5 * c), word(groups, 5 * c + 1)
+        to = out + item * word(groups, 5 * c + 2)
+        blocks = (rows + high - 1) // high
+        for slice in range((taps + most - 1) // most):
+            s = slice * most
+            count = min(most, taps - s)
+            whole = max(count - exact, 0)
+            for start in range(0, count, together):
+                stop = min(start + together, count)
+                for b in range(blocks):
+                    k = min(b * high, rows - high)
+                    block = to + item * b * count * high
+                    for p in range(start, min(stop, whole)):
+                        at = w + item * (k + word(w_at, first + s + p))
+                        place = block + item * p * high
+                        if vectors == 1:
+                            line(at, place, high)
+                        else:
+                            for n in range(vectors):
+                                i = n * width
+                                line(at + item * i, place + item * i, min(width, high - i))
+                    for p in range(max(start, whole), stop):
+                        few = view(block + item * p * high, (high,), real)
+                        source = view(w + item * (k + word(w_at, first + s + p)), (high,), real)
+                        for i in range(high):
+                            few[i] = source[i]
+            to += item * blocks * count * high
 
 
 @no_type_check
@@ -339,6 +387,14 @@ def pack_kernel(target: Target) -> Kernel:
     runs                whether a vector's worth of taps is contiguous from this tap on
     """
     return target.kernel(pack, "pack")
+
+
+def pack_lines_kernel(target: Target) -> Kernel:
+    """Return the kernel that packs weights whose rows are contiguous, for `packed` tiles.
+
+    It packs as that of `pack_kernel` does, and has its parameters but for `runs` and `w_row`.
+    """
+    return target.kernel(pack_lines, "pack_lines", together=_TOGETHER)
 
 
 def transpose_kernel(target: Target) -> Kernel:
