@@ -153,27 +153,42 @@ class Put(WithKernel, WithoutArithmetic):
     """out[index] += dy: the gradient of Take.
 
     `size` is the length of the first axis of `out` after `lead` others. With `sum_batch`, `out` is
-    one sum over all examples.
+    one sum over all examples. With `same`, all indices of an example add the same `dy`, which has
+    no axes of the index then: the gradient of TakeSum.
     """
 
     size: Size
     sum_batch: bool = False
     lead: int = 0
+    same: bool = False
+
+    def _rest(self, dy: Type, index: Type) -> Shape:
+        """Return the shape of what one index adds."""
+        return dy.shape if self.same else dy.shape[index.rank :]
 
     def infer(self, dy: Type, index: Type) -> Type:
         if index.kind != "int":
             raise ShapeError(f"an index is a class or an integer, not {index.kind}", 1)
         _check_lead(self.lead, dy, index)
-        shape = (*index.shape[: self.lead], self.size, *dy.shape[index.rank :])
+        shape = (*index.shape[: self.lead], self.size, *self._rest(dy, index))
         batched = (dy.batched or index.batched) and not self.sum_batch
         return Type("float", shape, batched)
 
     def vjp(self, node: Node, dy: Node) -> Gradients:
-        return apply(Take(self.lead), dy, node.inputs[1]), None
+        take = TakeSum() if self.same else Take(self.lead)
+        return apply(take, dy, node.inputs[1]), None
 
     def reference(self, types: Types, dy: np.ndarray, index: np.ndarray) -> np.ndarray:
         import numpy as np
 
+        if self.same:
+            values, chosen = types
+            axes = tuple(range(chosen.rank, chosen.rank + values.rank))
+            spread = Broadcast(chosen.shape + values.shape, axes)
+            whole = replace(self, same=False)
+            return whole.reference(
+                (spread.infer(values), chosen), spread.reference((values,), dy), index
+            )
         examples = max(
             (len(a) for a, t in zip((dy, index), types, strict=True) if t.batched), default=0
         )
@@ -195,7 +210,7 @@ class Put(WithKernel, WithoutArithmetic):
         return Cut(replace(self, lead=self.lead - 1), (axis, axis))
 
     def summand(self, node: Node, position: int, axis: int, count: int) -> Cut | None:
-        is_summed = self.lead <= axis < node.inputs[1].type.rank
+        is_summed = self.lead <= axis < node.inputs[1].type.rank and not self.same
         return Cut(self, (axis, axis)) if is_summed else None
 
     @property
@@ -210,12 +225,13 @@ class Put(WithKernel, WithoutArithmetic):
             return kernels.put
         dy, index = types
         rows = lanes > 1 and not self.lead and dy.batched and index.batched
-        large = rows and sizes.count(dy.shape[index.rank :]) >= width
+        large = rows and sizes.count(self._rest(dy, index)) >= width
         return kernels.put_sum_rows if large else kernels.put_sum
 
     def arguments(self, types: Types, lanes: int) -> dict[str, int]:
         dy, index = types
-        return _extents(self.size, self.lead, index, dy.shape[index.rank :], dy, lanes)
+        extents = _extents(self.size, self.lead, index, self._rest(dy, index), dy, lanes)
+        return {**extents, "each": int(not self.same)}
 
 
 def _check_lead(lead: int, values: Type, index: Type) -> None:

@@ -7,15 +7,16 @@ C order gets a `Copy` if it is not.
 from __future__ import annotations
 
 from collections.abc import Set
+from dataclasses import replace
 
 from specc.ir.graph import Graph, Node, apply, over, rebuild, rewrite
 from specc.ir.names import OVERWRITING, OutputKind, kind_of
 from specc.ir.op import Form
 from specc.ops.after import After
-from specc.ops.broadcast import Sum
+from specc.ops.broadcast import Broadcast, Sum
 from specc.ops.carry import PREFIX, Carry, carries, loops
 from specc.ops.elementwise import Copy
-from specc.ops.gather import Take, TakeSum
+from specc.ops.gather import Put, Take, TakeSum
 from specc.ops.leaf import Const, Input, Role
 from specc.ops.reduce import AllReduce
 from specc.ops.shape import Concat, Reshape
@@ -54,6 +55,7 @@ def prepare(graph: Graph, own_memory: bool = False) -> Graph:
     def copy(node: Node) -> Node:
         if isinstance(node.op, Reshape) and not in_c_order(node.inputs[0]):
             return apply(node.op, apply(Copy(), node.inputs[0]), origin=node.origin)
+        node = _of_same_values(node)
         strict = node.op.form is Form.KERNEL
         if strict or node.op.form is Form.CONTRACTION:
             inputs = tuple(
@@ -86,6 +88,19 @@ def prepare(graph: Graph, own_memory: bool = False) -> Graph:
             node = apply(Copy(), node)
         outputs[name] = node
     return Graph(outputs) if own_memory else _prepare_loops(Graph(outputs))
+
+
+def _of_same_values(node: Node) -> Node:
+    """Return a Put that adds one value at all indices of an example as one that reads it once."""
+    if not isinstance(node.op, Put) or not node.op.sum_batch or node.op.lead:
+        return node
+    spread, index = node.inputs
+    if not isinstance(spread.op, Broadcast) or not index.type.rank:
+        return node
+    (value,) = spread.inputs
+    if spread.op.axes != tuple(range(index.type.rank, spread.type.rank)):
+        return node
+    return apply(replace(node.op, same=True), value, index, origin=node.origin)
 
 
 def _read(graph: Graph) -> set[Node]:

@@ -230,6 +230,14 @@ CASES = [
     (Take(2), (Type("float", (2, 3, 4), True), Type("int", (2, 3), True, 4))),
     (Put(5, lead=1), (Type("float", (3, 2), True), Type("int", (3,), True, 5))),
     (Put(5, sum_batch=True, lead=1), (Type("float", (3, 2), True), Type("int", (3,), True, 5))),
+    (
+        Put(5, sum_batch=True, same=True),
+        (Type("float", (3,), True), Type("int", (4,), True, 5)),
+    ),
+    (
+        Put(5, sum_batch=True, same=True),
+        (Type("float", (37, 2), True), Type("int", (2, 3), True, 5)),
+    ),
     (SetRow(), (Type("float", (4, 3), True), VECTOR3, Type("int", (), True, 4))),
     (SetRow(), (Type("float", (4,), True), Type("float"), Type("int", (), True, 4))),
     (SetRow(), (MATRIX, Type("float", (5,), True), Type("int", (), True, 4))),

@@ -15,6 +15,7 @@ from specc.ir import sizes
 from specc.ir.graph import Node
 from specc.ir.op import WithKernel
 from specc.ir.plan import Allocation, Mode, Step
+from specc.ops.gather import Put
 from specc.ops.kernels.gather import put_rows
 from specc.ops.leaf import REPEATED
 from specc.target import parse
@@ -75,16 +76,25 @@ def put_rows_calls(
 ) -> Iterator[KernelCall]:
     """Yield the calls that compute `rows` rows of a Put over all shards, one call per shard."""
     dy, index = node.inputs
-    rest = sizes.count(node.type.shape[1:])
+    op = node.op
+    assert isinstance(op, Put), op
+    rest, lanes = sizes.count(node.type.shape[1:]), shard.plan.lanes
+    width, item = this_machine().lanes(shard.dtype), shard.item(node)
     numbers = {
         "start": start,
         "rows": rows,
         "count": index.type.bound_elements,
+        "each": int(not op.same),
         "rest": rest,
-        "lanes": shard.plan.lanes,
+        "squares": rest // width if lanes % width == 0 else 0,
+        "lanes": lanes,
+        "item": item,
     }
-    kernel = printer.written(put_rows, put_rows.__name__, shard.dtype)
-    out = shard.address(node, allocation).moved(start * rest * shard.item(node))
+    kernel = printer.written(
+        put_rows, put_rows.__name__, shard.dtype, dtype=shard.dtype, width=width
+    )
+    out = shard.address(node, allocation).moved(start * rest * item)
+    scratch = lanes * rest * item
     for number in range(shard.plan.arenas if rows else 0):
         known: dict[str, Value] = {
             **numbers,
@@ -92,6 +102,8 @@ def put_rows_calls(
             "dy": shard.viewed(dy, number),
             "index": shard.viewed(index, number),
             "out": out,
+            "scratch": Address("scratch"),
         }
         names = parse.parameters(put_rows)
-        yield KernelCall(kernel, tuple((name, known[name]) for name in names), phase, (node,))
+        arguments = tuple((name, known[name]) for name in names)
+        yield KernelCall(kernel, arguments, phase, (node,), scratch)

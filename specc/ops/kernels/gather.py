@@ -175,6 +175,7 @@ def put_sum(
     outer: "int",
     size: "int",
     count: "int",
+    each: "int",
     rest: "int",
     value_lanes: "int",
     value_step: "int",
@@ -189,7 +190,9 @@ def put_sum(
         for k in range(count):
             for lane in range(lanes):
                 for r in range(rest):
-                    out[o, index[o, k, lane * index_step], r] += dy[o, k, r, lane * value_step]
+                    out[o, index[o, k, lane * index_step], r] += dy[
+                        o, k * each, r, lane * value_step
+                    ]
 
 
 @no_type_check
@@ -199,6 +202,7 @@ def put_sum_rows(
     out: "int",
     size: "int",
     count: "int",
+    each: "int",
     rest: "int",
     lanes: "int",
     vector: "int",
@@ -216,12 +220,12 @@ def put_sum_rows(
     squares = rest // vector
     for k in range(count):
         at = view(index + 4 * k * lanes, (lanes,), int32)
-        values = view(dy + item * k * rest * lanes, (rest * lanes,), real)
+        values = view(dy + item * k * each * rest * lanes, (rest * lanes,), real)
         for block in range(lanes // vector):
             lane = block * vector
             for n in range(squares):
                 tile(
-                    dy + item * ((k * rest + n * vector) * lanes + lane),
+                    dy + item * ((k * each * rest + n * vector) * lanes + lane),
                     lanes,
                     index + 4 * (k * lanes + lane),
                     out + item * n * vector,
@@ -234,24 +238,53 @@ def put_sum_rows(
 
 @no_type_check
 def put_rows(
-    dy: "float[count, rest, lanes]",
-    index: "int32[count, lanes]",
-    out: "float[rows, rest]",
+    dy: "int",
+    index: "int",
+    out: "int",
+    scratch: "int",
     start: "int",
     rows: "int",
     fresh: "int",
     count: "int",
+    each: "int",
     rest: "int",
+    squares: "int",
     lanes: "int",
+    item: "int",
+    *,
+    tile: "moves.transpose_tile(dtype, width)",
+    dtype: "constant",
+    width: "constant",
 ):
-    """Add the values for `rows` rows from `start` on; if `fresh`, set these rows to 0 first."""
+    """Add the values for `rows` rows from `start` on; if `fresh`, set these rows to 0 first.
+
+    The values of each lane are made contiguous in `scratch`, `squares` squares at a time.
+    """
+    table = view(out, (rows * rest,), real)
     if fresh:
-        for k in range(rows):
-            for r in range(rest):
-                out[k, r] = 0.0
+        for i in range(rows * rest):
+            table[i] = 0.0
     for k in range(count):
+        at = view(index + 4 * k * lanes, (lanes,), int32)
+        if k * each > 0 or k == 0:
+            given = dy + item * k * each * rest * lanes
+            for n in range(squares):
+                for block in range(lanes // width):
+                    tile(
+                        given + item * width * (n * lanes + block),
+                        lanes,
+                        scratch + item * width * (block * rest + n),
+                        rest,
+                    )
+            left = view(given, (rest * lanes,), real)
+            values = view(scratch, (lanes * rest,), real)
+            for r in range(squares * width, rest):
+                for lane in range(lanes):
+                    values[lane * rest + r] = left[r * lanes + lane]
         for lane in range(lanes):
-            row = index[k, lane] - start
+            row = at[lane] - start
             if row >= 0 and row < rows:
+                to = view(out + item * row * rest, (rest,), real)
+                added = view(scratch + item * lane * rest, (rest,), real)
                 for r in range(rest):
-                    out[row, r] += dy[k, r, lane]
+                    to[r] += added[r]
