@@ -49,6 +49,13 @@ AGREEMENT = 1e-3
     help="Time first steps with warm caches too (for the first number of threads).",
 )
 @click.option(
+    "--measure/--no-measure",
+    "measures",
+    default=True,
+    show_default=True,
+    help="Let specc time its tiles after the first steps, as a long training does.",
+)
+@click.option(
     "--json", "path", type=click.Path(dir_okay=False, path_type=Path), help="Store all figures."
 )
 def main(
@@ -58,6 +65,7 @@ def main(
     rounds: int,
     what: str,
     warm: bool,
+    measures: bool,
     path: Path | None,
 ) -> None:
     """Time specc against its peers; print the tables and the goals."""
@@ -68,8 +76,8 @@ def main(
     wanted = peers.split(",") if peers else None
     counts = [int(each) for each in threads.split(",")]
     found = {"date": datetime.now().isoformat(timespec="seconds"), "machine": _machine(),
-             "versions": _versions(), "rounds": rounds, "limits": {}, "gaps": {}, "missing": {},
-             "results": []}  # fmt: skip
+             "versions": _versions(), "rounds": rounds, "measured": measures, "limits": {},
+             "gaps": {}, "missing": {}, "results": []}  # fmt: skip
     if shutil.which("c++") is None and shutil.which("g++") is None:
         found["missing"]["inductor"] = "torch.compile needs a C++ compiler, and there is none"
     for case in list(chosen):
@@ -104,9 +112,8 @@ def main(
                         continue
                     start = time.time()
                     run = training if kind == "training" else _inference
-                    result[kind] = run(
-                        case, names, count, rounds, warm and count == counts[0], folder
-                    )
+                    is_warm = warm and count == counts[0]
+                    result[kind] = run(case, names, count, rounds, is_warm, measures, folder)
                     click.echo(
                         report.progress(case, count, kind, result[kind], time.time() - start)
                     )
@@ -136,7 +143,13 @@ class prepared:
 
 
 def training(
-    case: Case, names: list[str], threads: int, rounds: int, warm: bool, folder: Path
+    case: Case,
+    names: list[str],
+    threads: int,
+    rounds: int,
+    warm: bool,
+    measures: bool,
+    folder: Path,
 ) -> dict:
     """Every peer's first steps cold and warm, then rounds of them all."""
     found: dict[str, dict] = {name: {} for name in names}
@@ -151,6 +164,12 @@ def training(
                     found[name][f"{state}_seconds"] = peer.seconds_to_first
                     if warm and state == "cold":
                         peer.__exit__()
+                if measures and name == "specc":
+                    peer.measure("training")
+                    peer.__exit__()
+                    peer = Peer(name, case.name, folder, threads, folder / f"caches-{name}")
+                    stack.enter_context(peer)
+                    peer.prepare("training")
             except PeerFailed as failure:
                 found[name]["failed"] = str(failure)
                 continue
@@ -166,16 +185,25 @@ def training(
 
 
 def _inference(
-    case: Case, names: list[str], threads: int, rounds: int, warm: bool, folder: Path
+    case: Case,
+    names: list[str],
+    threads: int,
+    rounds: int,
+    warm: bool,
+    measures: bool,
+    folder: Path,
 ) -> dict:
     """Every peer's forward pass for each of the batch sizes."""
     found: dict[str, dict] = {}
     with ExitStack() as stack:
         running: dict[str, Peer] = {}
         for name in names:
-            peer = stack.enter_context(
-                Peer(name, case.name, folder, threads, folder / f"caches-{name}")
-            )
+            caches = folder / f"caches-{name}"
+            if measures and name == "specc":
+                with Peer(name, case.name, folder, threads, caches) as first:
+                    for batch in BATCHES:
+                        first.measure("inference", batch)
+            peer = stack.enter_context(Peer(name, case.name, folder, threads, caches))
             try:
                 answers = {
                     str(batch): {"outputs": peer.prepare("inference", batch)} for batch in BATCHES

@@ -132,6 +132,10 @@ class Peer:
             self.seconds_to_first = took - answer.get("later", 0.0)
         return answer.get("losses") or answer["outputs"]
 
+    def measure(self, kind: str, batch: int = 0) -> None:
+        """Let specc time its tiles, as in the background of a long training."""
+        self._ask("measure", kind, batch)
+
     def run(self, kind: str, steps: int, stretches: int = 1, batch: int = 0) -> list[Stretch]:
         answer = self._ask("run", kind, batch, steps, stretches)
         return [Stretch(seconds / steps, delay / seconds / self.threads,
@@ -223,7 +227,7 @@ def _environment(threads: int, caches: Path, root: Path) -> dict[str, str]:
     return {
         **os.environ, **narrow, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count, "PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu",
-        "SPECC_CACHE_DIR": str(caches / "specc"),
+        "SPECC_CACHE_DIR": str(caches / "specc"), "SPECC_MEASURE": "0",
         "TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor"),
         "JAX_COMPILATION_CACHE_DIR": str(caches / "jax"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

@@ -42,6 +42,8 @@ def tables(found: dict) -> str:
         f"{machine['processor']}, {machine['processors']} processors, load"
         f" {machine['load'][0]:.1f}; " + ", ".join(f"{k} {v}" for k, v in found["versions"].items())
     )
+    if found.get("measured"):
+        text.append("specc's tiles were timed before, as in the background of a long training")
     for name, reason in found["missing"].items():
         text.append(f"{NAMES[name]}: left out: {reason}")
     for name, reason in found["gaps"].items():

@@ -6,6 +6,7 @@ each line that it reads:
     ["prepare", kind, batch]    {"losses": [...], "later": seconds of all steps but the first} or
                                 {"outputs": [...]}: the first steps or the first call
     ["run", kind, batch, n, m]  {"stretches": m times the figures of n steps or calls}
+    ["measure", kind, batch]    {}: what a long training does in the background, for later processes
     ["memory"]                  {"peak": bytes}
 """
 
@@ -66,6 +67,9 @@ def main() -> None:
             kind, batch, count, stretches = rest
             run = runners[kind, batch]
             answer = {"stretches": [stretch(run, count) for _ in range(stretches)]}
+        elif command == "measure":
+            peer.measure(given, *rest)
+            answer = {}
         else:
             answer = {"peak": peak_memory()}
         answers.write(json.dumps(answer) + "\n")

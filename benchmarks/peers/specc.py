@@ -31,6 +31,18 @@ def training(job, precision: str | None = None):
     return run
 
 
+def measure(job, kind: str, batch: int) -> None:
+    """Time the tiles of a program, which later processes then use."""
+    import specc
+
+    program = specc.load(job.case.path)
+    if kind == "training":
+        specc.compile(program, threads=_threads(job, program, program.recipe.batch)).measure()
+    else:
+        net = specc.compile(program, batch=batch, threads=_threads(job, program, batch))
+        net.measure(batch)
+
+
 def _threads(job, program, batch: int) -> int:
     from specc.driver import threads_for
 
