@@ -397,6 +397,26 @@ def test_positions_that_are_not_read_are_not_computed(name, form, role):
     found.check(loaded([found]), tuple(slice(*each) for each in wanted))
 
 
+def sums_of_rows(rows: int, n: int, m: int) -> tuple[Contract, Type, Type]:
+    """Weights times the sums of an array's rows: each weight has several taps."""
+    op = Contract((rows, n, m), (index(0),), (index(0), index(1)), (index(1), index(2)), (rows,))
+    return op, Type("float", (rows, n)), Type("float", (n, m), True)
+
+
+SEVERAL_TAPS = {name: roles(*shape)["input"] for name, shape in READ_IN_PART.items()} | {
+    f"rows {sizes}": roles(*sums_of_rows(*sizes))["forward"]
+    for sizes in [(37, 11, 5), (8, 40, 9), (3, 7, 2)]
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL_TAPS)
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_weights_of_several_taps_are_copied_from_packed_ones(name, target):
+    found = Case(SEVERAL_TAPS[name], *target, 1, 1, plan=by(across.FORM))
+    assert found.plan.packing.kernel.name.endswith("_copying")
+    found.check(loaded([found]))
+
+
 def rounded(node: Node) -> Node:
     """The contraction that rounds its operands."""
     return apply(replace(node.op, rounded=True), *node.inputs)

@@ -12,7 +12,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from specc.backend.contraction.cost import LINE, Cost
-from specc.backend.contraction.loops.single import across_kernel, pack_across_kernel
+from specc.backend.contraction.loops.single import (
+    across_kernel,
+    copy_across_kernel,
+    pack_across_kernel,
+)
 from specc.backend.contraction.target import Target
 from specc.backend.contraction.tiled import LONGEST_RUN
 from specc.backend.contraction.tiling import ContractionPlan, LoopAxis, runs_from
@@ -65,17 +69,34 @@ class Across:
         return self.rows.size * sum(len(taps) for taps, _ in self.groups) * self.target.bytes
 
     @cached_property
-    def _in_runs(self) -> list[int]:
-        """The taps of each group that are packed in squares: they are contiguous in the weights."""
-        width, found = self.target.width, []
+    def _w_at(self) -> np.ndarray:
+        """The offsets of all taps in the weights."""
+        return np.concatenate([taps[:, 0] + positions[0, 0] for taps, positions in self.groups])
+
+    @cached_property
+    def _earlier(self) -> np.ndarray:
+        """For each tap the first one with the same weights; -1 if it is itself the first one."""
+        firsts: dict[int, int] = {}
+        found = [firsts.setdefault(at, n) for n, at in enumerate(self._w_at.tolist())]
+        return np.where(np.array(found, np.int64) < np.arange(len(found)), found, -1)
+
+    @cached_property
+    def _packed(self) -> tuple[int, int, int]:
+        """The taps that are packed in squares, one by one, and as a copy of an earlier tap.
+
+        Those in squares are contiguous in the weights.
+        """
+        width, start, squares, copies = self.target.width, 0, 0, 0
+        runs, earlier = runs_from(self._w_at, width).tolist(), self._earlier.tolist()
         for taps, _ in self.groups:
-            runs, at, count = runs_from(taps[:, 0], width).tolist(), 0, 0
-            while at < len(runs):
-                step = width if runs[at] else 1
-                count += width if runs[at] else 0
-                at += step
-            found.append(count)
-        return found
+            end, at = start + len(taps), start
+            while at < end:
+                is_copy = earlier[at] >= 0
+                is_square = not is_copy and at + width <= end and runs[at]
+                copies, squares = copies + is_copy, squares + (width if is_square else 0)
+                at += width if is_square else 1
+            start = end
+        return squares, len(earlier) - squares - copies, copies
 
     def cycles(self, shape: tuple[int, int]) -> float:
         """Return the estimated cycles of all tiles, and of this call's part of the packing."""
@@ -83,7 +104,7 @@ class Across:
         q, v = shape
         blocks = -(-self.rows.size // (v * width))
         total = 0.0
-        for (taps, positions), in_runs in zip(self.groups, self._in_runs, strict=True):
+        for taps, positions in self.groups:
             # loads: the values, the weights, the weights' lines to prefetch, and an offset
             loads = q + v + v * cost.vector / LINE + 1
             moving = cost.moving(v * cost.vector, self.bytes, in_sequence=True)
@@ -91,12 +112,20 @@ class Across:
             tile += v * cost.transposed(width * (width if self.padded else q), width)
             tile += v * width / cost.stores + cost.start(len(taps))
             total += len(positions) * -(-self.run // q) * blocks * tile
-            if not self.kept:
-                whole = self.rows.size // width * width * in_runs
-                single = self.rows.size * len(taps) - whole
-                packing = cost.transposed(whole, width) + cost.copied(single)
-                total += packing / self.calls
+        if not self.kept:
+            total += self._packing(v) / self.calls
         return total
+
+    def _packing(self, vectors: int) -> float:
+        """Return the estimated cycles of packing weights for tiles of so many vectors."""
+        cost, rows, width = self.cost, self.rows.size, self.target.width
+        squares, single, copies = self._packed
+        lines = -(-rows // (vectors * width)) * vectors  # whole vectors of a tap's rows
+        if self.rows.steps[0] == 1:
+            return cost.copied(lines * (squares + single + copies))
+        whole = rows // width * width
+        elements = rows * single + (rows - whole) * squares
+        return cost.transposed(whole * squares, width) + cost.copied(elements + lines * copies)
 
     def plan(self, shape: tuple[int, int], prefetches: bool = False) -> ContractionPlan:
         """Return the plan; with `prefetches`, tiles prefetch data written by other threads."""
@@ -110,19 +139,30 @@ class Across:
         tables = {
             "groups": np.array(table, np.int64),
             "x_at": np.concatenate([taps[:, 1] for taps, _ in groups]),
-            "w_at": np.concatenate([taps[:, 0] + positions[0, 0] for taps, positions in groups]),
+            "w_at": self._w_at,
             "positions": np.concatenate([positions[:, 1:] for _, positions in groups]),
         }
-        tables["runs"] = runs_from(tables["w_at"], target.width)
         kept = shape[0] * line * target.bytes
         longest = max(len(taps) for taps, _ in groups)
         # a sum that has to come in slices comes in short ones, and keeps more digits
         most = LONGEST_RUN if longest <= LONGEST_RUN else LONGEST_RUN // 8
         w_row, _, out_row = rows.steps
         w, x = self.names["w"], self.names["x"]
+        more: tuple[str | int, ...] = (rows.size,)
+        if w_row == 1:
+            kernel = copy_across_kernel(target, shape[1])
+        else:
+            of_tap = np.repeat(tables["groups"], tables["groups"][:, 1], axis=0)
+            # the start of each tap's weights, and the step to the next block of rows
+            starts = of_tap[:, 2] + line * (np.arange(first) - of_tap[:, 0])
+            packed_at = np.stack([starts, line * of_tap[:, 1]], 1)[self._earlier]
+            packed_at[self._earlier < 0] = -1
+            tables |= {"runs": runs_from(self._w_at, target.width), "packed_at": packed_at}
+            kernel = pack_across_kernel(target, shape[1], bool((self._earlier >= 0).any()))
+            more = ("runs", "packed_at", rows.size, w_row)
         packing = ContractionPlan(
-            pack_across_kernel(target, shape[1]),
-            (w, "packed", "groups", len(groups), "w_at", "runs", rows.size, w_row),
+            kernel,
+            (w, "packed", "groups", len(groups), "w_at", *more),
             tables,
             copied=packed * target.bytes,
         )

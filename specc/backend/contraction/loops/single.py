@@ -84,19 +84,21 @@ def pack_across(
     group_count: "int",
     w_at: "int",
     runs: "int",
+    packed_at: "int",
     rows: "int",
     w_row: "int",
     *,
     transpose: "moves.transpose_tile(dtype, width)",
+    copy: "moves.copy_tile(dtype, width)",
     dtype: "constant",
     width: "constant",
+    copies: "constant",
     step: "constant",
     item: "constant",
 ):
     for c in range(group_count):
         first, taps = word(groups, 5 * c), word(groups, 5 * c + 1)
-        blocks = (rows + step - 1) // step
-        for b in range(blocks):
+        for b in range((rows + step - 1) // step):
             block = out + item * (word(groups, 5 * c + 2) + b * taps * step)
             for v in range(0, step, width):
                 k = b * step + v
@@ -104,7 +106,9 @@ def pack_across(
                 while p < taps:
                     at = word(w_at, first + p)
                     whole = p + width <= taps and k + width <= rows
-                    if whole and word(runs, first + p):
+                    if copies and word(packed_at, 2 * (first + p)) >= 0:
+                        p += 1
+                    elif whole and word(runs, first + p):
                         transpose(
                             w + item * (k * w_row + at), w_row, block + item * (p * step + v), step
                         )
@@ -116,6 +120,46 @@ def pack_across(
                         for i in range(min(width, rows - k)):
                             to[i] = view(w + item * ((k + i) * w_row + at), (1,), real)[0]
                         p += 1
+            if copies:
+                for p in range(taps):
+                    start = word(packed_at, 2 * (first + p))
+                    if start >= 0:
+                        packed = out + item * (start + b * word(packed_at, 2 * (first + p) + 1))
+                        for v in range(0, step, width):
+                            copy(packed + item * v, block + item * (p * step + v), width)
+
+
+@no_type_check
+def copy_across(
+    w: "int",
+    out: "int",
+    groups: "int",
+    group_count: "int",
+    w_at: "int",
+    rows: "int",
+    *,
+    copy: "moves.copy_tile(dtype, width)",
+    dtype: "constant",
+    width: "constant",
+    step: "constant",
+    item: "constant",
+):
+    for c in range(group_count):
+        first, taps = word(groups, 5 * c), word(groups, 5 * c + 1)
+        for b in range((rows + step - 1) // step):
+            block = out + item * (word(groups, 5 * c + 2) + b * taps * step)
+            count = min(step, rows - b * step)
+            for p in range(taps):
+                row = w + item * (b * step + word(w_at, first + p))
+                for v in range(0, step, width):
+                    if v + width <= count:
+                        copy(row + item * v, block + item * (p * step + v), width)
+                    else:
+                        to = view(block + item * (p * step + v), (width,), real)
+                        for i in range(width):
+                            to[i] = 0.0
+                        for i in range(count - v):
+                            to[i] = view(row + item * (v + i), (1,), real)[0]
 
 
 @no_type_check
@@ -207,13 +251,22 @@ def across_kernel(
     )
 
 
-def pack_across_kernel(target: Target, vectors: int) -> Kernel:
+def pack_across_kernel(target: Target, vectors: int, copies: bool) -> Kernel:
     """Return the kernel that packs weights for `across` tiles.
 
     The packed weights are [block of rows, tap, row], padded with zeros. The tables `w_at` and
     `runs` are those of `pack_kernel`, the others those of `across_kernel`.
+
+    packed_at   [n, 2]  with `copies`: the offset at which an earlier tap has packed the same
+                        weights, and the step to its next block of rows; -1 if there is none
     """
-    return target.kernel(pack_across, f"pack_across_{vectors}", step=vectors * target.width)
+    name = f"pack_across_{vectors}" + "_copying" * copies
+    return target.kernel(pack_across, name, step=vectors * target.width, copies=copies)
+
+
+def copy_across_kernel(target: Target, vectors: int) -> Kernel:
+    """Return the kernel that packs weights whose rows are contiguous for `across` tiles."""
+    return target.kernel(copy_across, f"copy_across_{vectors}", step=vectors * target.width)
 
 
 def dot_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
