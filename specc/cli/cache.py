@@ -24,8 +24,9 @@ def cache(context: click.Context) -> None:
 def clean(yes: bool) -> None:
     """Delete all compiled code.
 
-    The next run of each model compiles again. This also deletes the machine's profile and decoded
-    images, which specc makes again when it needs them. Runs and data sets are not deleted.
+    The next run of each model compiles again. This also deletes the machine's profile, which
+    kernels were the fastest, and decoded images. specc makes all of it again when it needs it. Runs
+    and data sets are not deleted.
     """
     from specc.system.folders import cache_folder
 
