@@ -220,6 +220,8 @@ def _group_for(
     for group in dict.fromkeys(candidates):
         if groups.domains[group] != (domain, GroupKind.NEST) or groups.full(group):
             continue
+        if groups.stalls(node, group):
+            continue
         if isinstance(node.op, (Sum, Max)) and groups.reduced[group] not in (None, _reduced(node)):
             continue
         if any(_complete_only_later(each, groups, group) for each in node.inputs):

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from specc.ir.graph import Node
 from specc.ir.plan import GroupKind
 from specc.ir.sizes import Shape
 from specc.ops.carry import Loop
+from specc.ops.functions import (
+    Atan,
+    Cos,
+    Erf,
+    Erfc,
+    Exp,
+    Expm1,
+    Log,
+    Log1p,
+    Pow,
+    Sigmoid,
+    Sin,
+    Sinh,
+    Tanh,
+)
 from specc.ops.leaf import Input
 from specc.ops.views import awaited, root_of
 
@@ -15,7 +31,9 @@ from specc.ops.views import awaited, root_of
 MOST_NODES = 64  # most nodes of a nest, because LLVM's time grows faster than their number
 MOST_SIBLINGS = 16  # most groups that a node tries to join, of those that read the same value
 FAR = 64  # most groups that a search for a dependency visits
-
+LONG = (Atan, Cos, Erf, Erfc, Exp, Expm1, Log, Log1p, Pow, Sigmoid, Sin, Sinh, Tanh)
+"""Functions of many instructions, each of which waits for the one before."""
+MOST_LONG = 3  # most of them in a nest before one that depends on another one
 
 Box = tuple[Shape, bool]
 """The shape that a nest runs over, and whether it runs over the lanes too."""
@@ -41,6 +59,8 @@ class Groups:
         self.of: dict[Node, int] = {}
         self.waiting: set[Node] = set()  # elementwise nodes of leaves that no group has read yet
         self.loops: dict[int, Loop] = {}
+        self._long: Counter[int] = Counter()  # group -> its functions in LONG
+        self._depth: dict[Node, int] = {}  # how many of them follow each other up to a node
         self._reading: dict[tuple[str, str], set[int]] = {}
         self._viewing: dict[tuple[str, str], set[int]] = {}
 
@@ -56,6 +76,9 @@ class Groups:
     def put(self, node: Node, group: int) -> None:
         self.members[group].append(node)
         self.of[node] = group
+        is_long = isinstance(node.op, LONG)
+        self._depth[node] = self._depth_within(node, group) + is_long
+        self._long[group] += is_long
         for each in node.inputs:
             root = root_of(each)
             if isinstance(root.op, Input):
@@ -76,6 +99,21 @@ class Groups:
             if self.level[group] < level:
                 self.level[group] = level
                 stack.extend((each, level + 1) for each in self.dependents[group])
+
+    def stalls(self, node: Node, group: int) -> bool:
+        """Return whether a function would wait for others in a long loop.
+
+        A processor executes a few hundred instructions ahead. If an iteration is as long as that,
+        and one function in it waits for another one, the iterations hardly overlap. In two loops,
+        as for a cell's gates and for tanh of its state, they do.
+        """
+        is_long = isinstance(node.op, LONG) and self._long[group] >= MOST_LONG
+        return is_long and self._depth_within(node, group) > 0
+
+    def _depth_within(self, node: Node, group: int) -> int:
+        return max(
+            (self._depth[each] for each in node.inputs if self.of.get(each) == group), default=0
+        )
 
     def full(self, group: int) -> bool:
         return len(self.members[group]) >= MOST_NODES

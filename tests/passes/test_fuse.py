@@ -1,4 +1,4 @@
-"""What lies where it is read: outputs that are views, and the states of a loop."""
+"""What a loop holds: outputs that are views, the states of a loop, and functions that wait."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import specc
+from specc.ir.kind import Kind
 from specc.ops.carry import Carry
 from specc.source import Source
 
@@ -42,3 +43,26 @@ def test_a_loop_does_not_copy_its_states(layers):
     assert loops
     for loop in loops:
         assert not any(isinstance(whole.op, Carry) for whole in loop.writes.values())
+
+
+CELL = """seq time = 5 model m {{ input x: float[time, 8] target y: float[12]
+  let h = x -> {cell} -> last loss mse(h, y) }} train {{ optimizer sgd(lr = 0.1) }}"""
+
+
+def functions(cell: str) -> list[list[str]]:
+    """The functions of each nest of a model's training step, in its loop."""
+    net = specc.compile(specc.loads(CELL.format(cell=cell)), batch=32, threads=1)
+    found = []
+    for call in net.programs.of_plan(net.plan(Kind.TRAIN)).calls():
+        names = [each.op.name for each in call.nodes if each.op.name in ("Sigmoid", "Tanh")]
+        if names and call.kernel.name.startswith("each"):
+            found.append(sorted(names))
+    return found
+
+
+def test_tanh_of_a_cells_state_does_not_wait_in_the_loop_of_its_gates():
+    assert functions("lstm(12)") == [["Sigmoid", "Sigmoid", "Sigmoid", "Tanh"], ["Tanh"]]
+
+
+def test_a_few_functions_in_a_chain_stay_together():
+    assert ["Sigmoid", "Tanh"] in functions("dense(12) -> tanh -> sigmoid")
