@@ -78,6 +78,7 @@ def tiles(target: Target) -> Iterator[tuple[str, tuple[int, int], Kernel]]:
         yield "contract", shape, contract_kernel(target, shape)
         yield "contract ahead", shape, contract_kernel(target, shape, True)
         yield "outer", shape, outer_kernel(target, shape)
+        yield "outer stride", shape, outer_kernel(target, shape, stride=2)
     for shape in target.packed_shapes(_MANY, _MANY):
         yield "packed", shape, packed_kernel(target, shape)
     for shape in target.packed_shapes(_MANY, _MANY, True):

@@ -583,6 +583,29 @@ def test_gradients_over_many_steps_agree_with_the_reference(target):
         each.check(addresses)
 
 
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_gradients_of_filters_with_a_stride_agree_with_the_reference(target):
+    """With one vector of lanes, the vectors that a row of the result reads are apart."""
+    dtype, bits = target
+    lanes = this_machine(bits).lanes(dtype)
+    rng, made = random.Random(0), []
+    for shape in ((5, 17, 29, 7, 3, 2), (3, 12, 31, 9, 5, 3), (4, 9, 140, 6, 1, 2)):
+        node = roles(*conv(*shape))["weights"]
+
+        def every(problem):
+            return [each.plan() for each in outer.FORM.candidates(problem)]
+
+        plans = Case(node, dtype, bits, lanes, 1, plan=every).plan
+        names = [each.kernel.name for each in plans]
+        strided = [p for p, name in zip(plans, names, strict=True) if f"stride_{shape[-1]}" in name]
+        assert strided
+        for plan in (*rng.sample(strided, 6), *rng.sample(plans, 2)):
+            made.append(Case(node, dtype, bits, lanes, 1, plan=lambda _, p=plan: p))
+    addresses = loaded(made)
+    for each in made:
+        each.check(addresses)
+
+
 def test_the_weights_of_a_long_sequence_are_packed():
     """Rows whose terms are apart by a power of two do not stay in any cache."""
     setting = 16 if this_machine().vector_bits == 512 else 8

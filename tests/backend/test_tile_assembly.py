@@ -21,6 +21,7 @@ FORMS = [
     "packed",
     "packed prefetching",
     "outer",
+    "outer stride",
     "dot",
     "across",
     "across prefetching",

@@ -26,8 +26,8 @@ class Sums:
     """Sums over lanes, with the rows of the tiles from dy and the taps from x.
 
     `taps` [n, 2] holds offsets in x and the result, `positions` [n, 3] offsets in dy, x and the
-    result. `segments` [n, 3] holds offsets in dy and x, and the number of vectors. `runs` [n, 2]
-    holds the offsets at which runs of `used` lanes start.
+    result. `segments` [n, 3] holds offsets in dy and x, and the number of vectors, which are
+    `stride` vectors apart in x. `runs` [n, 2] holds the offsets where runs of `used` lanes start.
     """
 
     dy: Linear
@@ -37,6 +37,7 @@ class Sums:
     taps: np.ndarray
     positions: np.ndarray
     segments: np.ndarray
+    stride: int
     runs: np.ndarray
     used: int
     steps: int  # iterations of an `outer` tile, one for each vector
@@ -83,7 +84,14 @@ class Sums:
         return (first + (tap_blocks - 1) * again) / tap_blocks
 
     def _runs(self, cost: Cost, operand: int, count: int, apart: int) -> Runs:
-        starts, lengths = self.segments[:, operand], self.segments[:, 2] * cost.target.width
+        width = cost.target.width
+        starts, lengths = self.segments[:, operand], self.segments[:, 2] * width
+        if operand == 1 and self.stride > 1:  # each vector is apart from the next one
+            counts = self.segments[:, 2]
+            first = np.repeat(np.cumsum(counts) - counts, counts)
+            within = np.arange(counts.sum()) - first
+            starts = np.repeat(starts, counts) + within * self.stride * width
+            lengths = np.full(len(starts), width)
         return runs_of(starts, lengths, count, apart, cost.target.bytes)
 
     @classmethod
@@ -112,11 +120,19 @@ class Sums:
         ends = offsets(summed[::-1], 2)
         if examples == lanes:
             runs, used = ends, length
-        segments = _cut(ends, length, target.width)
+        # so does one that continues in dy and skips in x, as in convolutions with a stride
+        stride = 1
+        for axis in summed if length == target.width else ():
+            if axis.steps[0] == length and axis.steps[1] % length == 0 < axis.steps[1]:
+                stride = axis.steps[1] // length
+                length *= axis.size
+                ends = offsets([each for each in summed[::-1] if each is not axis], 2)
+                break
+        segments = _cut(ends, length, target.width, stride)
         steps = len(ends) * length // target.width
         # fmt: off
         return cls(
-            dy, x, rows, tap_axes, taps, positions, segments, runs, used, steps,
+            dy, x, rows, tap_axes, taps, positions, segments, stride, runs, used, steps,
             problem.bytes_of(x.name), problem.bytes_of(dy.name),
         )
         # fmt: on
@@ -160,12 +176,13 @@ def sums_of(problem: Problem) -> tuple[Sums, Sums]:
     return Sums.of(problem, *first), Sums.of(problem, *second)
 
 
-def _cut(ends: np.ndarray, length: int, width: int) -> np.ndarray:
+def _cut(ends: np.ndarray, length: int, width: int, stride: int) -> np.ndarray:
     """Return segments of at most `_SEGMENT_VECTORS` vectors, int64 [n, 3].
 
     A segment is its offsets in both operands, and the number of its vectors.
     """
     starts = np.arange(0, length, _SEGMENT_VECTORS * width)
     counts = np.minimum(_SEGMENT_VECTORS, (length - starts) // width)
-    cut = (ends[:, None, :] + starts[None, :, None]).reshape(-1, 2)
+    places = starts[:, None] * np.array([1, stride])
+    cut = (ends[:, None, :] + places[None]).reshape(-1, 2)
     return np.concatenate([cut, np.tile(counts, len(ends))[:, None]], 1)

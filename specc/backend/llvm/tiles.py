@@ -221,13 +221,13 @@ def batched_tile(rows: int, columns: int, dtype: str, width: int):
 
 
 @lru_cache
-def outer_tile(rows: int, taps: int, dtype: str, width: int):
+def outer_tile(rows: int, taps: int, dtype: str, width: int, stride: int = 1):
     """tile(x, dy, tap_at, segments, count, dy_row, start, kept, dw, dw_row, dw_at)
 
     dw[k*dw_row + dw_at[t]] = sum_s sum_i dy[k*dy_row + dy_at(s) + i] * x[tap_at[t] + x_at(s) + i]
     for `rows` rows k and `taps` taps t. `segments` is int64 [count, 3], count >= 1: dy_at, x_at,
-    and how many vectors of `width` elements i runs through (>= 1). For `start` and `kept` see
-    `stored`.
+    and how many vectors of `width` elements i runs through (>= 1). The vectors of x are `stride`
+    vectors apart. For `start` and `kept` see `stored`.
     """
 
     @intrinsic
@@ -246,7 +246,8 @@ def outer_tile(rows: int, taps: int, dtype: str, width: int):
                 dy_now, x_now, length = (b.load(b.gep(segment, [I64(n)])) for n in range(3))
                 with CountedLoop(b, length, outer.now) as loop:
                     lane = b.mul(loop.i, I64(width))
-                    x_lane, dy_lane = b.add(x_now, lane), b.add(dy_now, lane)
+                    strided = b.mul(lane, I64(stride)) if stride > 1 else lane
+                    x_lane, dy_lane = b.add(x_now, strided), b.add(dy_now, lane)
                     xs = [code.load(code.at(each, x_lane)) for each in x_taps]
                     for k in range(rows):
                         d = code.load(code.at(dy_rows[k], dy_lane))

@@ -39,7 +39,7 @@ def _plan(target: Target, sums: Sums, shape: tuple[int, int]) -> ContractionPlan
     )
     # fmt: on
     return ContractionPlan(
-        outer_kernel(target, shape),
+        outer_kernel(target, shape, sums.stride),
         parameters,
         {
             "tap_at": np.ascontiguousarray(taps[:, 0]),

@@ -30,11 +30,12 @@ def outer(
     most: "int",
     scratch: "int",
     *,
-    tile: "tiles.outer_tile(tile_rows, tile_taps, dtype, width)",
+    tile: "tiles.outer_tile(tile_rows, tile_taps, dtype, width, stride)",
     tile_rows: "constant",
     tile_taps: "constant",
     dtype: "constant",
     width: "constant",
+    stride: "constant",
     tile_bytes: "constant",
     item: "constant",
 ):
@@ -66,16 +67,18 @@ def outer(
                     )
 
 
-def outer_kernel(target: Target, shape: tuple[int, int]) -> Kernel:
+def outer_kernel(target: Target, shape: tuple[int, int], stride: int = 1) -> Kernel:
     """Return the kernel of `outer` tiles for all rows and taps at all positions.
 
     tap_at, dw_at       offsets of the taps in x and in the result
-    segments    [n, 3]  offsets in dy and x, and the number of vectors
+    segments    [n, 3]  offsets in dy and x, and the number of vectors, `stride` vectors apart in x
     positions   [n, 3]  offsets in dy, x and the result
     most                segments of a slice, which all taps process before the next slice
     scratch             the sums of all taps between slices
     """
     rows, taps = shape
     sums = rows * taps * target.width * target.bytes
-    name = f"outer_{rows}x{taps}"
-    return target.kernel(outer, name, tile_rows=rows, tile_taps=taps, tile_bytes=sums)
+    name = f"outer_{rows}x{taps}" + f"_stride_{stride}" * (stride > 1)
+    return target.kernel(
+        outer, name, tile_rows=rows, tile_taps=taps, tile_bytes=sums, stride=stride
+    )
