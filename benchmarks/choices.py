@@ -15,11 +15,10 @@ are those that the next process makes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import statistics
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -27,6 +26,7 @@ import click
 import specc
 from benchmarks.cases import CASES, CELLS, Case
 from specc.backend.contraction import plan as planning
+from specc.backend.contraction import remembered
 from specc.backend.contraction.problem import Problem
 from specc.backend.machine import this_machine
 from specc.backend.machine.here import this_profile
@@ -99,9 +99,7 @@ def described(problem: Problem) -> str:
 
 def key_of(problem: Problem) -> str:
     """A name for a contraction that does not depend on the estimates."""
-    own = [getattr(problem, each.name) for each in fields(problem) if each.name != "target"]
-    digest = hashlib.sha256(repr((own, problem.target.dtype)).encode()).hexdigest()[:12]
-    return f"{described(problem)} {digest}"
+    return f"{described(problem)} {remembered.key(problem)}"
 
 
 def choice(problem: Problem, known: dict[str, float], remembers: bool) -> Choice | None:

@@ -33,7 +33,7 @@ _FOLDER = "tiles"
 def remembered(problem: Problem) -> str | None:
     """Return the name of a contraction's fastest tile; None if it was not measured."""
     known = _known(_path(problem.target))
-    return known.get(_key(problem)) if known else None
+    return known.get(key(problem)) if known else None
 
 
 def is_known(problem: Problem) -> bool:
@@ -49,8 +49,8 @@ def remember(problem: Problem, name: str) -> None:
     path = _path(problem.target)
     known = _known(path)
     known.update(_read(path))  # what other processes have measured meanwhile
-    known.pop(_key(problem), None)
-    known[_key(problem)] = name
+    known.pop(key(problem), None)
+    known[key(problem)] = name
     for each in [*known][:-MOST]:
         del known[each]
     if path is not None:
@@ -75,7 +75,7 @@ def _name(profile: Profile, machine: Machine) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _key(problem: Problem) -> str:
+def key(problem: Problem) -> str:
     """Return a hash of all that a contraction's tiles depend on, besides the machine."""
     own = [getattr(problem, each.name) for each in fields(problem) if each.name != "target"]
     return hashlib.sha256(repr((own, problem.target.dtype)).encode()).hexdigest()[:16]
