@@ -35,7 +35,7 @@ HOPELESS = 1.35
 """Tiles that are estimated to be so many times as slow as the fastest are not timed."""
 WORTH = 0.97
 """A tile takes the place of the estimated one if it takes at most this part of its time."""
-MOST_BYTES = 512 << 20
+MOST_BYTES = 128 << 20
 """Contractions with larger operands are not timed."""
 
 SMALL = 0.005
