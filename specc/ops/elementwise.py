@@ -53,6 +53,8 @@ class Elementwise(Op):
     word: ClassVar[str] = ""  # the function of the .dl language; the docstring is its page
     # an activation's bounds, if its slope is nearly 0 close to them
     saturates: ClassVar[tuple[float, float] | None] = None
+    # whether an element takes many instructions, each of which waits for the one before
+    is_long: ClassVar[bool] = False
 
     def infer(self, *inputs: Any, **named: Any) -> Type:
         name = self.symbol or self.name.lower()

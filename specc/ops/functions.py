@@ -43,6 +43,7 @@ class Pow(Elementwise):
     """
 
     symbol = "^"
+    is_long = True
 
     def formula(self, a: Expression, b: Expression) -> Expression:
         return a**b
@@ -62,6 +63,7 @@ class Exp(Elementwise):
     """e^x of each element."""
 
     word = "exp"
+    is_long = True
 
     def formula(self, a: Expression) -> Expression:
         return call("exp", a)
@@ -74,6 +76,7 @@ class Log(Elementwise):
     """The natural logarithm of each element."""
 
     word = "log"
+    is_long = True
 
     def formula(self, a: Expression) -> Expression:
         return call("log", a)
@@ -87,6 +90,7 @@ class Expm1(Elementwise):
 
     # a primitive, because exp(x) - 1 loses all digits near 0
     word = "expm1"
+    is_long = True
 
     def formula(self, a: Expression) -> Expression:
         return call("expm1", a)
@@ -100,6 +104,7 @@ class Log1p(Elementwise):
 
     # a primitive, because log(1 + x) loses all digits near 0
     word = "log1p"
+    is_long = True
 
     def formula(self, a: Expression) -> Expression:
         return call("log1p", a)
@@ -125,6 +130,7 @@ class Tanh(Elementwise):
 
     word = "tanh"
     saturates = (-1.0, 1.0)
+    is_long = True
 
     def formula(self, a: Expression) -> Expression:
         return call("tanh", a)
@@ -139,6 +145,7 @@ class Sigmoid(Elementwise):
     # a primitive, because the formula's own gradient overflows for x << 0
     word = "sigmoid"
     saturates = (0.0, 1.0)
+    is_long = True
 
     def formula(self, a: Expression) -> Expression:
         return call("sigmoid", a)
@@ -151,6 +158,7 @@ class Erf(Elementwise):
     """2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, for each element."""
 
     word = "erf"
+    is_long = True
 
     def formula(self, a: Expression) -> Expression:
         return call("erf", a)
@@ -165,6 +173,7 @@ class Erfc(Elementwise):
 
     # a primitive, because 1 - erf(x) loses all digits for large x
     word = "erfc"
+    is_long = True
 
     def formula(self, a: Expression) -> Expression:
         return call("erfc", a)
@@ -212,6 +221,7 @@ class Sin(Elementwise):
     """The sine of each element."""
 
     word = "sin"
+    is_long = True
 
     def formula(self, a: Expression) -> Expression:
         return call("sin", a)
@@ -224,6 +234,7 @@ class Cos(Elementwise):
     """The cosine of each element."""
 
     word = "cos"
+    is_long = True
 
     def formula(self, a: Expression) -> Expression:
         return call("cos", a)
@@ -236,6 +247,7 @@ class Sinh(Elementwise):
     """sinh(x) = (e^x - e^-x) / 2 of each element."""
 
     word = "sinh"
+    is_long = True
 
     def formula(self, x: Expression) -> Expression:
         # (g + g / (g + 1)) / 2 with g = e^|x| - 1 keeps all digits near 0. For large |x|, e^|x| may
@@ -271,6 +283,7 @@ class Atan(Elementwise):
         194.5506571482614, 485.3903996359137, 432.88106049129027, 165.02700983169885,
         24.858464901423062, 1.0,
     )  # fmt: skip
+    is_long = True
 
     def formula(self, x: Expression) -> Expression:
         size = call("abs", x)

@@ -9,21 +9,7 @@ from specc.ir.graph import Node
 from specc.ir.plan import GroupKind
 from specc.ir.sizes import Shape
 from specc.ops.carry import Loop
-from specc.ops.functions import (
-    Atan,
-    Cos,
-    Erf,
-    Erfc,
-    Exp,
-    Expm1,
-    Log,
-    Log1p,
-    Pow,
-    Sigmoid,
-    Sin,
-    Sinh,
-    Tanh,
-)
+from specc.ops.elementwise import Elementwise
 from specc.ops.leaf import Input
 from specc.ops.views import awaited, root_of
 
@@ -31,9 +17,7 @@ from specc.ops.views import awaited, root_of
 MOST_NODES = 64  # most nodes of a nest, because LLVM's time grows faster than their number
 MOST_SIBLINGS = 16  # most groups that a node tries to join, of those that read the same value
 FAR = 64  # most groups that a search for a dependency visits
-LONG = (Atan, Cos, Erf, Erfc, Exp, Expm1, Log, Log1p, Pow, Sigmoid, Sin, Sinh, Tanh)
-"""Functions of many instructions, each of which waits for the one before."""
-MOST_LONG = 3  # most of them in a nest before one that depends on another one
+MOST_LONG = 3  # most long functions in a nest before one that depends on another one
 
 Box = tuple[Shape, bool]
 """The shape that a nest runs over, and whether it runs over the lanes too."""
@@ -59,7 +43,7 @@ class Groups:
         self.of: dict[Node, int] = {}
         self.waiting: set[Node] = set()  # elementwise nodes of leaves that no group has read yet
         self.loops: dict[int, Loop] = {}
-        self._long: Counter[int] = Counter()  # group -> its functions in LONG
+        self._long: Counter[int] = Counter()  # group -> its long functions
         self._depth: dict[Node, int] = {}  # how many of them follow each other up to a node
         self._reading: dict[tuple[str, str], set[int]] = {}
         self._viewing: dict[tuple[str, str], set[int]] = {}
@@ -76,7 +60,7 @@ class Groups:
     def put(self, node: Node, group: int) -> None:
         self.members[group].append(node)
         self.of[node] = group
-        is_long = isinstance(node.op, LONG)
+        is_long = _is_long(node)
         self._depth[node] = self._depth_within(node, group) + is_long
         self._long[group] += is_long
         for each in node.inputs:
@@ -107,8 +91,8 @@ class Groups:
         and one function in it waits for another one, the iterations hardly overlap. In two loops,
         as for a cell's gates and for tanh of its state, they do.
         """
-        is_long = isinstance(node.op, LONG) and self._long[group] >= MOST_LONG
-        return is_long and self._depth_within(node, group) > 0
+        has_many = self._long[group] >= MOST_LONG
+        return _is_long(node) and has_many and self._depth_within(node, group) > 0
 
     def _depth_within(self, node: Node, group: int) -> int:
         return max(
@@ -164,3 +148,7 @@ class Groups:
                 seen.add(group)
                 stack.extend(self.depends[group])
         return False
+
+
+def _is_long(node: Node) -> bool:
+    return isinstance(node.op, Elementwise) and node.op.is_long
