@@ -32,7 +32,8 @@ def pytest_configure(config):
     A worker that starts for each compilation anew would cost about a second of both.
     """
     if hasattr(config, "workerinput"):
-        workers._processors = lambda: 1
+        assert workers.processors, "compile_all asks it for the number of processes"
+        workers.processors = lambda: 1
 
 
 def pytest_addoption(parser):

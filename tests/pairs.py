@@ -54,15 +54,15 @@ def _chosen(sizes: Sequence[int]) -> set[tuple[int, ...]]:
 
     Always the one next that holds the most new pairs.
     """
-    every = list(itertools.product(*map(range, sizes)))
-    left = {pair for each in every for pair in _pairs(each)}
+    bits: dict[tuple, int] = {}  # one for each pair
+    held: dict[tuple[int, ...], int] = {}  # the bits of a combination's pairs
+    for each in itertools.product(*map(range, sizes)):
+        pairs = itertools.combinations(enumerate(each), 2)
+        held[each] = sum(bits.setdefault(pair, 1 << len(bits)) for pair in pairs)
+    left = (1 << len(bits)) - 1
     chosen: set[tuple[int, ...]] = set()
     while left:
-        best = max(every, key=lambda each: sum(pair in left for pair in _pairs(each)))
-        left.difference_update(_pairs(best))
+        best = max(held, key=lambda each: (held[each] & left).bit_count())
+        left &= ~held[best]
         chosen.add(best)
     return chosen
-
-
-def _pairs(combination: tuple[int, ...]) -> list:
-    return list(itertools.combinations(enumerate(combination), 2))

@@ -187,7 +187,7 @@ def test_a_worker_started_ahead_ends_with_a_compilation_that_needs_none(folder, 
 def test_a_worker_started_ahead_for_nothing_ends_with_the_process():
     code = """
 from specc.backend.toolchain import workers
-workers._processors = lambda: 2
+workers.processors = lambda: 2
 workers.start_ahead()
 print(workers._ahead[0]._process.pid)
 """
@@ -326,7 +326,7 @@ import os, sys
 from specc.backend.toolchain import load as loading
 from specc.backend.toolchain import workers
 from specc.backend.llvm.kernel import Kernel
-workers._processors = lambda: 2
+workers.processors = lambda: 2
 lines = [f"    x[{n % 8}] = x[{n % 7}] * {n}.5\\n" for n in range(300)]
 source = 'def slow(x: "float[8]"):\\n' + "".join(lines)
 kernels = [Kernel("slow", source + f"    x[0] = {n}.0\\n") for n in range(400)]

@@ -63,7 +63,8 @@ class Mutants:
         os.environ["SPECC_CACHE_DIR"] = str(self.folder / "cache")
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(self.folder / "hypothesis")
         warm_up()
-        workers._processors = lambda: 1  # a process for compiling would cost each mutant seconds
+        assert workers.processors
+        workers.processors = lambda: 1  # a process for compiling would cost each mutant seconds
         by_file: dict[str, list] = {}
         for item in session.items:
             if not item.get_closest_marker("long"):

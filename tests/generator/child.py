@@ -117,7 +117,8 @@ def serve() -> None:
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    workers._processors = lambda: 1  # other processes have cases of their own
+    assert workers.processors
+    workers.processors = lambda: 1  # other processes have cases of their own
     for line in sys.stdin:
         try:
             outcome = verdict(Case.from_json(line))
