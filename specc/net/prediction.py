@@ -159,7 +159,8 @@ class Prediction:
         def planned(batch: int) -> Plan:
             return programs.plan(Kind.PREDICT, batch, fewest)
 
-        batch = prediction_batch(rows, vector, fewest, planned, item, programs.profile.l2)
+        near, registers = programs.profile.l2, this_machine().registers
+        batch = prediction_batch(rows, vector, fewest, registers, planned, item, near)
         if programs.shards or rows <= vector:
             return batch, None
         # a larger batch has more shards, each of as many rows

@@ -1,11 +1,12 @@
 """The number of rows that a prediction computes at a time.
 
-    prediction_batch(10_000, vector=16, shards=2, planned=planned, item=4, near=1 << 20)  # 256
+    prediction_batch(10_000, 16, 2, registers=32, planned=planned, item=4, near=1 << 20)  # 128
 
-Large batches read the weights less often, but their activations must fit in a part of the L2 cache,
-beside the rows that are read and the weights. So large images are predicted one vector of lanes at
-a time, and flat examples up to eight. A loop over time
-steps reads its weights in each step, so it takes at least two vectors.
+A shard takes as many vectors of lanes as a usual tile has columns. With fewer, it would read the
+weights more often; with more, the columns of a tile would no longer be contiguous. The activations
+must fit in a part of the L2 cache, beside the rows that are read and the weights, so large images
+are predicted one vector at a time. A loop over time steps reads its weights in each step, so it
+takes at least two vectors.
 """
 
 from __future__ import annotations
@@ -16,20 +17,27 @@ from specc.ir.plan import GroupKind, Plan
 from specc.ops.leaf import Input, Role
 from specc.ops.views import root_of
 
-MOST = 8  # most vectors of lanes; more were never faster
+MOST = {32: 4, 16: 2}  # most vectors of lanes of a shard, by the number of registers
 SHARE = 1 / 3  # the activations' part of the L2 cache (measured, see benchmarks/LOG.md)
 USES = 2  # how often each activation moves through memory: written once, read once
 
 
 def prediction_batch(
-    rows: int, vector: int, shards: int, planned: Callable[[int], Plan], item: int, near: int
+    rows: int,
+    vector: int,
+    shards: int,
+    registers: int,
+    planned: Callable[[int], Plan],
+    item: int,
+    near: int,
 ) -> int:
     """Return how many of `rows` rows to compute at a time; `planned(n)` plans for n rows.
 
-    A float takes `item` bytes, and a core's L2 cache has `near` bytes.
+    The machine has so many vector `registers`, a float takes `item` bytes, and a core's L2 cache
+    has `near` bytes.
     """
     unit = vector * min(shards, -(-rows // vector))
-    whole = min(MOST, 1 << (-(-rows // unit) - 1).bit_length())
+    whole = min(MOST[registers], 1 << (-(-rows // unit) - 1).bit_length())
     plan = planned(unit * whole)
     most = SHARE * near
     if whole == 1 or plan.arena_bytes <= most:

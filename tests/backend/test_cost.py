@@ -106,3 +106,16 @@ def test_strides_of_a_power_of_two_leave_little_of_a_cache():
     size = 24 << 10
     assert cost.moving(256, size) == 0 < cost.moving(256, size, spread=0.25)
     assert cost.moving(256, 1 << 20) < cost.moving(256, 1 << 30)
+
+
+def test_many_rows_whose_lines_share_a_few_sets_are_loaded_again_for_each_vector():
+    desktop = next(each for each in PROFILES if each.vector_bits == 256)
+
+    def cycles(width: int, shape: tuple[int, int]) -> float:
+        """Of a product, if the rows are 16 * `width` * 8 numbers long."""
+        found = problem(desktop, conv(32, 16, width, 16, 1), "weights", 8)
+        some = {each.shape: each for form, each in candidates(found) if form.name == "outer"}
+        return some[shape].cycles / product(found.op.bound_extents)
+
+    assert cycles(16, (11, 1)) > 1.3 * cycles(17, (11, 1))  # 8,192 bytes, and 8,704
+    assert cycles(16, (4, 2)) < 1.1 * cycles(17, (4, 2)), "the lines of four rows find room"

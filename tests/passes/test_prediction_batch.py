@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import specc
+from specc.backend.contraction.tiled import USUAL
+from specc.backend.machine import this_machine
 from specc.ir.kind import Kind
 from specc.passes.prediction_batch import MOST, SHARE
 from specc.source import Source
@@ -38,31 +40,33 @@ def narrow(monkeypatch):
     monkeypatch.setenv("SPECC_MACHINE", str(ZEN4))
 
 
+def most(shards: int = 2) -> int:
+    """The most examples of so many shards."""
+    return shards * 4 * MOST[this_machine().registers]
+
+
 def test_flat_examples_are_taken_many_at_once():
     net = compiled(FLAT)
-    assert [net.prediction.at_once(rows) for rows in (1, 3, 4, 5, 9, 40, 1000)] == [
-        1,
-        1,
-        4,
-        8,
-        16,
-        64,
-        8 * MOST,
-    ]
-    assert compiled(FLAT, threads=3).prediction.at_once(1000) == 12 * MOST
+    taken = [net.prediction.at_once(rows) for rows in (1, 3, 4, 5, 9, 40, 1000)]
+    assert taken == [1, 1, 4, 8, 16, min(64, most()), most()]
+    assert compiled(FLAT, threads=3).prediction.at_once(1000) == most(shards=3)
+
+
+def test_a_shard_takes_as_many_vectors_as_the_first_usual_tile():
+    assert {count: shapes[0][1] for count, shapes in USUAL.items()} == MOST
 
 
 def test_of_large_images_only_what_finds_room_in_a_cache():
     net = compiled(IMAGES)
     at_once, near = net.prediction.at_once(1000), net.programs.profile.l2
-    assert at_once < 8 * MOST
-    of_all = net.plan(Kind.PREDICT, 8 * MOST).arena_bytes
+    assert at_once < most()
+    of_all = net.plan(Kind.PREDICT, most()).arena_bytes
     assert of_all > SHARE * near
-    assert at_once == 8 or of_all * at_once <= SHARE * near * 8 * MOST
+    assert at_once == 8 or of_all * at_once <= SHARE * near * most()
 
 
 def test_heavy_weights_are_not_read_for_every_few_examples():
-    assert compiled(HEAVY).prediction.at_once(1000) == 8 * MOST
+    assert compiled(HEAVY).prediction.at_once(1000) == most()
 
 
 @pytest.mark.parametrize(

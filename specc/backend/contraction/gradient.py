@@ -51,7 +51,8 @@ class Sums:
         row_blocks, tap_blocks = -(-self.rows.size // r), -(-len(self.taps) // t)
         segments = len(self.segments)
         moving = self._moving_x(cost, t, row_blocks) + self._moving_dy(cost, r, tap_blocks)
-        step = cost.iteration(r * t, r + t + 1, moving / self.steps)
+        moving = moving / self.steps + self._again(cost, r)
+        step = cost.iteration(r * t, r + t + 1, moving)
         # a segment loads three numbers of a table
         tile = self.steps * step + segments * (cost.start(self.steps / segments) + 3 / cost.loads)
         tile += cost.added_up(r * t) + cost.ends(r * t, segments)
@@ -82,6 +83,16 @@ class Sums:
         slice_ = min(1.0, self.most(cost.target, rows) / len(self.segments)) * runs.bytes
         again = cost.moving_runs(runs.bytes, slice_, runs.size, runs.step)
         return (first + (tap_blocks - 1) * again) / tap_blocks
+
+    def _again(self, cost: Cost, rows: int) -> float:
+        """Return the cycles per vector to load lines of a tile's rows again.
+
+        A line has several vectors. It leaves the L1 cache between them if the lines of all rows map
+        to too few sets.
+        """
+        spread = cost.spread(LINE, self.rows.steps[0] * cost.target.bytes)
+        again = max(0.0, 1 - cost.vector / LINE)
+        return again * cost.moving(rows * LINE, rows * LINE, True, spread)
 
     def _runs(self, cost: Cost, operand: int, count: int, apart: int) -> Runs:
         width = cost.target.width
