@@ -43,6 +43,7 @@ MODELS = {
 def folder(tmp_path, monkeypatch):
     """An empty cache folder."""
     monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("SPECC_MEASURE", raising=False)
     for module in (kept, remembered):
         monkeypatch.setattr(module, "private", folders.private)
     return tmp_path / "cache"
