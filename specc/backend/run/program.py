@@ -244,8 +244,10 @@ class CompiledProgram:
     def _made(self, types: tuple[np.dtype, ...]) -> Code:
         columns = {**dict(zip(self.ports, map(str, types), strict=True)), **self._output_columns()}
         shards = self._shards(columns)
-        kernels = [*executor.KERNELS, *{call.kernel: None for calls in shards for call in calls}]
-        return Code(shards, load(kernels), feed.PORTS + 3 * len(self._frame_index) + 8)
+        # equal kernels are mostly one object, and hashing one takes a microsecond
+        found = {id(call.kernel): call.kernel for calls in shards for call in calls}
+        kernels = dict.fromkeys([*executor.KERNELS, *found.values()])
+        return Code(shards, load(list(kernels)), feed.PORTS + 3 * len(self._frame_index) + 8)
 
     def _shards(self, columns: Mapping[str, str]) -> list[list[KernelCall]]:
         """Return the calls of all shards."""

@@ -15,7 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from specc.backend.emit.calls import Address, ConstantArray, KernelCall, in_order, phase_of
+from specc.backend.emit.calls import (
+    Address,
+    ConstantArray,
+    KernelCall,
+    Value,
+    in_order,
+    phase_of,
+)
 from specc.backend.run import executor
 from specc.backend.run.code import Code
 from specc.ir.graph import Node
@@ -33,12 +40,11 @@ class Outside:
     frame_index: Mapping[str, int]
     numbers: Mapping[str, int]
 
-    def address(self, address: Address) -> int:
+    def number(self, address: Address) -> int:
+        """Return the number that stands for a port's address, or for one of `numbers`."""
         if address.space == "port":
             return self.frame_index[address.name]
-        if address.space in self.numbers:
-            return self.numbers[address.space]
-        return self.arrays[address.space].ctypes.data + address.offset
+        return self.numbers[address.space]
 
 
 class Storage:
@@ -134,25 +140,21 @@ class Linked:
         self._copies = storage.allocate(code.copies)
         self._storage, self._outside = storage, outside
         self._kept: list[np.ndarray] = []
-        self.calls, self.phases = code.calls, code.phases
+        self._code, self.phases = code, code.phases
         self.entries: list[tuple[KernelCall, executor.Call]] = []
         self.table: list[list[list[executor.Call]]] = []
         packing: list[list[list[executor.Call]]] = []
+        kernels = {id(kernel): address for kernel, address in code.addresses.items()}
         for shard, calls in enumerate(code.shards):
             of_phase: list[list[executor.Call]] = [[] for _ in range(code.phases)]
             once: list[executor.Call] = []
-            blocks: dict[KernelCall, tuple[np.ndarray, np.ndarray]] = {}
+            blocks = self._blocks(calls, shard)
             for call, iteration in in_order(calls):
-                if call not in blocks:
-                    values = [value for _, value in call.arguments]
-                    blocks[call] = (
-                        np.array([self._number(value, shard) for value in values], np.int64),
-                        np.array([getattr(value, "stride", 0) for value in values], np.int64),
-                    )
+                kernel = kernels.get(id(call.kernel))
+                if kernel is None:  # an equal kernel, which is hashed only once
+                    kernel = kernels[id(call.kernel)] = code.addresses[call.kernel]
                 first, stride = blocks[call]
-                block = first + iteration * stride
-                self._kept.append(block)
-                entry = code.addresses[call.kernel], block.ctypes.data
+                entry = kernel, first + iteration * stride
                 if call.once:
                     once.append(entry)
                     continue
@@ -175,25 +177,66 @@ class Linked:
         self.bytes = sum(array.nbytes for array in own)
         del self._storage, self._outside
 
-    def _number(self, value, shard: int) -> int:
+    @property
+    def calls(self) -> list[list[KernelCall]]:
+        """The calls of each shard; a call within a loop is listed once per iteration."""
+        return self._code.calls
+
+    def _blocks(self, calls: list[KernelCall], shard: int) -> dict[KernelCall, tuple[int, int]]:
+        """Return the address of each call's arguments, and the bytes to the next iteration's."""
+        bases: dict[object, int] = {}
+        first: list[int] = []  # the arguments of all calls, within a loop those of iteration 0
+        starts: list[int] = []
+        for call in calls:
+            starts.append(len(first))
+            first += [self._number(value, shard, bases) for _, value in call.arguments]
+        whole = np.array(first, np.int64)
+        self._kept.append(whole)
+        address = whole.ctypes.data
+        blocks = {call: (address + 8 * start, 0) for call, start in zip(calls, starts, strict=True)}
+        for call, start in zip(calls, starts, strict=True):
+            if call.loop is not None:
+                strides = [getattr(value, "stride", 0) for _, value in call.arguments]
+                of_call = whole[start : start + len(strides)]
+                # [iteration, argument]
+                each = of_call + np.outer(np.arange(call.loop.count), np.array(strides, np.int64))
+                self._kept.append(each)
+                blocks[call] = each.ctypes.data, each.strides[0]
+        return blocks
+
+    def _number(self, value: Value, shard: int, bases: dict[object, int]) -> int:
+        """Return an argument as a number; `bases` has the addresses that are known already."""
+        if isinstance(value, int):
+            return value
         if isinstance(value, Address):
-            return self._address(value, shard)
+            space = value.space
+            if space == "port" or space in self._outside.numbers:
+                return self._outside.number(value)
+            passes = space == "arena" and value.offset < self._storage.plan.passing_bytes
+            key = space, value.shard, passes
+            base = bases.get(key)
+            if base is None:
+                base = bases[key] = self._base(value, shard, passes)
+            return base + value.offset
         if isinstance(value, ConstantArray):
             array = np.ascontiguousarray(value.array, np.int64)
             self._kept.append(array)
             return array.ctypes.data
         return int(value)
 
-    def _address(self, address: Address, shard: int) -> int:
-        """Return an address as a number."""
+    def _base(self, address: Address, shard: int, passes: bool) -> int:
+        """Return the address at which a space begins for a shard.
+
+        `passes` tells whether the value is in the arena's memory for single phases.
+        """
         storage, space = self._storage, address.space
         of = shard if address.shard is None else address.shard
         if space == "arena":
-            if address.offset < storage.plan.passing_bytes:
+            if passes:
                 of = storage.turns[shard]
-            return storage.arena.ctypes.data + of * storage.plan.arena_bytes + address.offset
+            return storage.arena.ctypes.data + of * storage.plan.arena_bytes
         if space in storage.slots:
-            return storage.slots[space][of].ctypes.data + address.offset
+            return storage.slots[space][of].ctypes.data
         base = {
             "shared": storage.shared,
             "record": storage.record,
@@ -203,8 +246,8 @@ class Linked:
             "copies": self._copies,
         }.get(space)
         if base is None:
-            return self._outside.address(address)
-        return base.ctypes.data + address.offset
+            base = self._outside.arrays[space]
+        return base.ctypes.data
 
 
 def aligned(size: int) -> np.ndarray:
