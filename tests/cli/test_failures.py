@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -371,6 +372,7 @@ def test_a_killed_training_has_saved_within_its_epoch(folder, specc):
         first = kept.read_bytes()
         while kept.read_bytes() == first:
             assert process.poll() is None
+            time.sleep(0.01)
         process.kill()
     with safe_open(kept, framework="np") as file:
         done = json.loads(file.metadata()["progress"])
