@@ -226,7 +226,15 @@ class Prediction:
                     ways = [(each, not number) for number, each in enumerate(of_one)]
                 calls = [
                     prepared.PreparedPrediction(
-                        each, ports, names, rows, batch, programs.seed, others, is_alone
+                        each,
+                        ports,
+                        names,
+                        rows,
+                        batch,
+                        programs.seed,
+                        others,
+                        is_alone,
+                        programs.ran,
                     )
                     for each, is_alone in (ways if programs.threads > 1 else ways[:1])
                 ]

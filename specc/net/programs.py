@@ -327,12 +327,16 @@ class Programs:
         seed = self.seed if seed is None else seed
         start = time.perf_counter()
         found = program.run(data, order, batch, settings, seed, first, slots)
-        program.seconds += time.perf_counter() - start
+        self.ran(program, time.perf_counter() - start)
+        return found
+
+    def ran(self, program: CompiledProgram, seconds: float) -> None:
+        """Note that a program ran for so long; if it did so often, time its tiles."""
+        program.seconds += seconds
         if program.seconds > MEASURED_AFTER and not program.is_measured and self.ranks is None:
             from specc.net import measuring
 
             measuring.start(program, self._compiling)
-        return found
 
     def measure(self, kind: str, examples: int | None = None) -> int:
         """Time the tiles of one program, and remember the fastest for programs made later.

@@ -51,7 +51,9 @@ class Ready:
                 read = [port for port in ports if port.name in program.ports]
                 read.sort(key=lambda port: program.ports.index(port.name))
                 others = [port for port in ports if port.name not in program.ports]
-                self._calls[rows] = Loss(program, read, rows, rows, programs.seed, others=others)
+                self._calls[rows] = Loss(
+                    program, read, rows, rows, programs.seed, others, ran=programs.ran
+                )
             return self._calls[rows]
 
 

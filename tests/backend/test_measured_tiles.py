@@ -17,7 +17,7 @@ import specc
 from specc.backend.contraction import plan as planning
 from specc.backend.contraction import remembered
 from specc.backend.measure import tiles
-from specc.backend.run import kept
+from specc.backend.run import kept, prepared
 from specc.backend.run.executor import Executor, StepCalls
 from specc.backend.run.storage import aligned
 from specc.backend.toolchain.load import load
@@ -213,6 +213,14 @@ def data_of(net, rows: int):
     return net.examples({"x": x, "y": y}, ["x", "y"])
 
 
+def finish_measuring() -> None:
+    """Wait for the threads that time tiles."""
+    for each in threading.enumerate():
+        if each.name == "specc-measure":
+            each.join(60)
+            assert not each.is_alive()
+
+
 @pytest.mark.parametrize("is_wanted", [True, False])
 def test_a_long_training_measures_in_the_background(folder, quick, monkeypatch, is_wanted):
     monkeypatch.setattr(programs, "MEASURED_AFTER", 0.0)
@@ -221,15 +229,32 @@ def test_a_long_training_measures_in_the_background(folder, quick, monkeypatch, 
         monkeypatch.setenv("SPECC_MEASURE", "0")
     net = specc.compile(loaded("layers"), threads=2)
     net.train(data_of(net, 48), np.arange(48), 0, 2, 2)
-    for each in threading.enumerate():
-        if each.name == "specc-measure":
-            each.join(60)
-            assert not each.is_alive()
+    finish_measuring()
     found = [*folder.glob("tiles/*.json")]
     assert bool(found) == is_wanted
     if is_wanted:
         assert len(json.loads(found[0].read_text())) > 2
         assert specc.compile(loaded("layers"), threads=2).compiled("train").is_measured
+
+
+@pytest.mark.parametrize("call", ["step", "forward", "loss_and_gradients"])
+def test_single_calls_that_take_long_in_all_measure_too(folder, quick, monkeypatch, call):
+    monkeypatch.setattr(programs, "MEASURED_AFTER", 0.0)
+    monkeypatch.setattr(measuring, "_SHARE", 1.0)
+    monkeypatch.setattr(prepared, "TIMED", 3)
+    net = specc.compile(
+        specc.loads(f"model m {{ {MODELS['layers']} output s }}\n{TRAIN}"), threads=1
+    )
+    rng = np.random.default_rng(0)
+    given = {"x": rng.random((24, 29), dtype=np.float32), "y": rng.integers(0, 10, 24)}
+    if call == "forward":
+        del given["y"]
+    for _ in range(2):
+        getattr(net, call)(**given)
+    assert not [*folder.glob("tiles/*.json")]
+    getattr(net, call)(**given)
+    finish_measuring()
+    assert [*folder.glob("tiles/*.json")]
 
 
 def test_a_process_ends_although_tiles_are_being_timed(folder):

@@ -11,7 +11,8 @@ A prepared call only accepts arrays that need no check and no conversion.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,17 +24,21 @@ from specc.backend.run.results import Results
 from specc.backend.run.storage import Linked, Storage
 from specc.recipe import Column, Port
 
+TIMED = 256  # one of so many runs is timed, and stands for all of them
 COPIED = 16384  # arrays up to this many bytes are copied, which is faster than finding an address
 _FIRST, _SETTINGS, _AMISS = feed.FIRST, feed.SETTINGS, feed.AMISS
 _KINDS = {"class": "iu", "bool": "b", "float": "f"}
 _UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+
+Ran = Callable[[CompiledProgram, float], None]
 
 
 class Prepared:
     """Runs on `rows` rows, a `batch` at a time; any number of threads may call it.
 
     `others` are ports that the program does not read; arrays for them may be given and must fit,
-    too. If `alone`, the calling thread runs all shards, which gives the same results.
+    too. If `alone`, the calling thread runs all shards, which gives the same results. Now and then,
+    `ran` is told the program and the seconds that the runs since the last time have taken.
     """
 
     needs_others = False
@@ -47,8 +52,10 @@ class Prepared:
         seed: int,
         others: Sequence[Port] = (),
         alone: bool = False,
+        ran: Ran | None = None,
     ):
         self.program, self._batch, self._seed = program, batch, seed
+        self._runs, self._ran = 0, ran
         self.alone = alone or program.threads == 1
         self._others = {port.name: _Fit(port, (rows, *port.shape)) for port in others}
         self._count = -1 if others and self.needs_others else len(ports)
@@ -103,7 +110,9 @@ class Prepared:
             results = ready.given() if ready.gives else None
             if linked.packing is not None:
                 self.program.pack(storage, linked)
-            ready.run(ready.job)
+            self._runs += 1
+            run = ready.run if self._runs % TIMED else ready.run_timed
+            run(ready.job)
             return ready.found(results)
         finally:
             if len(storages.free) < storages.kept and not storages.waiting:  # as `give` does
@@ -112,6 +121,11 @@ class Prepared:
                     storages.tell()
             else:
                 storages.give(storage)
+
+    def ran(self, seconds: float) -> None:
+        """Note the seconds of one run, which stand for `TIMED` runs."""
+        if self._ran is not None:
+            self._ran(self.program, TIMED * seconds)
 
     def _has_fitting_others(self, arrays: Mapping[str, np.ndarray]) -> bool:
         """Return whether the arrays are those of the ports, and of others that fit."""
@@ -157,8 +171,9 @@ class PreparedPrediction(Prepared):
         seed: int,
         others: Sequence[Port] = (),
         alone: bool = False,
+        ran: Ran | None = None,
     ):
-        super().__init__(program, ports, rows, batch, seed, others, alone)
+        super().__init__(program, ports, rows, batch, seed, others, alone, ran)
         self.names = names
 
     def made_ready(self, storage: Storage) -> CallMemory:
@@ -224,7 +239,7 @@ class CallMemory:
     """The memory of prepared runs in addition to a storage: inputs, results, and the frame."""
 
     def __init__(self, call: Prepared, storage: Storage, checks: bool):
-        self.linked = storage.linked(call.code)
+        self.linked, self._ran = storage.linked(call.code), call.ran
         self.run = storage.alone.do_alone if call.alone else storage.executor.do
         program = self.linked.program_of_one if call.alone else self.linked.program
         self.job = PostedJob(program, call.steps)
@@ -238,6 +253,12 @@ class CallMemory:
         self.frame = frame.copy()
         # writing a number into a ctypes array is four times as fast as into a NumPy array
         self.words = (ctypes.c_int64 * len(frame)).from_buffer(frame)
+
+    def run_timed(self, job: PostedJob) -> None:
+        """Do a run, and tell the call its seconds."""
+        start = time.perf_counter()
+        self.run(job)
+        self._ran(time.perf_counter() - start)
 
     gives = False  # whether each run has new memory for its results
 
