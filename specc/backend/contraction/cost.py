@@ -78,10 +78,10 @@ class Cost:
     ) -> float:
         """Return the cycles to load `moved` bytes of an array of `of` bytes into the L1 cache.
 
-        They are 0 if the array stays in the L1 cache. `spread` is the fraction of the cache's sets
+        They are 0 if the array stays in the L1 cache. `spread` is the fraction of the caches' sets
         that the array maps to.
         """
-        far = max(of, self.l1 + 1)
+        far = max(of / spread, self.l1 + 1)
         cycles = self._missing(of, spread) * moved / self.target.profile.rate(far, in_sequence)
         return cycles if in_sequence else cycles * self._crowded(spread)
 
