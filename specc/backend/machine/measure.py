@@ -34,31 +34,50 @@ _SPINS = 4_000_000  # spins until a thread gives up waiting for another: a few m
 _CHAIN = 64  # dependent additions per iteration of the loop that measures the clock's rate
 _UNROLLED = 16  # loads or stores per iteration
 _MOST_MEMORY = 256 << 20  # bytes
-_USUAL_LINE = 256  # cycles to load another core's line, if there is only one processor to measure
+# Cycles to load another core's line, and of a barrier of two threads. On Zen 3 they are 180 and 400
+# if the cores share an L3 cache, else 800 and 2,000.
+_USUAL_LINE, _USUAL_BARRIER = 384, 1024
 
 
 def measured() -> Profile:
     """Return the profile of this machine, with its widest vectors."""
     machine = this_machine(WIDTHS[-1])
     widths = [bits for bits in WIDTHS if bits <= machine.vector_bits]
-    loops = _Loops(machine, widths)
-    clock = loops.rate("additions", _CHAIN)  # one addition per cycle
-    caches = cache_sizes()
-
-    def by_width(name: str, number: int) -> Steps:
-        found = {bits: instructions(loops.rate(f"{name}{bits}", number) / clock) for bits in widths}
-        # narrower vectors are not slower; if they seem so, another program disturbed the loop
-        return tuple((bits, max(found[each] for each in widths if each >= bits)) for bits in widths)
-
-    chains = _chains(machine)
-    halves = 0.0
+    loops, caches, chains = _Loops(machine, widths), cache_sizes(), _chains(machine)
+    instructions_of = {"additions": _CHAIN, "latency": 1}
+    for bits in widths:
+        instructions_of |= {f"products{bits}": chains}
+        instructions_of |= {f"{name}{bits}": _UNROLLED for name in ("loads", "stores")}
     if machine.multiplies_bfloat16:
-        halves = instructions(loops.rate("bfloat16", chains) / clock)
+        instructions_of |= {"bfloat16": chains}
+    rates = dict.fromkeys(instructions_of, 0.0)
+
+    def run_loops() -> None:
+        """Run each loop of the core, and note its best rate: time passes between the calls."""
+        for name, number in instructions_of.items():
+            rates[name] = max(rates[name], loops.rate(name, number))
+
+    run_loops()
+    bytes_per_second = loops.bandwidths(caches)
+    run_loops()
+    strided = loops.slowness_of_strided_reads(caches[1])
+    run_loops()
     line = barrier = 0.0
     if processors() > 1:
         line, barrier = (loops.seconds_of_two_threads(name) for name in ("line", "barrier"))
+    run_loops()
+    clock = rates["additions"]  # one addition per cycle
+
     # in an iteration, a line moves to the other core and back
-    rounded_line = rounded(line * clock / 2 or _USUAL_LINE)
+    cycles_of_line = _cycles_of_two_cores(line * clock / 2, _USUAL_LINE)
+    cycles_of_barrier = _cycles_of_two_cores(barrier * clock, _USUAL_BARRIER)
+
+    def by_width(name: str) -> Steps:
+        found = {bits: instructions(rates[f"{name}{bits}"] / clock) for bits in widths}
+        # narrower vectors are not slower; if they seem so, another program disturbed the loop
+        return tuple((bits, max(found[each] for each in widths if each >= bits)) for bits in widths)
+
+    loads = by_width("loads")
     return Profile(
         processor=processor_name() or machine.cpu,
         architecture=machine.architecture,
@@ -66,18 +85,43 @@ def measured() -> Profile:
         registers=machine.registers,
         cores=processors(),
         gigahertz=round(2 * clock / 1e9) / 2,
-        products_by_width=by_width("products", chains),
-        loads_by_width=by_width("loads", _UNROLLED),
-        stores_by_width=by_width("stores", _UNROLLED),
-        latency=max(1, round(clock / loops.rate("latency", 1))),
+        products_by_width=by_width("products"),
+        loads_by_width=loads,
+        stores_by_width=by_width("stores"),
+        latency=max(1, round(clock / rates["latency"])),
         caches=caches,
-        rates=loops.bandwidths(caches, clock),
-        strided=loops.slowness_of_strided_reads(caches[1]),
-        line=int(rounded_line),
+        rates=_bytes_per_cycle(loads[-1], [each / clock for each in bytes_per_second]),
+        strided=strided,
+        line=cycles_of_line,
         # two lines move to the other core and back; a higher value is due to other programs
-        barrier=int(min(rounded(barrier * clock or 2 * _USUAL_LINE), 4 * rounded_line)),
-        bfloat16_products=halves,
+        barrier=min(cycles_of_barrier, cycles_of_line * _USUAL_BARRIER // _USUAL_LINE),
+        bfloat16_products=instructions(rates["bfloat16"] / clock) if "bfloat16" in rates else 0.0,
     )
+
+
+def _cycles_of_two_cores(measured: float, usual: int) -> int:
+    """Return the cycles of what two cores do together, or the `usual` ones if they never did.
+
+    They are rounded to one value for cores that share an L3 cache and for those that do not: on
+    virtual machines that may change by the minute.
+    """
+    return int(rounded(measured or usual, usual, 16))
+
+
+def _bytes_per_cycle(
+    loads: tuple[int, float], measured: list[float]
+) -> tuple[float, float, float, float]:
+    """Return the bytes per cycle from each cache and from memory, rounded.
+
+    The L1 cache gives what is loaded per cycle. The L3 cache and memory, which other cores use,
+    too, are rounded to powers of four.
+    """
+    bits, number = loads
+    l2, l3, memory = rounded(measured[0]), rounded(measured[1], 16, 4), rounded(measured[2], 4, 4)
+    # a cache is not slower than the next one
+    l3 = max(l3, memory)
+    l2 = max(l2, l3)
+    return max(number * bits / 8, l2), l2, l3, memory
 
 
 class _Loops:
@@ -124,27 +168,22 @@ class _Loops:
         iterations = max(iterations, int(iterations * _SECONDS / once))
         return iterations * instructions_each / self._seconds(name, iterations, self._address)
 
-    def bandwidths(
-        self, caches: tuple[int, int, int], clock: float
-    ) -> tuple[float, float, float, float]:
-        """Return the bytes per cycle of sequential reads from each cache, and from memory."""
-        l1, l2, l3 = caches
+    def bandwidths(self, caches: tuple[int, int, int]) -> list[float]:
+        """Return the bytes per second of sequential reads from L2, from L3, and from memory."""
+        _, l2, l3 = caches
         line = _UNROLLED * self._widest // 8
         memory = min(2 * l3, _MOST_MEMORY)
         store = ctypes.create_string_buffer(memory + 64)
         address = -(-ctypes.addressof(store) // 64) * 64
         ctypes.memset(address, 1, memory)
         found = []
-        for size in (l1 // 2, l2 // 2, max(l3 // 4, min(2 * l2, l3)), memory):
+        for size in (l2 // 2, max(l3 // 4, min(2 * l2, l3)), memory):
             size = 1 << (size.bit_length() - 1)  # a power of two: the loop wraps by a mask
             iterations = max(size, 1 << 23) // line
             tries = _MORE_TRIES if size < memory // 2 else 2
             seconds = self._seconds(f"reading{self._widest}", iterations, address, tries, size - 1)
-            found.append(rounded(iterations * line / seconds / clock))
-        # a cache is not slower than the next one
-        for n in (2, 1, 0):
-            found[n] = max(found[n], found[n + 1])
-        return found[0], found[1], found[2], found[3]
+            found.append(iterations * line / seconds)
+        return found
 
     def slowness_of_strided_reads(self, l2: int) -> float:
         """Return how many times as long it takes to read lines of the L2 cache that are apart.
@@ -162,7 +201,7 @@ class _Loops:
             loop, line = f"reading{self._widest}", self._widest // 8
             return apart / self._seconds(loop, read // line, address, 1, size - 1)
 
-        return max(1.0, round(2 * median(ratio() for _ in range(_MORE_TRIES))) / 2)
+        return max(1.0, rounded(median(ratio() for _ in range(_MORE_TRIES))))
 
     def seconds_of_two_threads(self, name: str) -> float:
         """Return the shortest time of an iteration of two threads that wait for each other.

@@ -215,9 +215,9 @@ class Profile:
         return found
 
 
-def rounded(value: float) -> float:
-    """Return the nearest power of two, so that repeated measurements agree."""
-    return 2.0 ** round(math.log2(value))
+def rounded(value: float, one: float = 1, step: float = 2) -> float:
+    """Return the nearest of `one` times a power of `step`, so that repeated measurements agree."""
+    return one * step ** round(math.log(value / one, step))
 
 
 def instructions(value: float) -> float:
