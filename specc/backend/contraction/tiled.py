@@ -168,11 +168,12 @@ class Tiles:
         if self.copied:
             return self.cost.moving(size, taps * size, True)
         whole, spread = size >= self.step, self.cost.spread(size, self.step)
+        lines = size if whole else max(size, LINE)
         # the first rows load new data of the whole operand, the other rows load the slice again
         first = 1 / -(-self.rows // shape[0])
         new = min(1.0, self.x_bytes / self.loaded)
-        load = self.cost.moving(size, self.x_bytes, whole, spread)
-        reload = self.cost.moving(size, taps * size, whole, spread)
+        load = self.cost.moving(lines, self.x_bytes, whole, spread)
+        reload = self.cost.moving(lines, taps * lines, whole, spread)
         return first * new * load + (1 - first) * reload
 
     def _weights(self, rows: int, taps: int) -> float:
