@@ -57,6 +57,13 @@ CASES = {
     "let y[r, i] = softmax(i: if i <= r then m[r, i] else -inf)": lambda d: softmax(
         np.where(np.arange(6) <= np.arange(4)[:, None], d.m, -np.inf)
     ),
+    "let y[i] = m[i, 3 - i]": lambda d: d.m[:, range(4), range(3, -1, -1)],
+    "let y = sum(i in 0:3: m[i, 5 - i] * v[i])": lambda d: sums(
+        "nii,ni->n", d.m[:, :3, :2:-1], d.v[:, :3]
+    ),
+    "let y[i in 0:2, j in 0:3] = m[i + j, i - j + 2]": lambda d: np.stack(
+        [[d.m[:, i + j, i - j + 2] for j in range(3)] for i in range(2)]
+    ).transpose(2, 0, 1),
     "let y[i] = sum(j <= i: v[j])": lambda d: d.v.cumsum(1),
     "let y[i] = sum(j < i: A[j, i] * b[j] * v[i])": lambda d: sums(
         "ji,j,ni->ni", np.where(np.arange(5)[:, None] < np.arange(6), d.A, 0), d.b, d.v

@@ -138,9 +138,16 @@ def read(x: Node, extents: Shape, positions: Map, origin: Origin | None = None) 
     no axis in the result. Each index occurs in some position.
     """
     origin = origin or Origin()
-    mirrored = {
-        i for position in positions for i, c in position.terms if isinstance(c, int) and c < 0
-    }
+    terms = [term for position in positions for term in position.terms]
+    mirrored = {i for i, c in terms if _is_negative(c)}
+    both = sorted(mirrored & {i for i, c in terms if not _is_negative(c)})
+    if both:
+        # x[i, 3 - i] is the diagonal of x[i, 3 - j]
+        copies = {i: len(extents) + k for k, i in enumerate(both)}
+        wider = (*extents, *(extents[i] for i in both))
+        node = read(x, wider, _separated(positions, copies), origin)
+        diagonal = (*map(index, range(len(extents))), *map(index, both))
+        return apply(ReadAt(extents, diagonal), node, origin=origin)
     if mirrored:
         node = read(x, extents, _mirrored(extents, positions, mirrored), origin)
         for i in sorted(mirrored):
@@ -170,6 +177,21 @@ def read(x: Node, extents: Shape, positions: Map, origin: Origin | None = None) 
     if order == tuple(range(len(order))):
         return x
     return apply(Transpose(order), x, origin=origin)
+
+
+def _is_negative(coefficient: Size) -> bool:
+    return isinstance(coefficient, int) and coefficient < 0
+
+
+def _separated(positions: Map, copies: dict[int, int]) -> Map:
+    """Return the positions with the copy of an index wherever its coefficient is negative."""
+    return tuple(
+        Affine(
+            tuple((copies.get(i, i) if _is_negative(c) else i, c) for i, c in position.terms),
+            position.constant,
+        )
+        for position in positions
+    )
 
 
 def _mirrored(extents: Shape, positions: Map, mirrored: set[int]) -> Map:
