@@ -12,7 +12,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from specc.frontend.search.verdict import CornerVerdict
     from specc.frontend.syntax import ast
     from specc.ir.program import Program
+    from specc.ir.stored import StoredValues
     from specc.net.net import Net
     from specc.pipeline import Made
 
@@ -60,9 +61,25 @@ class Resized:
 
     def __init__(self, source: Source, overrides: Overrides, file: ast.File | None = None):
         self.source, self.overrides, self._file = source, overrides, file
+        self.checked: Program | None = None  # the program, until it is stored
 
     def __reduce__(self) -> tuple[type[Resized], tuple[Source, Overrides]]:
         return Resized, (self.source, self.overrides)  # the tree may be too deep for a pickle
+
+    def store(self) -> None:
+        """Store the checked program in the cache folder, if it follows from this source alone."""
+        program, self.checked = self.checked, None
+        file = self._file
+        if program is None or file is None or SEARCH in self.source.text:
+            return
+        from specc.frontend.syntax import ast
+
+        if any(isinstance(each, ast.Use) for each in file.definitions):
+            return
+        stored = _stored(self.source, self.overrides)
+        if stored is not None and not stored:
+            own = {each.name: getattr(program, each.name) for each in fields(program)}
+            stored.keep(**own, digest=program.digest)
 
     def texts(self) -> dict[str, str]:
         """Return the text of the file as "model.dl", and those of the files that it imports."""
@@ -109,15 +126,46 @@ def check(
 ) -> tuple[Program | None, list[Diagnostic]]:
     """Return the program of a file and its diagnostics; the program is None after an error.
 
-    `values` are the values of the file's searches, by name.
+    `values` are the values of the file's searches, by name. A file whose program was compiled
+    before is not checked again.
     """
-    from specc.frontend.program.check import check as check_file
-    from specc.frontend.syntax.parse import parse
-
     try:
         source = path if isinstance(path, Source) else read(path)
     except SpecError as error:
         return None, error.diagnostics
+    if not values:
+        stored = _stored(source, overrides or {})
+        if stored:
+            from specc.ir.program import Program
+
+            hashed = stored.pop("digest")
+            program = Program(**stored)
+            vars(program)["digest"] = hashed
+            return program, list(program.warnings)
+    return _check_anew(source, overrides, values)
+
+
+def _stored(source: Source, overrides: Overrides) -> StoredValues | None:
+    """Return what the cache folder has of the program of a source.
+
+    None for overrides whose text does not tell their value.
+    """
+    if any(type(each) not in (str, int, float, bool) for each in overrides.values()):
+        return None
+    from specc.ir.stored import StoredValues
+
+    return StoredValues("checked", source.name, source.text, list(overrides.items()))
+
+
+@uncollected
+def _check_anew(
+    source: Source,
+    overrides: Overrides | None,
+    values: Mapping[str, str | int | float] | None = None,
+) -> tuple[Program | None, list[Diagnostic]]:
+    from specc.frontend.program.check import check as check_file
+    from specc.frontend.syntax.parse import parse
+
     file, diagnostics = parse(source)
     report = Report(diagnostics)
     with COMPILER:
@@ -132,11 +180,9 @@ def check(
     if report.errors or program is None:
         return None, report.diagnostics
 
-    program = replace(
-        program,
-        resized=Resized(source, dict(overrides or {}), file),
-        warnings=tuple(report.warnings),
-    )
+    made = Resized(source, dict(overrides or {}), file)
+    program = replace(program, resized=made, warnings=tuple(report.warnings))
+    made.checked = program
     return program, report.diagnostics
 
 
@@ -170,7 +216,7 @@ def check_all(
     except SpecError as error:
         return None, error.diagnostics, None
     if space is None:
-        return *check(source, overrides), None
+        return *_check_anew(source, overrides), None
     from specc.frontend.search.verdict import checked_corners
 
     verdict = checked_corners(space)
@@ -230,6 +276,8 @@ def compile(
     if precision is not None:
         program = with_precision(program, precision)
     _check_sizes(program)
+    if isinstance(program.resized, Resized):
+        program.resized.store()
     from specc.backend.run import executor
     from specc.backend.toolchain.load import has_compiled
 

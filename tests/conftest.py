@@ -139,10 +139,13 @@ def specc(capfd):
 
 @pytest.fixture(autouse=True)
 def no_kept_plans(monkeypatch):
-    """Make each plan anew, by estimates, because a test may change how plans are made."""
-    from specc.backend.contraction import remembered
-    from specc.backend.run import kept
+    """Check each file and make each plan anew, because a test may change how that is done.
 
-    for module in (kept, remembered):
+    Plans are made by estimates.
+    """
+    from specc.backend.contraction import remembered
+    from specc.ir import stored
+
+    for module in (stored, remembered):
         monkeypatch.setattr(module, "private", lambda name: None)
     remembered._known.cache_clear()

@@ -7,6 +7,8 @@ graph      nodes, graphs, and how a pass rebuilds one
 names      the names of a graph's outputs
 program    a checked program: everything a file says about a model
 pickled    programs in pickles
+digest     a hash of values over nodes
+stored     values in the cache folder, under the facts that they follow from
 plan       groups, steps and memory, as the planner decides
 sharing    how the shards of a plan share its work
 show       graphs and programs as text

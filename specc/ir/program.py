@@ -8,7 +8,7 @@ their role (see `specc.ops.leaf`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, fields
+from dataclasses import field, fields, replace
 from typing import Any, ClassVar, Protocol
 
 from specc.diagnostics import Diagnostic
@@ -193,6 +193,17 @@ class Program:
         from specc.ir.pickled import packed  # `pickle` takes 2 ms to import
 
         return _unpacked, (packed({each.name: getattr(self, each.name) for each in fields(self)}),)
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the model, without anything that its compiled programs do not depend on."""
+        from specc.ir.digest import digest  # a program from the cache folder has its hash
+
+        names = (each.name for each in fields(self) if each.compare and each.name != "layers")
+        facts = {name: getattr(self, name) for name in names}
+        # data from Python may be any object
+        facts["recipe"] = replace(self.recipe, data=None, validate=None, test=None)
+        return digest(facts)
 
     @cached_property
     def loss_nodes(self) -> tuple[Node, ...]:

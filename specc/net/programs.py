@@ -9,14 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from specc.backend.machine.chosen import planning_with
 from specc.backend.machine.here import this_profile
-from specc.backend.run.kept import Kept, digest
+from specc.backend.run.kept import Kept
 from specc.backend.run.program import CompiledProgram
 from specc.backend.run.ranks import Ranks
 from specc.ir.graph import Graph
@@ -29,7 +28,6 @@ from specc.ops.peers import sees_peers
 from specc.recipe import Column
 from specc.runtime.compiled import Divided
 from specc.system.collection import uncollected
-from specc.system.lazy import cached_property
 from specc.system.locks import COMPILER
 
 if TYPE_CHECKING:
@@ -119,19 +117,10 @@ class Programs:
 
     # What earlier processes have kept of the same programs.
 
-    @cached_property
-    def _digest(self) -> str:
-        """A hash of the model, without what no program follows from."""
-        names = (each.name for each in fields(self.program) if each.compare)
-        facts = {name: getattr(self.program, name) for name in names if name != "layers"}
-        # data from Python may be any object
-        facts["recipe"] = replace(self.program.recipe, data=None, validate=None, test=None)
-        return digest(facts)
-
     def _kept(self, kind: str, *more: object) -> Kept:
         """Return what the cache folder keeps of a kind of program, or of one program."""
         given = self.batch, self.dtype, self.threads, self.shards, self.profile.text()
-        return Kept(self._digest, *given, str(kind), *more)
+        return Kept(self.program.digest, *given, str(kind), *more)
 
     @uncollected
     def _of_kind(self, kind: str) -> Kept:

@@ -17,10 +17,11 @@ import specc
 from specc.backend.contraction import plan as planning
 from specc.backend.contraction import remembered
 from specc.backend.measure import tiles
-from specc.backend.run import kept, prepared
+from specc.backend.run import prepared
 from specc.backend.run.executor import Executor, StepCalls
 from specc.backend.run.storage import aligned
 from specc.backend.toolchain.load import load
+from specc.ir import stored
 from specc.ir.kind import Kind
 from specc.net import measuring, programs
 from specc.system import folders
@@ -44,7 +45,7 @@ def folder(tmp_path, monkeypatch):
     """An empty cache folder."""
     monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("SPECC_MEASURE", raising=False)
-    for module in (kept, remembered):
+    for module in (stored, remembered):
         monkeypatch.setattr(module, "private", folders.private)
     return tmp_path / "cache"
 

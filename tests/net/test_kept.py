@@ -12,8 +12,8 @@ from model_files import BENCHMARKS, random_examples
 import specc
 from specc import pipeline
 from specc.backend.emit import emit
-from specc.backend.run import kept
 from specc.backend.toolchain import load as loading
+from specc.ir import stored
 from specc.recipe import Column
 from specc.system import folders, software
 
@@ -42,7 +42,7 @@ TRAIN = 'train { data npz("x.npz") optimizer adam(lr = 0.01 / (1 + step)) batch 
 def folder(tmp_path, monkeypatch) -> Path:
     """An empty cache folder of plans and calls."""
     monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(kept, "private", folders.private)
+    monkeypatch.setattr(stored, "private", folders.private)
     return tmp_path / "programs"
 
 
@@ -112,7 +112,7 @@ def test_what_a_program_follows_from_decides_what_is_kept(changed, options, fold
     count = len(list(folder.iterdir()))
     found = results(specc.loads(after), **{"threads": 2, **options})
     assert len(list(folder.iterdir())) > count
-    monkeypatch.setattr(kept, "private", lambda name: None)
+    monkeypatch.setattr(stored, "private", lambda name: None)
     assert found == results(specc.loads(after), **{"threads": 2, **options})
 
 
@@ -146,9 +146,9 @@ def test_machine_code_that_is_missing_is_compiled_anew(folder, monkeypatch):
 
 def test_a_file_of_another_user_is_not_read(folder, monkeypatch):
     results(specc.loads(text("a loop")))
-    for path in folder.iterdir():
+    for path in (*folder.iterdir(), *folder.with_name("checked").iterdir()):
         path.chmod(0o666)
-    monkeypatch.setattr(kept, "unpacked", lambda _: pytest.fail("it was read"))
+    monkeypatch.setattr(stored, "unpacked", lambda _: pytest.fail("it was read"))
     results(specc.loads(text("a loop")))
 
 
@@ -158,7 +158,7 @@ def test_the_oldest_files_are_removed(folder, monkeypatch):
     for path in old:
         os.utime(path, (1, 1))
     whole = sum(path.stat().st_size for path in old)
-    monkeypatch.setattr(kept, "MOST_BYTES", whole * 3 // 2)
+    monkeypatch.setattr(stored, "MOST_BYTES", whole * 3 // 2)
     results(specc.loads(text("statistics and dropout")))
     assert not {*old} <= {*folder.iterdir()}
     assert sum(path.stat().st_size for path in folder.iterdir()) <= whole * 3 // 2
