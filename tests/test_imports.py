@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -56,24 +57,31 @@ IN_TEXT = re.compile(r"^\s*(?:from|import) (specc(?:\.\w+)+)", re.MULTILINE)
 """An import that a string holds, to be run later."""
 
 
-@cache
-def imported(path: Path) -> set[str]:
-    """The files and names of the package that a file imports: in functions and in strings too.
+@dataclass(frozen=True)
+class Content:
+    """What a file imports of the package, in functions and in strings too, and its classes.
 
     Imports for annotations alone are left out: they never run.
     """
-    tree = ast.parse(path.read_text())
+
+    imported: set[str]
+    classes: list[str]
+
+
+@cache
+def content(path: Path) -> Content:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
     ignored = {
         inner
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
         for inner in ast.walk(node)
     }
     ignored |= {  # docstrings, and strings under a name's definition that explain it
-        node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)
+        node.value for node in nodes if isinstance(node, ast.Expr)
     }
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if node in ignored:
             continue
         if isinstance(node, ast.Import):
@@ -83,7 +91,15 @@ def imported(path: Path) -> set[str]:
             names |= {f"{node.module}.{each.name}" for each in node.names}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             names |= set(IN_TEXT.findall(node.value))
-    return {name for name in names if name.startswith("specc.")}
+    return Content(
+        {name for name in names if name.startswith("specc.")},
+        [node.name for node in nodes if isinstance(node, ast.ClassDef)],
+    )
+
+
+def imported(path: Path) -> set[str]:
+    """The files and names of the package that a file imports."""
+    return content(path).imported
 
 
 def parts_imported(path: Path) -> set[str]:
@@ -189,9 +205,9 @@ def test_a_name_is_given_to_one_class():
     for path in sorted(PACKAGE.rglob("*.py")):
         if SYNTAX in path.parents:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                homes.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+        for name in content(path).classes:
+            if not name.startswith("_"):
+                homes.setdefault(name, []).append(str(path.relative_to(PACKAGE)))
     assert {name: files for name, files in homes.items() if len(files) > 1} == {}
 
 
