@@ -221,7 +221,7 @@ model twice {
   loss mse(y, t)
 }
 """
-    monkeypatch.setattr(workers, "_processors", lambda: 1)
+    monkeypatch.setattr(workers, "processors", lambda: 1)
     monkeypatch.setenv("SPECC_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("SPECC_COMPILER", name)
     monkeypatch.setattr(loading, "_addresses", {})
