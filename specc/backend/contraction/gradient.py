@@ -53,8 +53,9 @@ class Sums:
         moving = self._moving_x(cost, t, row_blocks) + self._moving_dy(cost, r, tap_blocks)
         moving = moving / self.steps + self._again(cost, r)
         step = cost.iteration(r * t, r + t + 1, moving)
-        # a segment loads three numbers of a table
-        tile = self.steps * step + segments * (cost.start(self.steps / segments) + 3 / cost.loads)
+        # a segment loads three numbers of a table, and computes the addresses of all rows and taps
+        segment = cost.start(self.steps / segments) + (3 + r + t) / cost.loads
+        tile = self.steps * step + segments * segment
         tile += cost.added_up(r * t) + cost.ends(r * t, segments)
         return len(self.positions) * row_blocks * tap_blocks * tile
 
