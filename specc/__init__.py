@@ -71,6 +71,8 @@ def loads(text: str, **overrides: str | int | float) -> Program:
     from specc.runs.start import TEXT
     from specc.source import Source
 
+    if not isinstance(text, str):
+        raise TypeError(f"loads takes a text, not {type(text).__name__}: specc.load reads a file")
     return _loaded(Source(TEXT, text), overrides)
 
 

@@ -256,6 +256,12 @@ def test_the_probability_of_a_score_never_overflows():
     assert found.dtype == np.float32
 
 
+@pytest.mark.parametrize("text", [None, b"model m { }", 3])
+def test_loads_takes_a_text(text):
+    with pytest.raises(TypeError, match=f"loads takes a text, not {type(text).__name__}"):
+        specc.loads(text)
+
+
 def test_objects_have_short_names(run, net):
     assert repr(net) == "<Net flowers: 27 parameters, float64, batch 8>"
     program = specc.loads(TEXT)

@@ -111,6 +111,7 @@ def test_categories_and_lists_of_a_frame():
         ({"x": np.array([1j])}, TypeError, "the unsupported type complex128"),
         (np.zeros((2, 2)), TypeError, "an array without names"),
         ({}, ValueError, "has no columns"),
+        ({"x": np.zeros((0, 3)), "y": []}, ValueError, "the data has no rows"),
         ({"x": 3}, ValueError, "column `x` is a single value"),
     ],
 )

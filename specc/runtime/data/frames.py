@@ -48,6 +48,8 @@ def table_of(data: object, title: str = "the data") -> Table:
             f"the columns of {title} must have equal numbers of rows, but there are {said}"
         )
     rows = next(iter(lengths.values()), 0)
+    if not rows:
+        raise ValueError(f"{title} has no rows")
 
     def read(names: Sequence[str], texts: Collection[str]) -> Columns:
         found = {name: _as_text(raw[name]) if name in texts else raw[name] for name in names}
@@ -152,7 +154,7 @@ def column_of(values: object, name: str) -> Raw:
     if kind in "iub":
         return Raw(array, title=title)
     if kind == "f":
-        gaps = np.asarray(np.isnan(array).reshape(len(array), -1).any(axis=1))
+        gaps = np.asarray(np.isnan(array).any(axis=tuple(range(1, array.ndim))))
         return Raw(array, None, gaps if gaps.any() else None, title)
     if kind == "M":
         missing: np.ndarray = np.isnat(array)
