@@ -10,14 +10,17 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 
-_SOURCES = (".py", ".dl", ".lark")
+_SOURCES = (".py", ".dl", ".lark", ".messages")
 
 
 @lru_cache
 def fingerprint() -> str:
     """Return a hash of the sizes and times of all files of specc."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return hashlib.sha256(repr(sorted(_stamps(package))).encode()).hexdigest()
+    stamps = [*_stamps(package)]
+    if not os.path.isdir(os.path.join(package, "grammars")):  # not installed: they are beside it
+        stamps += _stamps(os.path.join(os.path.dirname(package), "grammars"))
+    return hashlib.sha256(repr(sorted(stamps)).encode()).hexdigest()
 
 
 def _stamps(folder: str) -> Iterator[tuple[str, int, int]]:

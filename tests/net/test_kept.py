@@ -174,6 +174,20 @@ def test_a_changed_file_of_specc_makes_other_plans(tmp_path):
     assert sorted(software._stamps(str(tmp_path))) != before
 
 
+def test_the_grammar_is_among_the_files_of_specc(monkeypatch):
+    seen: list[str] = []
+
+    def noted(folder, stamps=software._stamps):
+        found = [*stamps(folder)]
+        seen.extend(path for path, *_ in found)
+        return found
+
+    monkeypatch.setattr(software, "_stamps", noted)
+    software.fingerprint.__wrapped__()
+    names = {each.rpartition("/")[2] for each in seen}
+    assert {"dl.lark", "dl.messages", "software.py", "cells.dl"} <= names
+
+
 def test_programs_do_not_follow_from_the_data_of_their_model(makes_nothing, tmp_path):
     model = "model m { input x: float[2] target y: float let f = x -> dense(1) loss mse(f[0], y) }"
     train = "train { optimizer sgd(lr = 0.1) batch = 4 epochs = 1 }"
