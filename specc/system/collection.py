@@ -29,6 +29,17 @@ def uncollected(function: Callable[Arguments, Result]) -> Callable[Arguments, Re
         try:
             return function(*args, **kwargs)
         finally:
+            _age()
             gc.enable()
 
     return run
+
+
+def _age() -> None:
+    """Move all objects to the oldest generation.
+
+    Otherwise the next collection of young objects, which comes soon, visits all that were made.
+    """
+    if not gc.get_freeze_count():  # objects that the user has frozen stay so
+        gc.freeze()
+        gc.unfreeze()

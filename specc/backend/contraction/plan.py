@@ -9,6 +9,7 @@ with rounded operands are computed by the same forms on rounded copies (see `for
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -149,9 +150,11 @@ def by_name(
     "outer 6x2'".
     """
     names: dict[str, tuple[KernelForm, Candidate]] = {}
+    counts: Counter[str] = Counter()
     for form, each in found:
         name = f"{form.name} {'x'.join(map(str, each.shape))}"
-        names[name + "'" * sum(known.rstrip("'") == name for known in names)] = (form, each)
+        names[name + "'" * counts[name]] = (form, each)
+        counts[name] += 1
     return names
 
 

@@ -1,0 +1,66 @@
+"""Garbage collection that waits until a function is done."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from specc.system.collection import uncollected
+
+
+@pytest.fixture(autouse=True)
+def collected():
+    """Begin without young objects, and with the collector on."""
+    gc.collect()
+    assert gc.isenabled()
+    yield
+    assert gc.isenabled()
+
+
+@uncollected
+def made() -> list[list[int]]:
+    assert not gc.isenabled()
+    return [[number] for number in range(10_000)]
+
+
+def test_what_a_function_made_is_not_young_after_it():
+    found = made()
+    young = {id(each) for age in (0, 1) for each in gc.get_objects(generation=age)}
+    assert not young & {id(each) for each in found}
+    assert {id(each) for each in found} <= {id(each) for each in gc.get_objects(generation=2)}
+
+
+def test_garbage_of_a_function_is_collected_later():
+    @uncollected
+    def cycle() -> int:
+        circle: list[object] = []
+        circle.append(circle)
+        return id(circle)
+
+    before = cycle()
+    assert before in {id(each) for each in gc.get_objects()}
+    gc.collect()
+    assert before not in {id(each) for each in gc.get_objects()}
+
+
+def test_frozen_objects_stay_frozen():
+    gc.freeze()
+    try:
+        count = gc.get_freeze_count()
+        assert count
+        found = made()
+        assert gc.get_freeze_count() >= count - 10  # some of them end meanwhile
+        assert len(found) == 10_000
+    finally:
+        gc.unfreeze()
+
+
+def test_after_an_error_garbage_is_collected_again():
+    @uncollected
+    def failed() -> None:
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        failed()
+    assert gc.isenabled()
