@@ -11,11 +11,15 @@ from specc.system.collection import uncollected
 
 @pytest.fixture(autouse=True)
 def collected():
-    """Begin without young objects, and with the collector on."""
+    """Begin without young or frozen objects, and with the collector on."""
+    was_frozen = gc.get_freeze_count() > 0
+    gc.unfreeze()
     gc.collect()
     assert gc.isenabled()
     yield
     assert gc.isenabled()
+    if was_frozen:
+        gc.freeze()
 
 
 @uncollected
