@@ -141,7 +141,7 @@ def predict(
         )
         rows = len(kept.kept)
     if output != STANDARD:
-        click.echo(f"wrote {', '.join(raw)} of {rows:,} examples to {output}")
+        click.echo(f"wrote {', '.join(raw)} of {rows:,} example{'s' * (rows != 1)} to {output}")
 
 
 @contextmanager

@@ -39,7 +39,8 @@ def large_batch(recipe: Recipe, count: int) -> Diagnostic | None:
         f"a batch of {recipe.examples_per_step:,} is larger than the training data, which has"
         f" {count:,} example{'s' * (count > 1)}",
         span,
-        help=f"an epoch would be a single step; `batch = {count // 10}` makes it about ten"
+        help=f"an epoch would be a single step; `batch = {count // 10}` makes it"
+        f" {-(-count // (count // 10))}"
         if count >= 10
         else f"`batch = {count}` has all examples",
     )

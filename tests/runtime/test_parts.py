@@ -144,7 +144,7 @@ def test_splits_that_cannot_be_are_refused():
     made = replace(
         recipe(validate=0.1, split=Split("group", "group")), data=DataCall("frame", (frame,))
     )
-    assert "1 groups cannot be split" in refused(made)
+    assert "1 group cannot be split" in refused(made)
     frame = {**FRAME, "group": ["g", None] * (COUNT // 2)}
     made = replace(made, data=DataCall("frame", (frame,)))
     assert "row 2 has no value in the column `group`" in refused(made)

@@ -48,8 +48,9 @@ def parts(
     found["training"] = rest
     wanted = {"training", *shares} | ({"validation"} if recipe.folds else set())
     if any(not len(found[name]) for name in wanted):
-        what = "groups" if recipe.split.by == "group" else "examples"
+        what = "group" if recipe.split.by == "group" else "example"
         number = len(np.unique(places)) if recipe.split.by == "group" else count
+        what += "s" * (number != 1)
         raise request.error(
             f"{number:,} {what} cannot be split: one of the parts would be empty"
             if len(wanted) > 2

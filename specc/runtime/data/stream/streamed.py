@@ -238,9 +238,8 @@ class _Job:
                        if isinstance(getattr(self.recipe, NAMED[name]), float)}  # fmt: skip
             wanted |= {"validation"} if self.recipe.folds else set()
         if not wanted <= set(stored):
-            raise request.error(
-                f"{pieces.count:,} examples cannot be split: one of the parts would be empty"
-            )
+            some = f"{pieces.count:,} example{'s' * (pieces.count != 1)}"
+            raise request.error(f"{some} cannot be split: one of the parts would be empty")
         return {
             "total": pieces.count,
             "seen": pieces.seen,
