@@ -102,7 +102,7 @@ def test_tiles_that_are_alike_give_the_same_bits(name, dtype):
         for other in rng.sample(others, min(4, len(others))):
             assert result(problem, memory, other) == expected, (problem, other.kernel.name)
             compared += 1
-    assert compared >= 8
+    assert compared >= 4
 
 
 def trained(name: str) -> bytes:
