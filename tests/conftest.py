@@ -54,6 +54,7 @@ def pytest_collection():
         return (yield)
     finally:
         gc.freeze()
+        gc.unfreeze()  # now they are old; frozen ones would be counted after each compilation
         gc.enable()
 
 

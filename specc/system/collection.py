@@ -14,6 +14,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+MANY = 10_000
+"""After so many new objects the others are worth moving."""
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -40,6 +43,8 @@ def _age() -> None:
 
     Otherwise the next collection of young objects, which comes soon, visits all that were made.
     """
-    if not gc.get_freeze_count():  # objects that the user has frozen stay so
+    if gc.get_count()[0] < MANY:
+        return
+    if not gc.get_freeze_count():  # objects that the user has frozen stay so; it counts them anew
         gc.freeze()
         gc.unfreeze()

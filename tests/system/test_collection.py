@@ -25,7 +25,7 @@ def collected():
 @uncollected
 def made() -> list[list[int]]:
     assert not gc.isenabled()
-    return [[number] for number in range(10_000)]
+    return [[number] for number in range(20_000)]
 
 
 def test_what_a_function_made_is_not_young_after_it():
@@ -33,6 +33,18 @@ def test_what_a_function_made_is_not_young_after_it():
     young = {id(each) for age in (0, 1) for each in gc.get_objects(generation=age)}
     assert not young & {id(each) for each in found}
     assert {id(each) for each in found} <= {id(each) for each in gc.get_objects(generation=2)}
+
+
+def test_nothing_is_counted_after_little_work(monkeypatch):
+    """Counting what is frozen takes as long as there are frozen objects."""
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: pytest.fail("frozen objects were counted"))
+    gc.collect()
+
+    @uncollected
+    def little() -> list[list[int]]:
+        return [[number] for number in range(100)]
+
+    assert len(little()) == 100
 
 
 def test_garbage_of_a_function_is_collected_later():
@@ -55,7 +67,7 @@ def test_frozen_objects_stay_frozen():
         assert count
         found = made()
         assert gc.get_freeze_count() >= count - 10  # some of them end meanwhile
-        assert len(found) == 10_000
+        assert len(found) == 20_000
     finally:
         gc.unfreeze()
 
