@@ -38,13 +38,23 @@ def uncollected(function: Callable[Arguments, Result]) -> Callable[Arguments, Re
     return run
 
 
-def _age() -> None:
-    """Move all objects to the oldest generation.
+class _Aging:
+    """Moves all objects to the oldest generation.
 
     Otherwise the next collection of young objects, which comes soon, visits all that were made.
     """
-    if gc.get_count()[0] < MANY:
-        return
-    if not gc.get_freeze_count():  # objects that the user has frozen stay so; it counts them anew
+
+    def __init__(self) -> None:
+        self._may = True
+
+    def __call__(self) -> None:
+        if not self._may or gc.get_count()[0] < MANY:
+            return
+        if gc.get_freeze_count():  # counting them again and again would take long
+            self._may = False  # what the user has frozen stays so
+            return
         gc.freeze()
         gc.unfreeze()
+
+
+_age = _Aging()

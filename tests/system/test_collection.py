@@ -6,20 +6,19 @@ import gc
 
 import pytest
 
+from specc.system import collection
 from specc.system.collection import uncollected
 
 
 @pytest.fixture(autouse=True)
-def collected():
+def collected(monkeypatch):
     """Begin without young or frozen objects, and with the collector on."""
-    was_frozen = gc.get_freeze_count() > 0
+    monkeypatch.setattr(collection, "_age", collection._Aging())
     gc.unfreeze()
     gc.collect()
     assert gc.isenabled()
     yield
     assert gc.isenabled()
-    if was_frozen:
-        gc.freeze()
 
 
 @uncollected
@@ -70,6 +69,14 @@ def test_frozen_objects_stay_frozen():
         assert len(found) == 20_000
     finally:
         gc.unfreeze()
+
+
+def test_frozen_objects_are_counted_once(monkeypatch):
+    counts: list[int] = []
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: counts.append(1) or 5)
+    made()
+    made()
+    assert counts == [1]
 
 
 def test_after_an_error_garbage_is_collected_again():
