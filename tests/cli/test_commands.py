@@ -365,7 +365,7 @@ def test_a_bug_of_ours_asks_for_a_report(folder, capsys, monkeypatch):
     def broken(*_):
         raise KeyError("an invariant")
 
-    monkeypatch.setattr(driver, "check", broken)
+    monkeypatch.setattr(driver, "check_all", broken)
     assert status_of(["check", "tiny.dl"]) == 70
     err = capsys.readouterr().err
     assert "Traceback" in err and "this is a bug in specc" in err
