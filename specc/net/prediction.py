@@ -139,6 +139,7 @@ class Prediction:
         return found
 
     def _rows_at_once(self, rows: int) -> tuple[int, int | None]:
+        from specc.backend.contraction.tiled import USUAL
         from specc.passes.division import shard_count
         from specc.passes.prediction_batch import prediction_batch
 
@@ -159,8 +160,9 @@ class Prediction:
         def planned(batch: int) -> Plan:
             return programs.plan(Kind.PREDICT, batch, fewest)
 
-        near, registers = programs.profile.l2, this_machine().registers
-        batch = prediction_batch(rows, vector, fewest, registers, planned, item, near)
+        _, columns = USUAL[this_machine().registers][0]
+        near = programs.profile.l2
+        batch = prediction_batch(rows, vector, fewest, columns, planned, item, near)
         if programs.shards or rows <= vector:
             return batch, None
         # a larger batch has more shards, each of as many rows

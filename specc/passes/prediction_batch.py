@@ -1,6 +1,6 @@
 """The number of rows that a prediction computes at a time.
 
-    prediction_batch(10_000, 16, 2, registers=32, planned=planned, item=4, near=1 << 20)  # 128
+    prediction_batch(10_000, 16, 2, most=4, planned=planned, item=4, near=1 << 20)  # 128
 
 A shard takes as many vectors of lanes as a usual tile has columns. With fewer, it would read the
 weights more often; with more, the columns of a tile would no longer be contiguous. The activations
@@ -17,7 +17,6 @@ from specc.ir.plan import GroupKind, Plan
 from specc.ops.leaf import Input, Role
 from specc.ops.views import root_of
 
-MOST = {32: 4, 16: 2}  # most vectors of lanes of a shard, by the number of registers
 SHARE = 1 / 3  # the activations' part of the L2 cache (measured, see benchmarks/LOG.md)
 USES = 2  # how often each activation moves through memory: written once, read once
 
@@ -26,24 +25,24 @@ def prediction_batch(
     rows: int,
     vector: int,
     shards: int,
-    registers: int,
+    most: int,
     planned: Callable[[int], Plan],
     item: int,
     near: int,
 ) -> int:
     """Return how many of `rows` rows to compute at a time; `planned(n)` plans for n rows.
 
-    The machine has so many vector `registers`, a float takes `item` bytes, and a core's L2 cache
+    A shard has at most `most` vectors of lanes, a float takes `item` bytes, and a core's L2 cache
     has `near` bytes.
     """
     unit = vector * min(shards, -(-rows // vector))
-    whole = min(MOST[registers], 1 << (-(-rows // unit) - 1).bit_length())
+    whole = min(most, 1 << (-(-rows // unit) - 1).bit_length())
     plan = planned(unit * whole)
-    most = SHARE * near
-    if whole == 1 or plan.arena_bytes <= most:
+    room = SHARE * near
+    if whole == 1 or plan.arena_bytes <= room:
         return unit * whole
     fewer = 2 if any(step.group.kind == GroupKind.LOOP for step in plan.steps) else 1
-    while plan.arena_bytes * 2 * fewer <= most * whole:
+    while plan.arena_bytes * 2 * fewer <= room * whole:
         fewer *= 2
     weights = item * sum(
         node.type.bound_elements
